@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0
+# Every verb is a script of the same name in scripts/.
+# KVER=6.12 (default) or 7.2; KSRC=<a kernel tree of your own> instead of Debian's.
+
+ifdef KVER
+export KVER
+endif
+ifdef KSRC
+export KSRC
+endif
+
+help: ## this text
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1|\2/p' Makefile | column -t -s'|'
+
+deps: ## install the Debian packages that are missing
+build: ## the guest kernels: unpatched, unpatched with SWIOTLB_DYNAMIC, patched
+demo: ## verified I/O in a guest with each allocator, compared in one table
+test: ## what must pass before a commit
+cvm: ## protected guests under an emulated pKVM host: isolation, verified I/O, a hostile host
+smoke: ## short verified I/O on the patched kernel with lockdep and DMA debugging
+kunit: ## the KUnit suites, on UML and on x86_64
+static: ## checkpatch, shellcheck, sparse, W=1, kernel-doc
+static-full: ## these, clang, six architectures, Kconfig variants, coccinelle
+checkpatch-run: ## the kernel's checkpatch --strict alone
+clean: ## remove out/
+	rm -rf out
+distclean: clean ## and the cached kernels, builds and images
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/cc-swiotlb"
+
+verbs := $(filter-out help clean distclean,$(shell sed -n 's/^\([a-z-]*\):.* ## .*/\1/p' Makefile))
+$(verbs):
+	@scripts/$@.sh
+
+.PHONY: help clean distclean $(verbs)

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * cc-swiotlb: a bounce-buffer allocator for swiotlb that grows and shrinks at
+ * run time. This is the whole interface between swiotlb and the allocator;
+ * swiotlb keeps the policy (who bounces) and the copying.
+ */
+#ifndef __LINUX_CC_SWIOTLB_H
+#define __LINUX_CC_SWIOTLB_H
+
+#include <linux/init.h>
+#include <linux/jump_label.h>
+#include <linux/types.h>
+
+struct device;
+struct io_tlb_pool;
+
+#ifdef CONFIG_CC_SWIOTLB
+DECLARE_STATIC_KEY_FALSE(cc_swiotlb_key);
+
+/* True while the allocator serves mappings. Any context. */
+static __always_inline bool cc_swiotlb_enabled(void)
+{
+	return static_branch_unlikely(&cc_swiotlb_key);
+}
+#else
+static __always_inline bool cc_swiotlb_enabled(void)
+{
+	return false;
+}
+#endif
+
+/* Calls to these are compiled out when CONFIG_CC_SWIOTLB is not set. */
+
+void __init cc_swiotlb_select(void);
+bool cc_swiotlb_selected(void);
+void cc_swiotlb_deselect(const char *why);
+
+phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
+			   size_t size, unsigned int alloc_align_mask,
+			   struct io_tlb_pool **pool);
+bool cc_swiotlb_unmap_begin(struct device *dev, phys_addr_t tlb_addr,
+			    size_t size, struct io_tlb_pool *pool,
+			    phys_addr_t *orig_addr);
+void cc_swiotlb_unmap_end(phys_addr_t tlb_addr, struct io_tlb_pool *pool);
+size_t cc_swiotlb_find_orig(struct device *dev, phys_addr_t tlb_addr,
+			    size_t size, struct io_tlb_pool *pool,
+			    phys_addr_t *orig_addr);
+struct io_tlb_pool *cc_swiotlb_find_pool(phys_addr_t paddr);
+void cc_swiotlb_fallback(struct device *dev, size_t size, bool mapped,
+			 unsigned long attrs);
+bool cc_swiotlb_reaches(struct device *dev);
+size_t cc_swiotlb_max_mapping_size(struct device *dev);
+
+#endif /* __LINUX_CC_SWIOTLB_H */

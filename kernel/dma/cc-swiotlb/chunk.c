@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Chunks: shared memory from its allocation to its return.
+ *
+ * A page is always known to be private and ours to free, or known to be shared
+ * and in a block, or of unknown state. What is of unknown state, because
+ * converting it back failed too, is quarantined: leaked on purpose and counted.
+ */
+#include <kunit/static_stub.h>
+#include <linux/gfp.h>
+#include <linux/idr.h>
+#include <linux/ktime.h>
+#include <linux/memblock.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/set_memory.h>
+#include <linux/slab.h>
+#include <trace/events/cc_swiotlb.h>
+
+#include "internal.h"
+
+/* Chunks by {address >> CC_FRAME_SHIFT} and by id; leaves are never freed. */
+struct cc_chunk_table cc_by_frame;
+struct cc_chunk **cc_by_id[(CC_MAX_ID + 1) >> CC_LEAF_BITS];
+
+static DEFINE_IDA(cc_ids);
+
+/**
+ * cc_alloc_memory() - allocate memory that is to be shared
+ * @order: log2 of the number of pages
+ * @try_hard: reclaim and compact rather than fail
+ *
+ * It is zeroed while it is private, so that nothing in it leaks to the host.
+ *
+ * Context: task.
+ * Return: the first page, or NULL.
+ */
+struct page *cc_alloc_memory(unsigned int order, bool try_hard)
+{
+	gfp_t gfp = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN;
+
+	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_memory, order, try_hard);
+	return alloc_pages(gfp | (try_hard ? 0 : __GFP_NORETRY), order);
+}
+
+/**
+ * cc_alloc_metadata() - allocate private memory for descriptors
+ * @size: bytes
+ *
+ * Context: task.
+ * Return: zeroed memory, or NULL.
+ */
+void *cc_alloc_metadata(size_t size)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_metadata, size);
+	return kvzalloc(size, GFP_KERNEL | __GFP_NOWARN);
+}
+
+/**
+ * cc_convert() - share memory with the host, or make it private again
+ * @page: first page
+ * @order: log2 of the number of pages
+ * @decrypt: true to share
+ *
+ * Context: task. The conversion may sleep and is slow.
+ * Return: 0, or an error after which the state of the memory is unknown.
+ */
+int cc_convert(struct page *page, unsigned int order, bool decrypt)
+{
+	unsigned long vaddr = (unsigned long)page_address(page);
+
+	KUNIT_STATIC_STUB_REDIRECT(cc_convert, page, order, decrypt);
+	return decrypt ? set_memory_decrypted(vaddr, 1 << order) :
+			 set_memory_encrypted(vaddr, 1 << order);
+}
+
+static int convert(struct cc_block *block, bool decrypt)
+{
+	ktime_t start = ktime_get();
+	int err = cc_convert(block->page, block->shift - PAGE_SHIFT, decrypt);
+	u64 ns = ktime_to_ns(ktime_sub(ktime_get(), start));
+
+	cc_kccd_stats.converted[decrypt]++;
+	cc_kccd_stats.failed[decrypt] += !!err;
+	cc_kccd_stats.ns[decrypt] += ns;
+	trace_cc_swiotlb_convert(page_to_phys(block->page), 1UL << block->shift,
+				 decrypt, ns, err);
+	return err;
+}
+
+static void quarantine(struct cc_block *block)
+{
+	cc.quarantined += 1UL << block->shift;
+	pr_warn_ratelimited("state of %lu KiB at %pa unknown after a failed conversion: never used again\n",
+			    (1UL << block->shift) >> 10,
+			    &block->chunks[0].pool.start);
+}
+
+/* Make sure that the leaf for the @nr'th entry of a table of leaves exists. */
+static int table_leaf(struct cc_chunk ***root, unsigned long nr)
+{
+	struct cc_chunk ***leaf = &root[nr >> CC_LEAF_BITS];
+
+	if (!*leaf) {
+		void *new = cc_alloc_metadata(CC_LEAF_SIZE * sizeof(**leaf));
+
+		if (!new)
+			return -ENOMEM;
+		smp_store_release(leaf, new);
+	}
+	return 0;
+}
+
+static void table_set(struct cc_chunk ***root, unsigned long nr,
+		      struct cc_chunk *chunk)
+{
+	smp_store_release(&root[nr >> CC_LEAF_BITS][nr & (CC_LEAF_SIZE - 1)],
+			  chunk);
+}
+
+static void chunk_unpublish(struct cc_chunk *chunk)
+{
+	unsigned long frame = chunk->pool.start >> CC_FRAME_SHIFT;
+	unsigned long end = chunk->pool.end >> CC_FRAME_SHIFT;
+
+	for (; frame < end; frame++)
+		table_set(cc_by_frame.root, frame, NULL);
+	table_set(cc_by_id, chunk->index >> CC_SLOT_BITS, NULL);
+	ida_free(&cc_ids, chunk->index >> CC_SLOT_BITS);
+}
+
+static int chunk_publish(struct cc_chunk *chunk)
+{
+	unsigned long frame = chunk->pool.start >> CC_FRAME_SHIFT;
+	unsigned long end = chunk->pool.end >> CC_FRAME_SHIFT;
+	int id;
+
+	if ((end - 1) >> CC_LEAF_BITS >= cc_by_frame.nr)
+		return -ERANGE;
+	/* A chunk is aligned to its size: its frames share one leaf. */
+	if (table_leaf(cc_by_frame.root, frame))
+		return -ENOMEM;
+	id = ida_alloc_range(&cc_ids, 1, CC_MAX_ID, GFP_KERNEL | __GFP_NOWARN);
+	if (id < 0)
+		return id;
+	if (table_leaf(cc_by_id, id)) {
+		ida_free(&cc_ids, id);
+		return -ENOMEM;
+	}
+	chunk->index = (u32)id << CC_SLOT_BITS;
+	table_set(cc_by_id, id, chunk);
+	for (; frame < end; frame++)
+		table_set(cc_by_frame.root, frame, chunk);
+	return 0;
+}
+
+static void block_free_metadata(struct cc_block *block)
+{
+	kvfree(block->gpcs);
+	kvfree(block->slots);
+	kvfree(block);
+}
+
+/* Private memory of any size from a block down to a frame, with metadata. */
+static struct cc_block *block_alloc(unsigned long limit)
+{
+	unsigned int shift = min(CC_BLOCK_SHIFT, PAGE_SHIFT + MAX_PAGE_ORDER);
+	unsigned int chunk_shift;
+	struct page *page = NULL;
+	struct cc_block *block;
+	size_t gpc_bytes;
+
+	for (; shift >= CC_FRAME_SHIFT; shift--) {
+		if (1UL << shift > limit)
+			continue;
+		page = cc_alloc_memory(shift - PAGE_SHIFT,
+				       shift == CC_FRAME_SHIFT);
+		if (page)
+			break;
+	}
+	if (!page)
+		return NULL;
+
+	chunk_shift = min(shift, CC_CHUNK_SHIFT);
+	block = cc_alloc_metadata(struct_size(block, chunks,
+					      1U << (shift - chunk_shift)));
+	if (!block)
+		goto free_page;
+	block->page = page;
+	block->shift = shift;
+	block->nr_chunks = 1U << (shift - chunk_shift);
+	gpc_bytes = ALIGN(gen_pool_chunk_bytes(1UL << chunk_shift,
+					       CC_SLOT_MIN_SHIFT),
+			  L1_CACHE_BYTES);
+	block->gpcs = cc_alloc_metadata(gpc_bytes * block->nr_chunks);
+	block->slots = cc_alloc_metadata(sizeof(*block->slots)
+					 << (shift - CC_SLOT_MIN_SHIFT));
+	if (!block->gpcs || !block->slots)
+		goto free_metadata;
+
+	for (unsigned int i = 0; i < block->nr_chunks; i++) {
+		struct cc_chunk *chunk = &block->chunks[i];
+		size_t offset = (size_t)i << chunk_shift;
+
+		chunk->pool.start = page_to_phys(page) + offset;
+		chunk->pool.end = chunk->pool.start + (1UL << chunk_shift);
+		chunk->pool.vaddr = page_address(page) + offset;
+		chunk->pool.cc = true;
+		chunk->slots = block->slots + (offset >> CC_SLOT_MIN_SHIFT);
+		chunk->gpc = block->gpcs + i * gpc_bytes;
+		chunk->block = block;
+		INIT_LIST_HEAD(&chunk->node);
+	}
+	return block;
+
+free_metadata:
+	block_free_metadata(block);
+free_page:
+	__free_pages(page, shift - PAGE_SHIFT);
+	return NULL;
+}
+
+/* Put a chunk that no class owns into the reserve. Under cc.lock. */
+static void reserve_add(struct cc_chunk *chunk)
+{
+	struct cc_block *block = chunk->block;
+	unsigned int shift = ilog2(cc_chunk_bytes(chunk));
+	struct list_head *list = &cc.reserve[shift - CC_FRAME_SHIFT];
+
+	chunk->class = NULL;
+	chunk->shift = shift;
+	cc.reserve_bytes += cc_chunk_bytes(chunk);
+	list_add(&chunk->node, list);
+	/* Chunks of a whole block are used last, so that it can be returned. */
+	if (++block->nr_reserve == block->nr_chunks)
+		for (unsigned int i = 0; i < block->nr_chunks; i++)
+			list_move_tail(&block->chunks[i].node, list);
+}
+
+/* Take a chunk out of the reserve. Under cc.lock. */
+static void reserve_del(struct cc_chunk *chunk)
+{
+	list_del_init(&chunk->node);
+	chunk->block->nr_reserve--;
+	cc.reserve_bytes -= cc_chunk_bytes(chunk);
+	if (cc.reserve_bytes < cc.reserve_low)
+		cc.reserve_low = cc.reserve_bytes;
+}
+
+/**
+ * cc_block_grow() - convert one more block and put it into the reserve
+ * @limit: bytes that it may have at most
+ *
+ * Context: task, under cc.mutex.
+ * Return: 0, or an error after which nothing has changed, except that memory
+ * may have been quarantined.
+ */
+int cc_block_grow(unsigned long limit)
+{
+	struct cc_block *block = block_alloc(limit);
+	unsigned int published = 0;
+	unsigned long flags;
+	int err;
+
+	if (!block)
+		return -ENOMEM;
+	for (; published < block->nr_chunks; published++) {
+		err = chunk_publish(&block->chunks[published]);
+		if (err)
+			goto unpublish;
+	}
+	err = convert(block, true);
+	if (err && convert(block, false)) {
+		/* The metadata is leaked with the memory that it describes. */
+		quarantine(block);
+		goto unpublish_only;
+	}
+	if (err)
+		goto unpublish;
+
+	list_add_tail(&block->node, &cc.blocks);
+	cc.decrypted += 1UL << block->shift;
+	cc.peak = max(cc.peak, cc.decrypted);
+	raw_spin_lock_irqsave(&cc.lock, flags);
+	for (unsigned int i = 0; i < block->nr_chunks; i++)
+		reserve_add(&block->chunks[i]);
+	raw_spin_unlock_irqrestore(&cc.lock, flags);
+	trace_cc_swiotlb_grow(page_to_phys(block->page), 1UL << block->shift,
+			      cc.decrypted);
+	return 0;
+
+unpublish:
+	while (published--)
+		chunk_unpublish(&block->chunks[published]);
+	__free_pages(block->page, block->shift - PAGE_SHIFT);
+	block_free_metadata(block);
+	return err;
+
+unpublish_only:
+	while (published--)
+		chunk_unpublish(&block->chunks[published]);
+	return err;
+}
+
+/* A block none of whose chunks is owned by a class, or NULL. */
+static struct cc_block *whole_block(void)
+{
+	struct cc_block *block;
+
+	/* The youngest first: the old ones have been proven to be needed. */
+	list_for_each_entry_reverse(block, &cc.blocks, node)
+		if (READ_ONCE(block->nr_reserve) == block->nr_chunks)
+			return block;
+	return NULL;
+}
+
+/**
+ * cc_block_shrink() - make blocks of the reserve private again and free them
+ * @keep: bytes to leave in the reserve at least
+ * @limit: return no more bytes than this
+ *
+ * Context: task, under cc.mutex.
+ * Return: bytes returned, or quarantined.
+ */
+unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
+{
+	struct cc_block *block, *next;
+	unsigned long done = 0, flags;
+	LIST_HEAD(victims);
+
+	while ((block = whole_block())) {
+		bool taken = false;
+
+		if (1UL << block->shift > limit)
+			break;
+		raw_spin_lock_irqsave(&cc.lock, flags);
+		if (block->nr_reserve == block->nr_chunks &&
+		    cc.reserve_bytes >= keep + (1UL << block->shift)) {
+			unsigned long low = cc.reserve_low;
+
+			for (unsigned int i = 0; i < block->nr_chunks; i++)
+				reserve_del(&block->chunks[i]);
+			cc.reserve_low = min(low, cc.reserve_bytes);
+			taken = true;
+		}
+		raw_spin_unlock_irqrestore(&cc.lock, flags);
+		if (!taken)
+			break;
+		limit -= 1UL << block->shift;
+		list_move(&block->node, &victims);
+		for (unsigned int i = 0; i < block->nr_chunks; i++)
+			chunk_unpublish(&block->chunks[i]);
+	}
+	if (list_empty(&victims))
+		return 0;
+
+	/* Whoever found a chunk by its address or index is done with it. */
+	synchronize_rcu();
+	list_for_each_entry_safe(block, next, &victims, node) {
+		unsigned long bytes = 1UL << block->shift;
+		int err = convert(block, false);
+
+		list_del(&block->node);
+		done += bytes;
+		cc.decrypted -= bytes;
+		trace_cc_swiotlb_retire(page_to_phys(block->page), bytes,
+					cc.decrypted);
+		if (err) {
+			quarantine(block);
+			continue;
+		}
+		__free_pages(block->page, block->shift - PAGE_SHIFT);
+		block_free_metadata(block);
+		cond_resched();
+	}
+	return done;
+}
+
+/**
+ * cc_reserve_give() - give a chunk of the reserve to a class
+ * @class: class that is short of free slots
+ * @want: do nothing if its gen_pool has at least this many
+ *
+ * No page is converted and no memory allocated: that has been done when the
+ * chunk was put into the reserve.
+ *
+ * Context: any but NMI.
+ * Return: true if the class's gen_pool may have @want free slots now.
+ */
+bool cc_reserve_give(struct cc_class *class, unsigned long want)
+{
+	struct cc_chunk *chunk = NULL;
+	unsigned int i = 0;
+	unsigned long flags;
+
+	if (class->shift > CC_FRAME_SHIFT)
+		i = class->shift - CC_FRAME_SHIFT;
+
+	raw_spin_lock_irqsave(&cc.lock, flags);
+	/* Another CPU may have been faster. */
+	if (atomic_long_read(&class->pool_free) >= (long)want) {
+		raw_spin_unlock_irqrestore(&cc.lock, flags);
+		return true;
+	}
+	for (; i < CC_NR_CHUNK_SIZES && !chunk; i++)
+		chunk = list_first_entry_or_null(&cc.reserve[i],
+						 struct cc_chunk, node);
+	if (chunk) {
+		reserve_del(chunk);
+		chunk->class = class;
+		chunk->shift = class->shift;
+		list_add_tail(&chunk->node, &class->chunks);
+		WRITE_ONCE(class->nr_slots,
+			   class->nr_slots + cc_chunk_slots(chunk));
+		atomic_long_add(cc_chunk_slots(chunk), &class->pool_free);
+		gen_pool_add_chunk(&class->pool, chunk->gpc,
+				   (unsigned long)chunk->pool.vaddr,
+				   chunk->pool.start, cc_chunk_bytes(chunk),
+				   chunk);
+	}
+	raw_spin_unlock_irqrestore(&cc.lock, flags);
+
+	trace_cc_swiotlb_reserve(class->shift, chunk ? chunk->pool.start : 0,
+				 READ_ONCE(cc.reserve_bytes));
+	cc_kccd_kick();
+	return chunk;
+}
+
+/* Chunks looked at before interrupts are enabled again. */
+#define CC_RETIRE_SCAN	32
+
+/**
+ * cc_class_retire() - take chunks without a used slot away from a class
+ * @class: the class
+ * @nr_slots: take no more than this many slots
+ *
+ * The chunks go to the reserve.
+ *
+ * Context: task, under cc.mutex.
+ * Return: slots taken away.
+ */
+unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots)
+{
+	unsigned long done = 0, left = READ_ONCE(class->nr_slots), flags;
+	struct cc_chunk *chunk, *next;
+	LIST_HEAD(retired);
+	LIST_HEAD(kept);
+
+	raw_spin_lock_irqsave(&cc.lock, flags);
+	for (unsigned int n = 1; left && !list_empty(&class->chunks); n++) {
+		unsigned long slots;
+
+		/* The youngest chunks are the least used. */
+		chunk = list_last_entry(&class->chunks, struct cc_chunk, node);
+		slots = cc_chunk_slots(chunk);
+		left -= min(left, slots);
+		if (done + slots > nr_slots ||
+		    !gen_pool_seal_chunk(&class->pool, chunk->gpc)) {
+			list_move(&chunk->node, &kept);
+		} else {
+			gen_pool_del_chunk(&class->pool, chunk->gpc,
+					   &class->hint);
+			atomic_long_sub(slots, &class->pool_free);
+			WRITE_ONCE(class->nr_slots, class->nr_slots - slots);
+			done += slots;
+			list_move(&chunk->node, &retired);
+		}
+		if (n % CC_RETIRE_SCAN == 0) {
+			raw_spin_unlock_irqrestore(&cc.lock, flags);
+			cond_resched();
+			raw_spin_lock_irqsave(&cc.lock, flags);
+		}
+	}
+	list_splice_tail(&kept, &class->chunks);
+	raw_spin_unlock_irqrestore(&cc.lock, flags);
+	if (!done)
+		return 0;
+
+	/* Nobody walks through the descriptors any more, they can be reused. */
+	synchronize_rcu();
+	raw_spin_lock_irqsave(&cc.lock, flags);
+	list_for_each_entry_safe(chunk, next, &retired, node) {
+		list_del(&chunk->node);
+		reserve_add(chunk);
+	}
+	raw_spin_unlock_irqrestore(&cc.lock, flags);
+	return done;
+}
+
+/**
+ * cc_chunk_init() - make the lookup table for all memory that may exist
+ *
+ * Context: task.
+ * Return: 0 or -ENOMEM.
+ */
+int cc_chunk_init(void)
+{
+	u64 end = (u64)max_t(unsigned long long, max_pfn, max_possible_pfn)
+		  << PAGE_SHIFT;
+
+	cc_by_frame.nr = DIV_ROUND_UP_ULL(end, 1ULL << (CC_FRAME_SHIFT +
+							CC_LEAF_BITS));
+	cc_by_frame.root = kvcalloc(cc_by_frame.nr, sizeof(*cc_by_frame.root),
+				    GFP_KERNEL);
+	if (!cc_by_frame.root)
+		return -ENOMEM;
+	raw_spin_lock_init(&cc.lock);
+	INIT_LIST_HEAD(&cc.blocks);
+	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
+		INIT_LIST_HEAD(&cc.reserve[i]);
+	return 0;
+}
+
+/**
+ * cc_chunk_exit() - undo cc_chunk_init(), after everything has been returned
+ *
+ * Context: task.
+ */
+void cc_chunk_exit(void)
+{
+	for (unsigned long i = 0; i < cc_by_frame.nr; i++)
+		kvfree(cc_by_frame.root[i]);
+	kvfree(cc_by_frame.root);
+	cc_by_frame.root = NULL;
+	cc_by_frame.nr = 0;
+	for (unsigned int i = 0; i < ARRAY_SIZE(cc_by_id); i++) {
+		kvfree(cc_by_id[i]);
+		cc_by_id[i] = NULL;
+	}
+}

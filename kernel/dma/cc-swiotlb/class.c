@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Size classes: the table, and which class serves when one has run dry.
+ *
+ * The table holds every power of two from 512 bytes to 512 KiB. A class costs
+ * nothing until it is used: it owns no chunk before its first mapping.
+ */
+#include <linux/bitops.h>
+
+#include "internal.h"
+
+struct cc_class cc_classes[CC_NR_CLASSES];
+
+/* What all CPUs together may hold in full magazines of all classes. */
+#define CC_MAGAZINES_BYTES	SZ_64M
+#define CC_MAGAZINE_SLOTS	64
+/* Bytes that a CPU takes from a gen_pool at once. */
+#define CC_BATCH_BYTES		SZ_32K
+#define CC_BATCH_SLOTS		16
+
+/* A mapping may take a slot of this many classes further up. */
+#define CC_LARGER_CLASSES	3
+
+/* Two magazines of a class, for as many classes as a CPU uses heavily. */
+static unsigned int magazine_slots(unsigned int nr_cpus, unsigned int shift)
+{
+	unsigned long bytes = CC_MAGAZINES_BYTES / 16 / nr_cpus;
+
+	return min(bytes >> shift, CC_MAGAZINE_SLOTS);
+}
+
+/**
+ * cc_class_init() - bring all classes into their initial, empty state
+ * @nr_cpus: CPUs that share the bytes that magazines may hold
+ *
+ * Context: task, before anything is mapped.
+ */
+void cc_class_init(unsigned int nr_cpus)
+{
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		struct cc_class *class = &cc_classes[i];
+		unsigned long mark = class->mark;
+
+		memset(class, 0, sizeof(*class));
+		class->mark = mark;
+		class->shift = CC_SLOT_MIN_SHIFT + i;
+		gen_pool_init(&class->pool, class->shift);
+		INIT_LIST_HEAD(&class->chunks);
+		raw_spin_lock_init(&class->depot.lock);
+		class->mag_size = magazine_slots(nr_cpus, class->shift);
+		class->batch = clamp(CC_BATCH_BYTES >> class->shift, 1,
+				     min_not_zero(class->mag_size,
+						  CC_BATCH_SLOTS));
+	}
+}
+
+/**
+ * cc_class_enable() - choose the classes of the table that are used
+ * @mask: bit n stands for slots of 1 << n bytes; the largest must be among them
+ *
+ * Context: task, before anything is mapped.
+ */
+void cc_class_enable(unsigned long mask)
+{
+	unsigned int serves = CC_NR_CLASSES - 1;
+
+	for (int order = CC_SLOT_MAX_SHIFT; order >= 0; order--) {
+		if (order >= CC_SLOT_MIN_SHIFT && (mask & BIT(order))) {
+			serves = order - CC_SLOT_MIN_SHIFT;
+			cc_classes[serves].enabled = true;
+		}
+		cc.class_of[order] = serves;
+	}
+}
+
+/**
+ * cc_class_note_peak() - remember how many slots are out
+ * @class: a class whose pool or depot has just given slots away
+ *
+ * Not exact, since the two counts move while they are read: it steers kccd and
+ * informs people.
+ *
+ * Context: any but NMI.
+ */
+void cc_class_note_peak(struct cc_class *class)
+{
+	long out = READ_ONCE(class->nr_slots) -
+		   atomic_long_read(&class->pool_free) -
+		   READ_ONCE(class->depot.slots);
+
+	if (out > (long)READ_ONCE(class->peak))
+		WRITE_ONCE(class->peak, out);
+	if (out > (long)READ_ONCE(class->high))
+		WRITE_ONCE(class->high, out);
+}
+
+/**
+ * cc_class_take_larger() - take a slot of a larger class
+ * @class: the class that has run dry, and the reserve with it
+ *
+ * Context: any but NMI, preemption disabled.
+ * Return: index of a slot, or 0.
+ */
+u32 cc_class_take_larger(struct cc_class *class)
+{
+	unsigned int nr = class - cc_classes;
+	unsigned int last = min(nr + CC_LARGER_CLASSES, CC_NR_CLASSES - 1);
+
+	while (nr++ < last) {
+		u32 index = cc_magazine_take(&cc_classes[nr]);
+
+		if (index)
+			return index;
+	}
+	return 0;
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cc-swiotlb: bounce buffers for confidential VMs, allocated at run time.
+ *
+ * swiotlb decides who bounces and copies the data; this replaces its allocator
+ * when "swiotlb=cc" is on the command line. See internal.h for the structures
+ * and the lock order, map.c for the fast path.
+ *
+ * This file starts and stops the allocator, and holds what swiotlb asks apart
+ * from mapping. Until it has started, and for what it cannot do (devices that
+ * do not reach its memory, emergencies), swiotlb's own small pool serves.
+ */
+#include <linux/dma-direct.h>
+#include <linux/dma-map-ops.h>
+#include <linux/init.h>
+#include <linux/memblock.h>
+#include <linux/mm.h>
+#include <linux/string.h>
+#include <asm/setup.h>
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/cc_swiotlb.h>
+
+#include "internal.h"
+
+DEFINE_STATIC_KEY_FALSE(cc_swiotlb_key);
+EXPORT_SYMBOL_GPL(cc_swiotlb_key);
+
+struct cc_state cc = {
+	.mutex = __MUTEX_INITIALIZER(cc.mutex),
+	.lock = __RAW_SPIN_LOCK_UNLOCKED(cc.lock),
+};
+
+/**
+ * cc_swiotlb_select() - choose this allocator; called for "swiotlb=cc"
+ */
+void __init cc_swiotlb_select(void)
+{
+	cc.selected = true;
+}
+
+/**
+ * cc_swiotlb_selected() - is this allocator chosen and not vetoed?
+ *
+ * Context: any.
+ */
+bool cc_swiotlb_selected(void)
+{
+	return cc.selected;
+}
+
+/**
+ * cc_swiotlb_deselect() - veto the choice, before the allocator has started
+ * @why: what the log shall say
+ */
+void cc_swiotlb_deselect(const char *why)
+{
+	if (!cc.selected)
+		return;
+	cc.selected = false;
+	pr_info("not used: %s\n", why);
+}
+
+/**
+ * cc_swiotlb_reaches() - can a device address all memory that may be shared?
+ * @dev: device
+ *
+ * Context: any.
+ */
+bool cc_swiotlb_reaches(struct device *dev)
+{
+	dma_addr_t end = phys_to_dma_unencrypted(dev, PFN_PHYS(max_pfn)) - 1;
+
+	return end <= min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
+}
+
+/**
+ * cc_swiotlb_max_mapping_size() - what always fits, whatever the offset
+ * @dev: device
+ *
+ * Context: any.
+ * Return: bytes.
+ */
+size_t cc_swiotlb_max_mapping_size(struct device *dev)
+{
+	return CC_SLOT_MAX - round_up(dma_get_min_align_mask(dev),
+				      1U << CC_SLOT_MIN_SHIFT);
+}
+
+/**
+ * cc_swiotlb_fallback() - note what became of a mapping that did not work here
+ * @dev: device
+ * @size: bytes, with the padding that the device's alignment requires
+ * @mapped: swiotlb's own pool has served it
+ * @attrs: DMA attributes; DMA_ATTR_NO_WARN is honoured
+ *
+ * Context: any but NMI.
+ */
+void cc_swiotlb_fallback(struct device *dev, size_t size, bool mapped,
+			 unsigned long attrs)
+{
+	unsigned int order = min(fls_long(size - 1), CC_SLOT_MAX_SHIFT);
+	unsigned int nr = READ_ONCE(cc.class_of[order]);
+
+	this_cpu_inc(cc_cpu.mag[nr].count[mapped ? CC_LEGACY : CC_FAILED]);
+	trace_cc_swiotlb_failed(dev, size, mapped);
+
+	if (mapped) {
+		if (cc_swiotlb_reaches(dev))
+			dev_info_ratelimited(dev,
+					     "cc-swiotlb: no free %lu-byte slot, %zu bytes mapped in the %s pool; a larger cc_swiotlb=reserve= avoids this\n",
+					     1UL << cc_classes[nr].shift, size,
+					     "legacy");
+		return;
+	}
+	if (attrs & DMA_ATTR_NO_WARN)
+		return;
+	if (size > CC_SLOT_MAX) {
+		dev_warn_ratelimited(dev,
+				     "cc-swiotlb: a mapping of %zu bytes with padding is larger than the maximum of %lu\n",
+				     size, CC_SLOT_MAX);
+		return;
+	}
+	dev_warn_ratelimited(dev,
+			     "cc-swiotlb: cannot map %zu bytes: no free %lu-byte slot, reserve %lu KiB, %lu of at most %lu KiB shared; raise cc_swiotlb=%s\n",
+			     size, 1UL << cc_classes[nr].shift,
+			     READ_ONCE(cc.reserve_bytes) >> 10,
+			     READ_ONCE(cc.decrypted) >> 10, cc.max >> 10,
+			     READ_ONCE(cc.decrypted) < cc.max ? "reserve=" :
+								"max=");
+}
+
+/**
+ * cc_swiotlb_start() - start the allocator
+ * @opts: options
+ *
+ * The first blocks are there when it returns.
+ *
+ * Context: task.
+ * Return: 0 or an error; then nothing has changed.
+ */
+int cc_swiotlb_start(const struct cc_options *opts)
+{
+	int err;
+
+	cc_options = *opts;
+	cc.stopping = false;
+	cc.decrypted = 0;
+	cc.peak = 0;
+	cc.quarantined = 0;
+	cc.reserve_bytes = 0;
+	cc.reserve_low = 0;
+	cc.max = opts->max;
+	cc.min = opts->min;
+	cc.reserve_min = opts->reserve;
+	cc.target = opts->reserve;
+	cc_class_init(num_possible_cpus());
+	cc_class_enable(opts->classes);
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		if (cc_classes[i].enabled)
+			cc_classes[i].mark = opts->mark[i];
+
+	err = cc_chunk_init();
+	if (err)
+		return err;
+	err = cc_magazine_init();
+	if (err)
+		goto exit_chunk;
+	err = cc_kccd_start();
+	if (err)
+		goto exit_magazine;
+
+	cc_kccd_step();
+	static_branch_enable(&cc_swiotlb_key);
+	return 0;
+
+exit_magazine:
+	cc_magazine_exit();
+exit_chunk:
+	cc_chunk_exit();
+	return err;
+}
+
+/**
+ * cc_swiotlb_stop() - stop the allocator and return all its memory; for tests
+ *
+ * Context: task; nothing may be mapped.
+ */
+void cc_swiotlb_stop(void)
+{
+	static_branch_disable(&cc_swiotlb_key);
+	synchronize_rcu();
+	cc_kccd_stop();
+	cc_magazine_exit();
+	cc_magazine_drain_all();
+
+	mutex_lock(&cc.mutex);
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		cc_depot_drain(&cc_classes[i], UINT_MAX);
+		cc_class_retire(&cc_classes[i], ULONG_MAX);
+		WARN_ONCE(cc_classes[i].nr_slots, "slots are still mapped\n");
+	}
+	cc_block_shrink(0, ULONG_MAX);
+	mutex_unlock(&cc.mutex);
+	if (!WARN_ON(!list_empty(&cc.blocks)))
+		cc_chunk_exit();
+}
+
+static char cc_options_arg[COMMAND_LINE_SIZE] __initdata;
+
+static int __init cc_options_setup(char *str)
+{
+	strscpy(cc_options_arg, str);
+	return 0;
+}
+early_param("cc_swiotlb", cc_options_setup);
+
+/*
+ * After architectures have decided whether swiotlb stays (x86 at the same
+ * level, but linked before), and before drivers probe.
+ */
+static int __init cc_swiotlb_init(void)
+{
+	unsigned long ram = totalram_pages() << PAGE_SHIFT;
+	struct cc_options opts;
+	int err;
+
+	if (cc_options_arg[0] && !cc.selected)
+		pr_info("cc_swiotlb= has no effect without swiotlb=cc\n");
+	if (!cc.selected)
+		return 0;
+	if (!is_swiotlb_allocated()) {
+		cc_swiotlb_deselect("no device needs bounce buffers; swiotlb=cc,force makes all use them");
+		return 0;
+	}
+
+	cc_options_default(&opts, ram);
+	if (cc_options_arg[0])
+		cc_options_parse(&opts, cc_options_arg, ram);
+	err = cc_swiotlb_start(&opts);
+	if (err) {
+		pr_err("cannot start (%d); swiotlb's own pool of %lu KiB serves alone\n",
+		       err, swiotlb_size_or_default() >> 10);
+		return 0;
+	}
+	pr_info("allocator of swiotlb: %lu KiB shared now, at most %lu KiB; reserve %lu KiB; legacy pool %lu KiB\n",
+		cc.decrypted >> 10, cc.max >> 10, cc.reserve_min >> 10,
+		swiotlb_size_or_default() >> 10);
+	return 0;
+}
+rootfs_initcall(cc_swiotlb_init);

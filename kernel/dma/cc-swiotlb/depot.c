@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The depot: whole magazines on their way from CPUs that free to CPUs that
+ * map. Push and pop are O(1) whatever the size of a magazine: a chain is linked
+ * through the metadata of its slots, and the chains of a class through the
+ * metadata of each chain's first slot. So the depot has no capacity to exceed
+ * and no memory of its own; kccd takes out what nobody has needed for a while.
+ */
+#include "internal.h"
+
+/**
+ * cc_depot_push() - put a chain into the depot
+ * @class: class of its slots
+ * @chain: at least one slot
+ *
+ * Context: any but NMI.
+ */
+void cc_depot_push(struct cc_class *class, u64 chain)
+{
+	struct cc_slot *first = cc_slot_by_index(cc_chain_index(chain));
+	struct cc_depot *depot = &class->depot;
+	unsigned long flags;
+
+	first->size = cc_chain_count(chain);
+	raw_spin_lock_irqsave(&depot->lock, flags);
+	first->chain = depot->head;
+	WRITE_ONCE(depot->head, cc_chain_index(chain));
+	WRITE_ONCE(depot->slots, depot->slots + first->size);
+	raw_spin_unlock_irqrestore(&depot->lock, flags);
+}
+
+/**
+ * cc_depot_pop() - take a chain out of the depot
+ * @class: class of the slots
+ *
+ * Context: any but NMI.
+ * Return: the chain that came last, or 0 if the depot is empty.
+ */
+u64 cc_depot_pop(struct cc_class *class)
+{
+	struct cc_depot *depot = &class->depot;
+	unsigned long flags;
+	u64 chain = 0;
+
+	if (!READ_ONCE(depot->head))
+		return 0;
+
+	raw_spin_lock_irqsave(&depot->lock, flags);
+	if (depot->head) {
+		struct cc_slot *first = cc_slot_by_index(depot->head);
+
+		chain = cc_chain(depot->head, first->size);
+		WRITE_ONCE(depot->head, first->chain);
+		WRITE_ONCE(depot->slots, depot->slots - first->size);
+		if (depot->slots < depot->low)
+			depot->low = depot->slots;
+	}
+	raw_spin_unlock_irqrestore(&depot->lock, flags);
+	return chain;
+}
+
+/* Return the slots of a chain to the gen_pool, those of one chunk together. */
+static void chain_to_pool(struct cc_class *class, u64 chain)
+{
+	unsigned int left = cc_chain_count(chain);
+	u32 index = cc_chain_index(chain);
+
+	while (left) {
+		struct cc_chunk *chunk = cc_chunk_by_index(index);
+		unsigned long addrs[16];
+		unsigned int nr = 0;
+
+		do {
+			addrs[nr++] = (unsigned long)cc_slot_vaddr(chunk, index);
+			index = cc_slot_by_index(index)->next;
+		} while (--left && nr < ARRAY_SIZE(addrs) &&
+			 cc_chunk_by_index(index) == chunk);
+		nr = gen_pool_free_bulk(&class->pool, chunk->gpc, addrs, nr);
+		atomic_long_add(nr, &class->pool_free);
+	}
+}
+
+/**
+ * cc_depot_drain() - return magazines from the depot to the gen_pool
+ * @class: class to look at
+ * @nr: stop before more than this many slots have been returned
+ *
+ * Context: task.
+ */
+void cc_depot_drain(struct cc_class *class, unsigned int nr)
+{
+	while (nr) {
+		u64 chain = cc_depot_pop(class);
+		unsigned int count = cc_chain_count(chain);
+
+		if (!chain)
+			break;
+		if (count > nr) {
+			cc_depot_push(class, chain);
+			break;
+		}
+		chain_to_pool(class, chain);
+		nr -= count;
+		cond_resched();
+	}
+}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * cc-swiotlb: the structures, sizes, lock order and invariants.
+ *
+ * Memory comes as blocks (the unit of conversion), is handed out as chunks
+ * (the unit that a size class owns), and is mapped as slots:
+ *
+ *   block   2 MiB, naturally aligned, so that converting it splits no huge
+ *           entry of the direct map; smaller when memory is fragmented
+ *   chunk   at most 512 KiB of a block; either class-less in the reserve or
+ *           owned by one class
+ *   slot    a power of two from 512 bytes to 512 KiB, naturally aligned
+ *
+ * A slot is at any time in exactly one of these places: mapped; in a magazine
+ * of one CPU; in the depot of its class; free in the gen_pool of its class;
+ * or in a chunk that no class owns. The first two change without a lock.
+ *
+ * Locks, outermost first:
+ *   cc.mutex     kccd's step against start, stop, and debugfs. Task context.
+ *   cc.lock      raw, irqs off: reserve lists, the chunks of a class, and with
+ *                them additions to and removals from its gen_pool.
+ *   depot.lock   raw, irqs off: one class's list of whole magazines.
+ *
+ * Everything that the kernel relies on is in private memory: no list pointer,
+ * bitmap or index is ever stored in a page that the host can write.
+ */
+#ifndef _KERNEL_DMA_CC_SWIOTLB_INTERNAL_H
+#define _KERNEL_DMA_CC_SWIOTLB_INTERNAL_H
+
+#include <linux/atomic.h>
+#include <linux/cc_swiotlb.h>
+#include <linux/genalloc.h>
+#include <linux/genalloc_ext.h>
+#include <linux/list.h>
+#include <linux/mm_types.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/sizes.h>
+#include <linux/spinlock.h>
+#include <linux/swiotlb.h>
+#include <linux/types.h>
+
+#undef pr_fmt
+#define pr_fmt(fmt) "cc-swiotlb: " fmt
+
+#define CC_SLOT_MIN_SHIFT	9
+#define CC_SLOT_MAX_SHIFT	19
+#define CC_NR_CLASSES		(CC_SLOT_MAX_SHIFT - CC_SLOT_MIN_SHIFT + 1)
+#define CC_SLOT_MAX		(1UL << CC_SLOT_MAX_SHIFT)
+
+#define CC_CHUNK_SHIFT		19
+#define CC_BLOCK_SHIFT		21
+/* The smallest chunk, and the granule of the lookup by address. */
+#define CC_FRAME_SHIFT		16
+#define CC_NR_CHUNK_SIZES	(CC_CHUNK_SHIFT - CC_FRAME_SHIFT + 1)
+
+static_assert(CC_FRAME_SHIFT >= PAGE_SHIFT);
+static_assert(CC_CHUNK_SHIFT >= CC_SLOT_MAX_SHIFT);
+
+/*
+ * A slot is named by a 28-bit index: the id of its chunk and its number in
+ * it. Index 0 is no slot, because ids start at 1. 2^18 chunks are 128 GiB.
+ */
+#define CC_SLOT_BITS		(CC_CHUNK_SHIFT - CC_SLOT_MIN_SHIFT)
+#define CC_ID_BITS		18
+#define CC_INDEX_BITS		(CC_ID_BITS + CC_SLOT_BITS)
+#define CC_MAX_ID		((1U << CC_ID_BITS) - 1)
+
+static_assert(CC_INDEX_BITS == 28);
+
+/**
+ * struct cc_slot - what the kernel knows of one slot
+ * @orig_addr:	physical address of the buffer that is bounced, when mapped
+ * @dev:	owning device; NULL when not mapped
+ * @size:	bytes mapped; in the first slot of a chain: slots in the chain
+ * @offset:	bytes in front of the buffer, when mapped
+ * @next:	index of the next slot of the same magazine, when free
+ * @chain:	index of the next chain in the depot, in the first of a chain
+ */
+struct cc_slot {
+	union {
+		phys_addr_t orig_addr;
+		u32 chain;
+	};
+	struct device *dev;
+	u32 size;
+	union {
+		u32 offset;
+		u32 next;
+	};
+};
+
+/**
+ * struct cc_chunk - a piece of shared memory that one class owns, or none
+ * @pool:	what swiotlb sees; @pool.cc is set
+ * @slots:	one per CC_SLOT_MIN of the chunk, whatever its class
+ * @index:	index of slot 0
+ * @shift:	log2 of the slot size, when a class owns the chunk
+ * @class:	the owner, or NULL while in the reserve
+ * @block:	where the memory comes from
+ * @node:	in cc.reserve[] or in the class's chunks
+ * @gpc:	descriptor and bitmap for the class's gen_pool, preallocated
+ */
+struct cc_chunk {
+	struct io_tlb_pool pool;
+	struct cc_slot *slots;
+	u32 index;
+	u8 shift;
+	struct cc_class *class;
+	struct cc_block *block;
+	struct list_head node;
+	struct gen_pool_chunk *gpc;
+};
+
+/**
+ * struct cc_block - a piece of memory that is converted as a whole
+ * @node:	in cc.blocks; under cc.mutex
+ * @page:	its memory
+ * @shift:	log2 of its size in bytes
+ * @nr_chunks:	number of entries in @chunks
+ * @nr_reserve:	how many of them no class owns; under cc.lock
+ * @slots:	slot metadata of all chunks
+ * @gpcs:	gen_pool descriptors of all chunks
+ * @chunks:	the chunks
+ */
+struct cc_block {
+	struct list_head node;
+	struct page *page;
+	unsigned int shift;
+	unsigned int nr_chunks;
+	unsigned int nr_reserve;
+	struct cc_slot *slots;
+	void *gpcs;
+	struct cc_chunk chunks[];
+};
+
+/* Per-CPU and per-class counters; the first three belong to the fast path. */
+enum cc_counter {
+	CC_MAPS,	/* slots taken */
+	CC_UNMAPS,	/* slots given back */
+	CC_BYTES,	/* bytes requested by CC_MAPS */
+	CC_DEPOT,	/* taken with a magazine from the depot */
+	CC_POOL,	/* taken from the class's gen_pool */
+	CC_RESERVE,	/* a reserve chunk was given to the class first */
+	CC_LARGER,	/* taken from a larger class */
+	CC_LEGACY,	/* mapped by the legacy pool */
+	CC_FAILED,	/* not mapped at all */
+	CC_NR_COUNTERS
+};
+
+/**
+ * struct cc_magazine - one CPU's free slots of one class
+ * @loaded:	head of the chain that the fast path works on
+ * @spare:	a second chain, so that going back and forth around a full or
+ *		an empty magazine does not go to the depot each time
+ * @count:	counters, see &enum cc_counter
+ */
+struct cc_magazine {
+	u64 loaded;
+	u64 spare;
+	unsigned long count[CC_NR_COUNTERS];
+} ____cacheline_aligned;
+
+/* Requested sizes: bin n counts the sizes up to 1 << n. */
+#define CC_NR_BINS		(CC_SLOT_MAX_SHIFT + 1)
+
+struct cc_cpu {
+	struct cc_magazine mag[CC_NR_CLASSES];
+	unsigned long bin[CC_NR_BINS];
+	u64 seen[CC_NR_CLASSES];	/* @loaded at kccd's last tick */
+};
+
+DECLARE_PER_CPU_ALIGNED(struct cc_cpu, cc_cpu);
+
+/**
+ * struct cc_depot - whole magazines on their way between CPUs
+ * @lock:	protects the rest; raw, irqs off
+ * @head:	index of the first slot of the first chain
+ * @slots:	slots in all chains
+ * @low:	the least value of @slots since kccd's last tick
+ */
+struct cc_depot {
+	raw_spinlock_t lock;
+	u32 head;
+	unsigned int slots;
+	unsigned int low;
+};
+
+/**
+ * struct cc_class - all slots of one size
+ * @pool:	free slots, but for those in magazines and in the depot
+ * @hint:	chunk of @pool that had free slots last
+ * @pool_free:	number of free slots in @pool
+ * @nr_slots:	slots of all chunks; under cc.lock
+ * @chunks:	under cc.lock
+ * @shift:	log2 of the slot size
+ * @enabled:	part of the table that is in use
+ * @mag_size:	slots in a full magazine; 0: this class bypasses the magazines
+ * @batch:	slots taken from @pool at once
+ * @mark:	slots that kccd keeps free; from the command line
+ * @high:	high water of the slots out of @pool and depot
+ * @peak:	the same since kccd's last tick
+ * @need:	decaying maximum of @peak: what kccd leaves to the class
+ * @depot:	whole magazines
+ */
+struct cc_class {
+	struct gen_pool pool;
+	struct gen_pool_chunk __rcu *hint;
+	atomic_long_t pool_free;
+	unsigned long nr_slots;
+	struct list_head chunks;
+	u8 shift;
+	bool enabled;
+	u8 mag_size;
+	u8 batch;
+	unsigned long mark;
+	unsigned long high;
+	unsigned long peak;
+	unsigned long need;
+	struct cc_depot depot;
+} ____cacheline_aligned_in_smp;
+
+/**
+ * struct cc_state - everything else; bytes unless said otherwise
+ * @mutex:	see the lock order above
+ * @lock:	see the lock order above
+ * @selected:	chosen on the command line and not vetoed since
+ * @stopping:	conversions are over: reboot, kexec or stop
+ * @legacy_bytes: size of swiotlb's own pool
+ * @class_of:	class that serves a space of up to 1 << index bytes
+ * @reserve:	class-less chunks by log2 of their size
+ * @reserve_bytes: sum of @reserve; under @lock
+ * @reserve_low: the least @reserve_bytes since the last tick
+ * @blocks:	all blocks; under @mutex
+ * @decrypted:	converted, legacy pool not included; under @mutex
+ * @peak:	high water of @decrypted
+ * @max:	limit of @decrypted
+ * @min:	kept when idle
+ * @reserve_min: the reserve that kccd keeps when idle
+ * @target:	the reserve that kccd keeps now
+ * @quarantined: of unknown state and leaked for ever
+ */
+struct cc_state {
+	struct mutex mutex;
+	raw_spinlock_t lock;
+	bool selected;
+	bool stopping;
+	u8 class_of[CC_SLOT_MAX_SHIFT + 1];
+	struct list_head reserve[CC_NR_CHUNK_SIZES];
+	unsigned long reserve_bytes;
+	unsigned long reserve_low;
+	struct list_head blocks;
+	unsigned long decrypted;
+	unsigned long peak;
+	unsigned long max;
+	unsigned long min;
+	unsigned long reserve_min;
+	unsigned long target;
+	unsigned long quarantined;
+};
+
+extern struct cc_state cc;
+extern struct cc_class cc_classes[CC_NR_CLASSES];
+
+/* class.c */
+void cc_class_init(unsigned int nr_cpus);
+void cc_class_enable(unsigned long mask);
+void cc_class_note_peak(struct cc_class *class);
+u32 cc_class_take_larger(struct cc_class *class);
+
+/* magazine.c */
+u32 cc_magazine_refill(struct cc_class *class);
+u32 cc_magazine_take(struct cc_class *class);
+void cc_magazine_flush(struct cc_class *class);
+void cc_magazine_drain_idle(void);
+void cc_magazine_drain_all(void);
+int cc_magazine_init(void);
+void cc_magazine_exit(void);
+
+/* depot.c */
+void cc_depot_push(struct cc_class *class, u64 chain);
+u64 cc_depot_pop(struct cc_class *class);
+void cc_depot_drain(struct cc_class *class, unsigned int nr);
+
+/* chunk.c */
+struct cc_chunk_table {
+	struct cc_chunk ***root;
+	unsigned long nr;
+};
+
+extern struct cc_chunk_table cc_by_frame;
+extern struct cc_chunk **cc_by_id[];
+
+struct page *cc_alloc_memory(unsigned int order, bool try_hard);
+void *cc_alloc_metadata(size_t size);
+int cc_convert(struct page *page, unsigned int order, bool decrypt);
+
+int cc_chunk_init(void);
+void cc_chunk_exit(void);
+int cc_block_grow(unsigned long limit);
+unsigned long cc_block_shrink(unsigned long keep, unsigned long limit);
+bool cc_reserve_give(struct cc_class *class, unsigned long want);
+unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots);
+
+/* kccd.c */
+struct cc_kccd_stats {
+	unsigned long steps;
+	unsigned long ticks;
+	unsigned long grown;		/* bytes */
+	unsigned long retired;		/* bytes */
+	unsigned long grow_failed;
+	unsigned long converted[2];	/* blocks; [true]: decrypted */
+	unsigned long failed[2];	/* conversions */
+	u64 ns[2];			/* time in conversions */
+};
+
+extern struct cc_kccd_stats cc_kccd_stats;
+
+void cc_kccd_kick(void);
+int cc_kccd_step(void);
+bool cc_kccd_tick(void);
+unsigned long cc_kccd_backoff(void);
+int cc_kccd_start(void);
+void cc_kccd_stop(void);
+
+/**
+ * struct cc_options - what the command line and sysfs can set; bytes
+ * @classes:	bit n: slots of 1 << n bytes are used
+ * @max:	limit of shared memory
+ * @min:	shared memory kept when idle
+ * @reserve:	class-less reserve kept when idle
+ * @mark:	slots of each class kept free
+ */
+struct cc_options {
+	unsigned long classes;
+	unsigned long max;
+	unsigned long min;
+	unsigned long reserve;
+	unsigned long mark[CC_NR_CLASSES];
+};
+
+/* options.c */
+extern struct cc_options cc_options;
+void cc_options_default(struct cc_options *opts, unsigned long ram);
+int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram);
+
+/* stats.c */
+unsigned long cc_count(unsigned int class, enum cc_counter counter);
+unsigned long cc_class_free(struct cc_class *class);
+unsigned long cc_used_bytes(void);
+
+/* core.c */
+int cc_swiotlb_start(const struct cc_options *opts);
+void cc_swiotlb_stop(void);
+
+/* A chain of free slots, and the head of a magazine: {tid, count, index}. */
+#define CC_CHAIN_INDEX		GENMASK_ULL(CC_INDEX_BITS - 1, 0)
+#define CC_CHAIN_ONE		BIT_ULL(CC_INDEX_BITS)
+#define CC_CHAIN_COUNT_BITS	8
+#define CC_CHAIN_COUNT_MAX	(BIT(CC_CHAIN_COUNT_BITS) - 1)
+#define CC_CHAIN_TID		BIT_ULL(CC_INDEX_BITS + CC_CHAIN_COUNT_BITS)
+#define CC_CHAIN_MASK		(CC_CHAIN_TID - 1)
+
+static inline u32 cc_chain_index(u64 chain)
+{
+	return chain & CC_CHAIN_INDEX;
+}
+
+static inline unsigned int cc_chain_count(u64 chain)
+{
+	return (chain & CC_CHAIN_MASK) >> CC_INDEX_BITS;
+}
+
+static inline u64 cc_chain(u32 index, unsigned int count)
+{
+	return count * CC_CHAIN_ONE | index;
+}
+
+#define CC_LEAF_BITS		9
+#define CC_LEAF_SIZE		(1U << CC_LEAF_BITS)
+
+/*
+ * The chunk of a slot index, which must be that of a slot. Any context; inside
+ * a section that a grace period waits for.
+ */
+static inline struct cc_chunk *cc_chunk_by_index(u32 index)
+{
+	u32 id = index >> CC_SLOT_BITS;
+
+	return cc_by_id[id >> CC_LEAF_BITS][id & (CC_LEAF_SIZE - 1)];
+}
+
+static inline struct cc_slot *cc_slot_by_index(u32 index)
+{
+	return cc_chunk_by_index(index)->slots +
+		(index & ((1U << CC_SLOT_BITS) - 1));
+}
+
+static inline void *cc_slot_vaddr(const struct cc_chunk *chunk, u32 index)
+{
+	u32 nr = index & ((1U << CC_SLOT_BITS) - 1);
+
+	return chunk->pool.vaddr + ((unsigned long)nr << chunk->shift);
+}
+
+/*
+ * The chunk that holds @paddr, which may be any address; NULL if none. Two
+ * loads, no search. The leaf is chosen by an address dependency on @paddr, so
+ * whoever got @paddr from a mapping sees the chunk (see cc_swiotlb_map()).
+ */
+static inline struct cc_chunk *cc_chunk_by_addr(phys_addr_t paddr)
+{
+	phys_addr_t frame = paddr >> CC_FRAME_SHIFT;
+	struct cc_chunk **leaf;
+
+	if (frame >> CC_LEAF_BITS >= cc_by_frame.nr)
+		return NULL;
+	leaf = READ_ONCE(cc_by_frame.root[frame >> CC_LEAF_BITS]);
+	if (!leaf)
+		return NULL;
+	return READ_ONCE(leaf[frame & (CC_LEAF_SIZE - 1)]);
+}
+
+static inline size_t cc_chunk_bytes(const struct cc_chunk *chunk)
+{
+	return chunk->pool.end - chunk->pool.start;
+}
+
+static inline unsigned long cc_chunk_slots(const struct cc_chunk *chunk)
+{
+	return cc_chunk_bytes(chunk) >> chunk->shift;
+}
+
+#endif /* _KERNEL_DMA_CC_SWIOTLB_INTERNAL_H */

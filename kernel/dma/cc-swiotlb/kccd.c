@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kccd: the thread that converts memory, since that may sleep and mappings are
+ * made in any context.
+ *
+ * There is one watermark for all classes: bytes of class-less, already
+ * converted memory in the reserve. Any context takes from it; that kicks kccd,
+ * which fills it up to the target. The target doubles each time the reserve
+ * has been found less than half full, and decays when it has not been used.
+ *
+ * Once a second while there is something to do, the tick moves memory the other
+ * way: idle magazines to the depot, what the depot has not needed to the
+ * gen_pools, empty chunks beyond the decaying need of their class to the
+ * reserve, and whole blocks beyond the target back to the page allocator.
+ *
+ * The thread is a loop around cc_kccd_step() and cc_kccd_tick(), which do all
+ * the work synchronously.
+ */
+#include <linux/freezer.h>
+#include <linux/irq_work.h>
+#include <linux/jiffies.h>
+#include <linux/kthread.h>
+#include <linux/reboot.h>
+#include <linux/sched/mm.h>
+#include <linux/shrinker.h>
+#include <linux/wait.h>
+
+#include "internal.h"
+
+#define CC_TICK			HZ
+#define CC_BACKOFF_MIN		max(HZ / 50, 1)
+#define CC_BACKOFF_MAX		(10 * HZ)
+
+struct cc_kccd_stats cc_kccd_stats;
+
+static struct task_struct *kccd;
+static DECLARE_WAIT_QUEUE_HEAD(kccd_wait);
+static bool kicked;
+static bool reclaim;
+static unsigned long backoff;		/* jiffies; 0: the last growth worked */
+static unsigned long backoff_until;
+static unsigned long maps_seen;
+
+static void kick_wake(struct irq_work *work)
+{
+	wake_up(&kccd_wait);
+}
+
+static DEFINE_IRQ_WORK(kick_work, kick_wake);
+
+/**
+ * cc_kccd_kick() - tell kccd that memory was taken from the reserve
+ *
+ * Context: any. The irq_work makes it safe under any lock, and on PREEMPT_RT.
+ */
+void cc_kccd_kick(void)
+{
+	if (READ_ONCE(cc.reserve_bytes) >= READ_ONCE(cc.target))
+		return;
+	WRITE_ONCE(kicked, true);
+	irq_work_queue(&kick_work);
+}
+
+/**
+ * cc_kccd_backoff() - how long growth is suspended after a failure
+ *
+ * Context: any.
+ * Return: jiffies from now on; 0 if it is not.
+ */
+unsigned long cc_kccd_backoff(void)
+{
+	unsigned long until = READ_ONCE(backoff_until);
+
+	return READ_ONCE(backoff) && time_before(jiffies, until) ?
+		until - jiffies : 0;
+}
+
+/* Double the target when more than half of it was needed. */
+static void raise_target(void)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&cc.lock, flags);
+	if (cc.reserve_low < cc.target / 2)
+		cc.target = max(cc.target, min(2 * cc.target, cc.max / 4));
+	raw_spin_unlock_irqrestore(&cc.lock, flags);
+}
+
+static int grow(void)
+{
+	unsigned long before = cc.decrypted;
+	int err = before < cc.max ? cc_block_grow(cc.max - before) : -ENOSPC;
+
+	if (!err) {
+		cc_kccd_stats.grown += cc.decrypted - before;
+		WRITE_ONCE(backoff, 0);
+		return 0;
+	}
+	cc_kccd_stats.grow_failed++;
+	WRITE_ONCE(backoff_until, jiffies +
+		   clamp(2 * backoff, CC_BACKOFF_MIN, CC_BACKOFF_MAX));
+	WRITE_ONCE(backoff, backoff_until - jiffies);
+	return err;
+}
+
+/* Keep the free slots of a class at its mark. Return false if it fails. */
+static bool keep_mark(struct cc_class *class)
+{
+	while (cc_class_free(class) < class->mark) {
+		unsigned long in_depot = READ_ONCE(class->depot.slots);
+
+		if (!cc_reserve_give(class, class->mark - in_depot))
+			return false;
+	}
+	return true;
+}
+
+static bool wants_memory(void)
+{
+	return READ_ONCE(cc.reserve_bytes) < cc.target ||
+	       cc.decrypted < cc.min;
+}
+
+/**
+ * cc_kccd_step() - convert memory until the reserve is at its target
+ *
+ * Reclaim that this causes must not wait for I/O, which may wait for this.
+ *
+ * Context: task. Takes cc.mutex.
+ * Return: 0, or the error that ended it: -ENOSPC at the limit, -ENOMEM, or what
+ * the conversion says. Then growth is suspended for a time that doubles with
+ * each failure.
+ */
+int cc_kccd_step(void)
+{
+	unsigned int noio = memalloc_noio_save();
+	int err = 0;
+
+	mutex_lock(&cc.mutex);
+	cc_kccd_stats.steps++;
+	WRITE_ONCE(kicked, false);
+	while (!err && !cc.stopping) {
+		bool marks = true;
+
+		raise_target();
+		for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+			marks &= keep_mark(&cc_classes[i]);
+		if (marks && !wants_memory())
+			break;
+		err = grow();
+		cond_resched();
+	}
+	raw_spin_lock_irq(&cc.lock);
+	cc.reserve_low = cc.reserve_bytes;
+	raw_spin_unlock_irq(&cc.lock);
+	mutex_unlock(&cc.mutex);
+
+	memalloc_noio_restore(noio);
+	return err;
+}
+
+/* Return what a class has not needed. True if something has moved. */
+static bool shrink_class(struct cc_class *class)
+{
+	unsigned long peak = READ_ONCE(class->peak), keep, idle;
+	bool moved = false;
+
+	raw_spin_lock_irq(&class->depot.lock);
+	idle = class->depot.low;
+	class->depot.low = class->depot.slots;
+	raw_spin_unlock_irq(&class->depot.lock);
+	if (idle) {
+		cc_depot_drain(class, idle);
+		moved = true;
+	}
+
+	/* A quarter less each second, so that a pause costs no conversion. */
+	if (class->need > peak)
+		moved = true;
+	class->need = max(peak, class->need - DIV_ROUND_UP(class->need, 4));
+	WRITE_ONCE(class->peak, 0);
+	cc_class_note_peak(class);
+
+	keep = max(class->need, class->mark);
+	if (class->nr_slots > keep &&
+	    cc_class_retire(class, class->nr_slots - keep))
+		moved = true;
+	return moved;
+}
+
+static bool shrink_reserve(void)
+{
+	unsigned long idle, target, done, flags;
+
+	raw_spin_lock_irqsave(&cc.lock, flags);
+	idle = min(cc.reserve_low, cc.reserve_bytes);
+	cc.reserve_low = cc.reserve_bytes;
+	target = cc.target;
+	/* The part of the target that nobody has used goes down by an eighth. */
+	if (idle >= target / 2)
+		cc.target = max(cc.reserve_min,
+				target - DIV_ROUND_UP(target, 8));
+	raw_spin_unlock_irqrestore(&cc.lock, flags);
+
+	if (idle <= cc.target || cc.decrypted <= cc.min)
+		return cc.target != target;
+	done = cc_block_shrink(cc.target, min(idle - cc.target,
+					      cc.decrypted - cc.min));
+	cc_kccd_stats.retired += done;
+	return done || cc.target != target;
+}
+
+/**
+ * cc_kccd_tick() - return memory that has not been needed for a while
+ *
+ * Context: task, about once a second. Takes cc.mutex.
+ * Return: true if there may be more to do in the next tick.
+ */
+bool cc_kccd_tick(void)
+{
+	unsigned int noio = memalloc_noio_save();
+	unsigned long maps = 0;
+	bool busy = false;
+
+	mutex_lock(&cc.mutex);
+	cc_kccd_stats.ticks++;
+	if (!cc.stopping) {
+		cc_magazine_drain_idle();
+		for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+			busy |= shrink_class(&cc_classes[i]);
+			maps += cc_count(i, CC_MAPS) + cc_count(i, CC_UNMAPS);
+		}
+		busy |= shrink_reserve();
+		busy |= maps != maps_seen;
+		maps_seen = maps;
+	}
+	mutex_unlock(&cc.mutex);
+
+	memalloc_noio_restore(noio);
+	return busy;
+}
+
+static bool kccd_should_run(void)
+{
+	return kthread_should_stop() || READ_ONCE(reclaim) ||
+	       (READ_ONCE(kicked) && !cc_kccd_backoff());
+}
+
+/*
+ * Mappings fail when this thread is late, so it goes before other threads of
+ * normal priority; it works in short pieces and sleeps most of the time. It is
+ * not a real-time thread: one conversion can take milliseconds. It has no
+ * affinity: the CPU that kicks it is busy with I/O, and the scheduler finds
+ * one that is not.
+ */
+static int kccd_main(void *unused)
+{
+	unsigned long next_tick = jiffies + CC_TICK;
+	/* Two quiet ticks: the first one only sets the marks of the second. */
+	int quiet = 0;
+
+	set_user_nice(current, MIN_NICE);
+	set_freezable();
+	while (!kthread_should_stop()) {
+		long timeout = MAX_SCHEDULE_TIMEOUT;
+
+		if (quiet < 2)
+			timeout = max_t(long, next_tick - jiffies, 0);
+		if (READ_ONCE(kicked) && cc_kccd_backoff())
+			timeout = min_t(long, timeout, cc_kccd_backoff());
+		wait_event_freezable_timeout(kccd_wait, kccd_should_run(),
+					     timeout);
+
+		if (READ_ONCE(kicked) && !cc_kccd_backoff()) {
+			if (quiet == 2)
+				next_tick = jiffies + CC_TICK;
+			quiet = 0;
+			/* After a failure, try again when the backoff ends. */
+			if (cc_kccd_step())
+				WRITE_ONCE(kicked, true);
+		}
+		if (READ_ONCE(reclaim)) {
+			WRITE_ONCE(reclaim, false);
+			next_tick = jiffies;
+			quiet = 0;
+		}
+		if (quiet < 2 && time_after_eq(jiffies, next_tick)) {
+			quiet = cc_kccd_tick() ? 0 : quiet + 1;
+			next_tick = jiffies + CC_TICK;
+		}
+	}
+	return 0;
+}
+
+static unsigned long shrinker_count(struct shrinker *shrinker,
+				    struct shrink_control *sc)
+{
+	unsigned long bytes = READ_ONCE(cc.decrypted);
+	unsigned long kept = cc_used_bytes() + READ_ONCE(cc.reserve_min);
+
+	return bytes > kept ? (bytes - kept) >> PAGE_SHIFT : SHRINK_EMPTY;
+}
+
+/* Converts nothing, since reclaim must not wait: says what kccd shall do. */
+static unsigned long shrinker_scan(struct shrinker *shrinker,
+				   struct shrink_control *sc)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&cc.lock, flags);
+	cc.target = cc.reserve_min;
+	raw_spin_unlock_irqrestore(&cc.lock, flags);
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		WRITE_ONCE(cc_classes[i].need, 0);
+	WRITE_ONCE(reclaim, true);
+	irq_work_queue(&kick_work);
+	return SHRINK_STOP;
+}
+
+static struct shrinker *shrinker;
+
+/* Once a kexec has stopped conversions they fail for ever: stop before. */
+static int kccd_reboot(struct notifier_block *nb, unsigned long action,
+		       void *data)
+{
+	mutex_lock(&cc.mutex);
+	cc.stopping = true;
+	mutex_unlock(&cc.mutex);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block reboot_nb = { .notifier_call = kccd_reboot };
+
+/**
+ * cc_kccd_start() - start the thread, the shrinker, and the reboot notifier
+ *
+ * Context: task.
+ * Return: 0 or an error.
+ */
+int cc_kccd_start(void)
+{
+	backoff = 0;
+	kicked = false;
+	memset(&cc_kccd_stats, 0, sizeof(cc_kccd_stats));
+
+	kccd = kthread_run(kccd_main, NULL, "kccd");
+	if (IS_ERR(kccd))
+		return PTR_ERR(kccd);
+	shrinker = shrinker_alloc(0, "cc-swiotlb");
+	if (shrinker) {
+		shrinker->count_objects = shrinker_count;
+		shrinker->scan_objects = shrinker_scan;
+		shrinker_register(shrinker);
+	}
+	register_reboot_notifier(&reboot_nb);
+	return 0;
+}
+
+/**
+ * cc_kccd_stop() - undo cc_kccd_start()
+ *
+ * Context: task.
+ */
+void cc_kccd_stop(void)
+{
+	unregister_reboot_notifier(&reboot_nb);
+	shrinker_free(shrinker);
+	kthread_stop(kccd);
+	irq_work_sync(&kick_work);
+}

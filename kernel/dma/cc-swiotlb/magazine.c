@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Magazines, apart from their fast path: where a CPU gets slots when it has
+ * none and where it leaves them when it has too many, and how the magazines of
+ * idle and dead CPUs are emptied.
+ *
+ * Each CPU has two chains per class. The fast path works on the loaded one; a
+ * CPU goes to the depot only when both are empty, or both full. See map.c for
+ * why no lock is needed; this file changes the heads by the same rule.
+ */
+#include <linux/cpuhotplug.h>
+#include <linux/cpumask.h>
+#include <linux/smp.h>
+#include <trace/events/cc_swiotlb.h>
+
+#include "internal.h"
+
+#define CC_RESERVE_TRIES	3
+
+/* Take all slots of one of this CPU's magazines. Preemption disabled. */
+static u64 detach(u64 __percpu *head)
+{
+	u64 old = this_cpu_read(*head);
+
+	do {
+		if (!cc_chain_index(old))
+			return 0;
+	} while (!this_cpu_try_cmpxchg(*head, &old,
+				       (old & ~CC_CHAIN_MASK) + CC_CHAIN_TID));
+	return old & CC_CHAIN_MASK;
+}
+
+/* Fill one of this CPU's magazines if it is empty. Preemption disabled. */
+static bool attach(u64 __percpu *head, u64 chain)
+{
+	u64 old = this_cpu_read(*head);
+
+	do {
+		if (cc_chain_index(old))
+			return false;
+	} while (!this_cpu_try_cmpxchg(*head, &old,
+				       ((old & ~CC_CHAIN_MASK) + CC_CHAIN_TID) |
+				       chain));
+	return true;
+}
+
+/* Find room for a chain, which may be empty. Preemption disabled. */
+static void stow(struct cc_class *class, u64 chain)
+{
+	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
+
+	if (!chain)
+		return;
+	if (class->mag_size &&
+	    (attach(&mag->loaded, chain) || attach(&mag->spare, chain)))
+		return;
+	cc_depot_push(class, chain);
+}
+
+/* Take a batch of slots from the gen_pool and link them. */
+static u64 take_from_pool(struct cc_class *class)
+{
+	unsigned long addrs[16];
+	void *owner;
+	struct cc_chunk *chunk;
+	unsigned int nr;
+	u32 index = 0;
+
+	/* Count before taking: pool_free must never promise what is gone. */
+	if (atomic_long_fetch_sub(class->batch, &class->pool_free) <= 0) {
+		atomic_long_add(class->batch, &class->pool_free);
+		return 0;
+	}
+	nr = gen_pool_alloc_bulk(&class->pool, &class->hint, addrs,
+				 class->batch, &owner);
+	atomic_long_add(class->batch - nr, &class->pool_free);
+	if (!nr)
+		return 0;
+	chunk = owner;
+	for (unsigned int i = nr; i--; ) {
+		unsigned long slot = (addrs[i] - (unsigned long)chunk->pool.vaddr) >>
+				     class->shift;
+
+		chunk->slots[slot].next = index;
+		index = chunk->index + slot;
+	}
+	return cc_chain(index, nr);
+}
+
+static u32 take(struct cc_class *class, enum cc_counter pool_counter)
+{
+	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
+	u64 chain;
+	u32 index;
+
+	chain = detach(&mag->loaded);
+	if (!chain)
+		chain = detach(&mag->spare);
+	if (!chain) {
+		chain = cc_depot_pop(class);
+		if (chain)
+			this_cpu_inc(mag->count[CC_DEPOT]);
+	}
+	if (!chain) {
+		chain = take_from_pool(class);
+		if (!chain)
+			return 0;
+		this_cpu_inc(mag->count[pool_counter]);
+	}
+
+	index = cc_chain_index(chain);
+	stow(class, cc_chain(cc_slot_by_index(index)->next,
+			     cc_chain_count(chain) - 1));
+	cc_class_note_peak(class);
+	trace_cc_swiotlb_refill(class->shift, cc_chain_count(chain));
+	return index;
+}
+
+/**
+ * cc_magazine_take() - take a slot of a class without growing the class
+ * @class: where to look: magazines, depot, gen_pool
+ *
+ * Context: any but NMI, preemption disabled.
+ * Return: index of a slot, or 0.
+ */
+u32 cc_magazine_take(struct cc_class *class)
+{
+	return take(class, CC_POOL);
+}
+
+/**
+ * cc_magazine_refill() - take a slot when the loaded magazine is empty
+ * @class: class that was asked for
+ *
+ * The order is: spare magazine, depot, gen_pool, a chunk of the reserve, a
+ * larger class. What comes after that is swiotlb's own pool.
+ *
+ * Context: any but NMI, preemption disabled.
+ * Return: index of a slot, maybe of a larger class, or 0.
+ */
+u32 cc_magazine_refill(struct cc_class *class)
+{
+	u32 index = take(class, CC_POOL);
+
+	/* Others may be faster to take the slots of the new chunk. */
+	for (int tries = 0; !index && tries < CC_RESERVE_TRIES; tries++) {
+		if (!cc_reserve_give(class, 1))
+			break;
+		index = take(class, CC_RESERVE);
+	}
+	if (unlikely(!index)) {
+		index = cc_class_take_larger(class);
+		if (index)
+			this_cpu_inc(cc_cpu.mag[class - cc_classes].count[CC_LARGER]);
+		trace_cc_swiotlb_fallback(class->shift, index ?
+			cc_chunk_by_index(index)->shift : 0);
+	}
+	return index;
+}
+
+/**
+ * cc_magazine_flush() - make room in the loaded magazine
+ * @class: class of the magazine
+ *
+ * The spare magazine goes to the depot, and the loaded one becomes the spare.
+ *
+ * Context: any but NMI, preemption disabled.
+ */
+void cc_magazine_flush(struct cc_class *class)
+{
+	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
+	u64 full = detach(&mag->loaded), spare = detach(&mag->spare);
+
+	if (spare)
+		cc_depot_push(class, spare);
+	if (full && !attach(&mag->spare, full))
+		cc_depot_push(class, full);
+}
+
+/* On the CPU itself, interrupts disabled: empty what has not moved. */
+static void drain_local(void *all)
+{
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		struct cc_magazine __percpu *mag = &cc_cpu.mag[i];
+		u64 chain;
+
+		if (!all && this_cpu_read(mag->loaded) !=
+			    this_cpu_read(cc_cpu.seen[i]))
+			continue;
+		chain = detach(&mag->loaded);
+		if (chain)
+			cc_depot_push(&cc_classes[i], chain);
+		chain = detach(&mag->spare);
+		if (chain)
+			cc_depot_push(&cc_classes[i], chain);
+	}
+}
+
+static bool holds_idle_slots(int cpu, void *unused)
+{
+	struct cc_cpu *pcpu = per_cpu_ptr(&cc_cpu, cpu);
+	bool idle = false;
+
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		u64 loaded = READ_ONCE(pcpu->mag[i].loaded);
+
+		if (pcpu->seen[i] == loaded &&
+		    cc_chain_index(loaded | READ_ONCE(pcpu->mag[i].spare)))
+			idle = true;
+		else
+			WRITE_ONCE(pcpu->seen[i], loaded);
+	}
+	return idle;
+}
+
+/**
+ * cc_magazine_drain_idle() - empty magazines that nobody used since last time
+ *
+ * A magazine belongs to its CPU, so the work is done there, and only CPUs that
+ * hold something idle are disturbed.
+ *
+ * Context: task; once per tick of kccd.
+ */
+void cc_magazine_drain_idle(void)
+{
+	on_each_cpu_cond(holds_idle_slots, drain_local, NULL, true);
+}
+
+/**
+ * cc_magazine_drain_all() - empty the magazines of all CPUs
+ *
+ * Context: task.
+ */
+void cc_magazine_drain_all(void)
+{
+	on_each_cpu(drain_local, (void *)true, true);
+}
+
+/* A dead CPU's magazines have no owner, and may be emptied from anywhere. */
+static int cpu_dead(unsigned int cpu)
+{
+	struct cc_cpu *pcpu = per_cpu_ptr(&cc_cpu, cpu);
+
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		u64 *head[] = { &pcpu->mag[i].loaded, &pcpu->mag[i].spare };
+
+		for (unsigned int j = 0; j < ARRAY_SIZE(head); j++) {
+			u64 chain = *head[j] & CC_CHAIN_MASK;
+
+			if (cc_chain_index(chain))
+				cc_depot_push(&cc_classes[i], chain);
+			*head[j] &= ~CC_CHAIN_MASK;
+		}
+	}
+	return 0;
+}
+
+static int cpuhp_state;
+
+/**
+ * cc_magazine_init() - empty the magazines of CPUs that go away, from now on
+ *
+ * Context: task.
+ * Return: 0, or what the CPU hotplug core says.
+ */
+int cc_magazine_init(void)
+{
+	cpuhp_state = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN,
+						"dma/cc-swiotlb:dead", NULL,
+						cpu_dead);
+	return min(cpuhp_state, 0);
+}
+
+/**
+ * cc_magazine_exit() - undo cc_magazine_init()
+ *
+ * Context: task.
+ */
+void cc_magazine_exit(void)
+{
+	cpuhp_remove_state_nocalls(cpuhp_state);
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The fast path: map, unmap, and finding a slot by its address.
+ *
+ * Why a magazine needs no lock. Its head is one u64 per CPU: {tid, count,
+ * index of the first slot}. Only this CPU changes it, with preemption disabled
+ * and by this_cpu_try_cmpxchg(), so the only thing that can come between the
+ * read of the head and the cmpxchg is an interrupt on this CPU. Whatever that
+ * interrupt does to the magazine, it adds one to the tid each time; so the
+ * cmpxchg succeeds only if nothing has happened in between, and the link that
+ * was read from the first slot is still that slot's link. The tid has 28 bits:
+ * to fool the cmpxchg, one interrupt would have to map and unmap exactly a
+ * multiple of 2^28 times (many seconds) before it returns.
+ *
+ * The slot that the head names may be taken, mapped, freed and even retired by
+ * that interrupt and other CPUs before its link is read. Its metadata is still
+ * there, because it is freed after a grace period, and a section with
+ * preemption disabled delays that. The value read is then thrown away.
+ */
+#include <linux/bitops.h>
+#include <linux/dma-direct.h>
+#include <linux/dma-map-ops.h>
+#include <trace/events/cc_swiotlb.h>
+
+#include "internal.h"
+
+DEFINE_PER_CPU_ALIGNED(struct cc_cpu, cc_cpu);
+
+static __always_inline u32 magazine_pop(struct cc_magazine __percpu *mag)
+{
+	u64 old = this_cpu_read(mag->loaded), new;
+	u32 index;
+
+	do {
+		index = cc_chain_index(old);
+		if (unlikely(!index))
+			return 0;
+		new = ((old & ~CC_CHAIN_INDEX) + CC_CHAIN_TID - CC_CHAIN_ONE) |
+		      READ_ONCE(cc_slot_by_index(index)->next);
+	} while (unlikely(!this_cpu_try_cmpxchg(mag->loaded, &old, new)));
+
+	return index;
+}
+
+static __always_inline void magazine_push(struct cc_magazine __percpu *mag,
+					  struct cc_class *class,
+					  struct cc_slot *slot, u32 index)
+{
+	u64 old = this_cpu_read(mag->loaded), new;
+
+	do {
+		while (unlikely(cc_chain_count(old) >= class->mag_size)) {
+			if (!class->mag_size) {
+				cc_depot_push(class, cc_chain(index, 1));
+				return;
+			}
+			cc_magazine_flush(class);
+			old = this_cpu_read(mag->loaded);
+		}
+		WRITE_ONCE(slot->next, cc_chain_index(old));
+		new = ((old & ~CC_CHAIN_INDEX) + CC_CHAIN_TID + CC_CHAIN_ONE) |
+		      index;
+		/* The slot is complete before an interrupt can take it. */
+		barrier();
+	} while (unlikely(!this_cpu_try_cmpxchg(mag->loaded, &old, new)));
+}
+
+/* Can @dev reach the buffer, and does it stay within one DMA segment? */
+static __always_inline bool reachable(struct device *dev, phys_addr_t tlb_addr,
+				      size_t size)
+{
+	dma_addr_t addr = phys_to_dma_unencrypted(dev, tlb_addr);
+	unsigned long boundary = dma_get_seg_boundary(dev);
+
+	return dma_capable(dev, addr, size, true) &&
+	       (addr & boundary) + (size - 1) <= boundary;
+}
+
+static __always_inline void count_map(unsigned int nr, size_t size)
+{
+	this_cpu_inc(cc_cpu.mag[nr].count[CC_MAPS]);
+	this_cpu_add(cc_cpu.mag[nr].count[CC_BYTES], size);
+	this_cpu_inc(cc_cpu.bin[fls_long(size - 1)]);
+}
+
+/**
+ * cc_swiotlb_map() - take a slot for a buffer that is to be bounced
+ * @dev: device that does the DMA
+ * @orig_addr: physical address of the original buffer
+ * @size: bytes to map
+ * @alloc_align_mask: the slot starts and ends aligned to this mask plus one
+ * @pool: receives the pool of the returned address
+ *
+ * The bits of @orig_addr that the device's min_align_mask covers are kept. No
+ * other mapping shares a byte of the slot. The caller copies the data.
+ *
+ * Context: any but NMI; allocates nothing, never sleeps.
+ * Return: physical address of the bounce buffer, or DMA_MAPPING_ERROR.
+ */
+phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
+			   size_t size, unsigned int alloc_align_mask,
+			   struct io_tlb_pool **pool)
+{
+	unsigned int min_align_mask = dma_get_min_align_mask(dev);
+	u32 offset = orig_addr & min_align_mask, index, i;
+	unsigned int order, nr;
+	struct cc_chunk *chunk;
+	struct cc_slot *slot;
+	phys_addr_t tlb_addr;
+
+	/*
+	 * Slots are aligned to their size, so one at least as large as each
+	 * alignment satisfies them all.
+	 */
+	order = fls_long((offset + size - 1) | min_align_mask |
+			 alloc_align_mask);
+	if (unlikely(order > CC_SLOT_MAX_SHIFT))
+		return (phys_addr_t)DMA_MAPPING_ERROR;
+	nr = cc.class_of[order];
+
+	preempt_disable();
+	index = magazine_pop(&cc_cpu.mag[nr]);
+	if (unlikely(!index)) {
+		index = cc_magazine_refill(&cc_classes[nr]);
+		if (unlikely(!index))
+			goto fail;
+	}
+
+	chunk = cc_chunk_by_index(index);
+	i = index & ((1U << CC_SLOT_BITS) - 1);
+	slot = &chunk->slots[i];
+	nr = chunk->shift - CC_SLOT_MIN_SHIFT;
+	tlb_addr = chunk->pool.start + ((phys_addr_t)i << chunk->shift) +
+		   offset;
+	if (unlikely(!reachable(dev, tlb_addr, size))) {
+		magazine_push(&cc_cpu.mag[nr], chunk->class, slot, index);
+		goto fail;
+	}
+
+	slot->orig_addr = orig_addr;
+	slot->dev = dev;
+	slot->size = size;
+	slot->offset = offset;
+	count_map(nr, size);
+	preempt_enable();
+	trace_cc_swiotlb_map(dev, orig_addr, tlb_addr, size, chunk->shift);
+
+	/*
+	 * The returned address may reach another CPU by a plain store. Order
+	 * what was written to the slot, and what this CPU has seen of the
+	 * lookup table, before that store. The other side needs no barrier: it
+	 * finds table entry and slot by address dependencies.
+	 */
+	smp_wmb();
+	*pool = &chunk->pool;
+	return tlb_addr;
+
+fail:
+	preempt_enable();
+	return (phys_addr_t)DMA_MAPPING_ERROR;
+}
+
+static __always_inline struct cc_slot *slot_by_addr(phys_addr_t tlb_addr,
+						    struct cc_chunk *chunk,
+						    unsigned int *i)
+{
+	*i = (tlb_addr - chunk->pool.start) >> chunk->shift;
+	return &chunk->slots[*i];
+}
+
+/* Offset of @tlb_addr in its slot. */
+static __always_inline u32 slot_offset(phys_addr_t tlb_addr,
+				       struct cc_chunk *chunk)
+{
+	return tlb_addr & ((1U << chunk->shift) - 1);
+}
+
+/**
+ * cc_swiotlb_unmap_begin() - check that a mapping may be undone
+ * @dev: device that did the DMA
+ * @tlb_addr: what cc_swiotlb_map() returned
+ * @size: what was mapped
+ * @pool: the pool that holds @tlb_addr
+ * @orig_addr: receives the physical address of the original buffer
+ *
+ * Warns once, and changes nothing, if there is no such mapping.
+ *
+ * Context: any but NMI.
+ * Return: true if the caller may copy the data and must then call
+ * cc_swiotlb_unmap_end().
+ */
+bool cc_swiotlb_unmap_begin(struct device *dev, phys_addr_t tlb_addr,
+			    size_t size, struct io_tlb_pool *pool,
+			    phys_addr_t *orig_addr)
+{
+	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
+	unsigned int i;
+	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
+
+	if (unlikely(slot->dev != dev || slot->size != size ||
+		     slot->offset != slot_offset(tlb_addr, chunk))) {
+		if (!slot->dev)
+			dev_WARN_ONCE(dev, 1,
+				      "unmap of %pa (%zu bytes), which is not mapped: unmapped twice?\n",
+				      &tlb_addr, size);
+		else
+			dev_WARN_ONCE(dev, 1,
+				      "unmap of %pa (%zu bytes), but %u bytes are mapped%s at offset %u of the slot: ignored\n",
+				      &tlb_addr, size, slot->size,
+				      slot->dev == dev ? "" :
+							 " by another device",
+				      slot->offset);
+		return false;
+	}
+	*orig_addr = slot->orig_addr;
+	return true;
+}
+
+/**
+ * cc_swiotlb_unmap_end() - give a slot back
+ * @tlb_addr: what cc_swiotlb_map() returned
+ * @pool: the pool that holds @tlb_addr
+ *
+ * Context: any but NMI, on any CPU; after cc_swiotlb_unmap_begin().
+ */
+void cc_swiotlb_unmap_end(phys_addr_t tlb_addr, struct io_tlb_pool *pool)
+{
+	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
+	unsigned int i, nr = chunk->shift - CC_SLOT_MIN_SHIFT;
+	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
+
+	trace_cc_swiotlb_unmap(slot->dev, slot->orig_addr, tlb_addr,
+			       slot->size, chunk->shift);
+	WRITE_ONCE(slot->dev, NULL);
+	preempt_disable();
+	this_cpu_inc(cc_cpu.mag[nr].count[CC_UNMAPS]);
+	magazine_push(&cc_cpu.mag[nr], chunk->class, slot, chunk->index + i);
+	preempt_enable();
+}
+
+/**
+ * cc_swiotlb_find_orig() - find what is behind a part of a bounce buffer
+ * @dev: device that does the DMA
+ * @tlb_addr: an address inside of a mapping
+ * @size: bytes from @tlb_addr on that are to be synced
+ * @pool: the pool that holds @tlb_addr
+ * @orig_addr: receives the physical address that @tlb_addr stands for
+ *
+ * Warns once if the part is not all inside of the mapping.
+ *
+ * Context: any but NMI.
+ * Return: @size, or the number of bytes from @tlb_addr on that are mapped.
+ */
+size_t cc_swiotlb_find_orig(struct device *dev, phys_addr_t tlb_addr,
+			    size_t size, struct io_tlb_pool *pool,
+			    phys_addr_t *orig_addr)
+{
+	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
+	unsigned int i;
+	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
+	size_t start = (size_t)slot_offset(tlb_addr, chunk) - slot->offset;
+
+	if (unlikely(!slot->dev || start > slot->size ||
+		     size > slot->size - start)) {
+		dev_WARN_ONCE(dev, 1,
+			      "sync of %zu bytes at %pa is not inside of a mapping (%u bytes at offset %u of the slot)\n",
+			      size, &tlb_addr, slot->dev ? slot->size : 0,
+			      slot->offset);
+		if (!slot->dev || start > slot->size)
+			return 0;
+		size = slot->size - start;
+	}
+	*orig_addr = slot->orig_addr + start;
+	return size;
+}
+
+/**
+ * cc_swiotlb_find_pool() - find the pool that holds a physical address
+ * @paddr: any physical address
+ *
+ * Context: any but NMI.
+ * Return: the pool, or NULL if @paddr is not in one of this allocator's.
+ */
+struct io_tlb_pool *cc_swiotlb_find_pool(phys_addr_t paddr)
+{
+	struct cc_chunk *chunk = cc_chunk_by_addr(paddr);
+
+	return chunk ? &chunk->pool : NULL;
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The options of cc_swiotlb= on the command line. What is wrong is refused one
+ * token at a time, by name, and the rest is used.
+ */
+#include <linux/init.h>
+#include <linux/kernel.h>
+#include <linux/string.h>
+
+#include "internal.h"
+
+#define CC_ALL_CLASSES	GENMASK(CC_SLOT_MAX_SHIFT, CC_SLOT_MIN_SHIFT)
+/* One slot in use and one to come: the largest mappings always progress. */
+#define CC_LARGEST_MARK	2
+
+/* The classes that a list of plain numbers stands for. */
+static const u8 mark_shift[] = { 9, 11, 12, 14, 19 };
+
+struct cc_options cc_options;
+
+/**
+ * cc_options_default() - what is used where the command line says nothing
+ * @opts: receives the options
+ * @ram: memory of the machine in bytes
+ *
+ * Context: any.
+ */
+void cc_options_default(struct cc_options *opts, unsigned long ram)
+{
+	*opts = (struct cc_options){
+		.classes = CC_ALL_CLASSES,
+		.max = ram / 4,
+		.reserve = clamp(ram / 8192, SZ_4M, SZ_64M),
+	};
+	opts->mark[CC_NR_CLASSES - 1] = CC_LARGEST_MARK;
+}
+
+/* A number of bytes, or of percent of @ram. */
+static bool parse_bytes(const char *str, unsigned long ram,
+			unsigned long *bytes)
+{
+	unsigned long long val;
+	char *end;
+
+	val = memparse(str, &end);
+	if (end == str)
+		return false;
+	if (!strcmp(end, "%")) {
+		if (val > 100)
+			return false;
+		*bytes = ram / 100 * val;
+		return true;
+	}
+	if (*end || val > ram)
+		return false;
+	*bytes = val;
+	return true;
+}
+
+/* Slot sizes separated by colons. The largest is always part of the table. */
+static bool parse_classes(char *str, unsigned long *classes)
+{
+	unsigned long mask = BIT(CC_SLOT_MAX_SHIFT);
+	char *size, *end;
+
+	while ((size = strsep(&str, ":"))) {
+		unsigned long long val = memparse(size, &end);
+
+		if (*end || end == size || !is_power_of_2(val) ||
+		    !(val & CC_ALL_CLASSES))
+			return false;
+		mask |= val;
+	}
+	*classes = mask;
+	return true;
+}
+
+/* The @nr'th plain number: slots of the @nr'th class of mark_shift[]. */
+static bool parse_mark(struct cc_options *opts, const char *str,
+		       unsigned int nr)
+{
+	unsigned int shift;
+	unsigned long val;
+
+	if (nr >= ARRAY_SIZE(mark_shift) || kstrtoul(str, 0, &val))
+		return false;
+	shift = mark_shift[nr];
+	if (val > opts->max >> shift)
+		return false;
+	opts->mark[shift - CC_SLOT_MIN_SHIFT] = val;
+	return true;
+}
+
+/* The value of "key=value" or "key:value", if that is the key. */
+static char *value_of(char *token, const char *key)
+{
+	size_t len = str_has_prefix(token, key);
+
+	if (!len || (token[len] != '=' && token[len] != ':'))
+		return NULL;
+	return token + len + 1;
+}
+
+static bool parse_token(struct cc_options *opts, char *token,
+			unsigned long ram, unsigned int *nr_marks)
+{
+	char *val;
+
+	if (*token >= '0' && *token <= '9')
+		return parse_mark(opts, token, (*nr_marks)++);
+	val = value_of(token, "max");
+	if (val)
+		return parse_bytes(val, ram, &opts->max);
+	val = value_of(token, "min");
+	if (val)
+		return parse_bytes(val, ram, &opts->min);
+	val = value_of(token, "reserve");
+	if (val)
+		return parse_bytes(val, ram, &opts->reserve);
+	val = value_of(token, "classes");
+	if (val)
+		return parse_classes(val, &opts->classes);
+	return false;
+}
+
+/**
+ * cc_options_parse() - read the value of cc_swiotlb=
+ * @opts: defaults in, options out
+ * @str: comma-separated tokens; is modified
+ * @ram: memory of the machine in bytes
+ *
+ * Logs one line for each token that is refused.
+ *
+ * Context: any.
+ * Return: number of tokens refused.
+ */
+int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram)
+{
+	unsigned int nr_marks = 0;
+	char *token, name[48];
+	int refused = 0;
+
+	while ((token = strsep(&str, ","))) {
+		strscpy(name, token);
+		if (parse_token(opts, token, ram, &nr_marks))
+			continue;
+		pr_warn("cc_swiotlb=: \"%s\" refused, default kept; known are up to 5 numbers of slots, classes=512:..:512K, max=, min=, reserve= in bytes or %% of RAM\n",
+			name);
+		refused++;
+	}
+	if (opts->min > opts->max || opts->reserve > opts->max) {
+		pr_warn("cc_swiotlb=: max=%luK is less than min=%luK or reserve=%luK; they are lowered to it\n",
+			opts->max >> 10, opts->min >> 10, opts->reserve >> 10);
+		opts->min = min(opts->min, opts->max);
+		opts->reserve = min(opts->reserve, opts->max);
+		refused++;
+	}
+	return refused;
+}

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What people and tools can see: debugfs for all of it, sysfs for what
+ * monitoring relies on. Counters are per CPU and summed up when read, so that
+ * reading never touches what the fast path writes.
+ */
+#include <linux/cpumask.h>
+#include <linux/debugfs.h>
+#include <linux/init.h>
+#include <linux/kobject.h>
+#include <linux/mm.h>
+#include <linux/seq_file.h>
+#include <linux/sysfs.h>
+
+#include "internal.h"
+
+static unsigned long count_base[CC_NR_CLASSES][CC_NR_COUNTERS];
+static unsigned long bin_base[CC_NR_BINS];
+
+static unsigned long raw_count(unsigned int nr, enum cc_counter counter)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(cc_cpu, cpu).mag[nr].count[counter]);
+	return sum;
+}
+
+static unsigned long raw_bin(unsigned int bin)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu(cc_cpu, cpu).bin[bin]);
+	return sum;
+}
+
+/**
+ * cc_count() - the value of a counter since boot or the last reset
+ * @nr: number of the class
+ * @counter: which one
+ *
+ * Context: any; not exact while mappings are made.
+ * Return: the sum over all CPUs.
+ */
+unsigned long cc_count(unsigned int nr, enum cc_counter counter)
+{
+	return raw_count(nr, counter) - count_base[nr][counter];
+}
+
+static unsigned long in_use(unsigned int nr)
+{
+	long n = raw_count(nr, CC_MAPS) - raw_count(nr, CC_UNMAPS);
+
+	return max(n, 0L);
+}
+
+/**
+ * cc_class_free() - slots of a class that are not with a CPU
+ * @class: class
+ *
+ * Context: any; not exact while mappings are made.
+ * Return: slots in the gen_pool and in the depot.
+ */
+unsigned long cc_class_free(struct cc_class *class)
+{
+	return max(atomic_long_read(&class->pool_free), 0L) +
+	       READ_ONCE(class->depot.slots);
+}
+
+/**
+ * cc_used_bytes() - bytes of all slots that are mapped
+ *
+ * Context: any; not exact while mappings are made.
+ */
+unsigned long cc_used_bytes(void)
+{
+	unsigned long bytes = 0;
+
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		bytes += in_use(i) << cc_classes[i].shift;
+	return bytes;
+}
+
+static unsigned long sum_count(enum cc_counter counter)
+{
+	unsigned long sum = 0;
+
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		sum += cc_count(i, counter);
+	return sum;
+}
+
+struct stats_row {
+	unsigned long slots, in_use, high, cached, depot;
+	unsigned long slot_bytes, hits;
+	unsigned long count[CC_NR_COUNTERS];
+};
+
+static void stats_row(unsigned int nr, struct stats_row *row)
+{
+	struct cc_class *class = &cc_classes[nr];
+	long cached;
+
+	row->slots = READ_ONCE(class->nr_slots);
+	row->in_use = in_use(nr);
+	row->high = READ_ONCE(class->high);
+	row->depot = READ_ONCE(class->depot.slots);
+	cached = row->slots - cc_class_free(class) - row->in_use;
+	row->cached = max(cached, 0L);
+	for (unsigned int i = 0; i < CC_NR_COUNTERS; i++)
+		row->count[i] = cc_count(nr, i);
+	row->slot_bytes = row->count[CC_MAPS] << class->shift;
+	row->hits = row->count[CC_MAPS] - row->count[CC_DEPOT] -
+		    row->count[CC_POOL] - row->count[CC_RESERVE];
+}
+
+static void stats_print(struct seq_file *m, const struct stats_row *row)
+{
+	seq_printf(m, " %8lu %8lu %8lu %8lu %8lu %10lu %16lu %16lu %10lu",
+		   row->slots, row->in_use, row->high, row->cached, row->depot,
+		   row->count[CC_MAPS], row->count[CC_BYTES], row->slot_bytes,
+		   row->hits);
+	for (unsigned int i = CC_DEPOT; i < CC_NR_COUNTERS; i++)
+		seq_printf(m, " %10lu", row->count[i]);
+	seq_putc(m, '\n');
+}
+
+static int stats_show(struct seq_file *m, void *unused)
+{
+	unsigned long total[sizeof(struct stats_row) / sizeof(long)] = { 0 };
+
+	seq_printf(m, "%6s %8s %8s %8s %8s %8s %10s %16s %16s %10s %10s %10s %10s %10s %10s %10s\n",
+		   "class", "slots", "in_use", "high", "cached", "depot",
+		   "maps", "requested_bytes", "slot_bytes", "hits",
+		   "depot_hits", "pool_hits", "reserve", "larger", "legacy",
+		   "failed");
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		struct stats_row row;
+
+		if (!cc_classes[i].enabled)
+			continue;
+		stats_row(i, &row);
+		seq_printf(m, "%6u", 1U << cc_classes[i].shift);
+		stats_print(m, &row);
+		for (unsigned int j = 0; j < ARRAY_SIZE(total); j++)
+			total[j] += ((unsigned long *)&row)[j];
+	}
+	seq_puts(m, " total");
+	stats_print(m, (struct stats_row *)total);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(stats);
+
+static int percpu_show(struct seq_file *m, void *unused)
+{
+	int cpu;
+
+	seq_printf(m, "%4s %6s %6s %6s %12s %12s %12s %10s %10s %10s\n",
+		   "cpu", "class", "loaded", "spare", "maps", "unmaps", "hits",
+		   "depot_hits", "pool_hits", "reserve");
+	for_each_possible_cpu(cpu) {
+		for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+			struct cc_magazine *mag = &per_cpu(cc_cpu, cpu).mag[i];
+			unsigned long *n = mag->count;
+
+			if (!n[CC_MAPS] && !n[CC_UNMAPS])
+				continue;
+			seq_printf(m, "%4d %6u %6u %6u %12lu %12lu %12lu %10lu %10lu %10lu\n",
+				   cpu, 1U << cc_classes[i].shift,
+				   cc_chain_count(READ_ONCE(mag->loaded)),
+				   cc_chain_count(READ_ONCE(mag->spare)),
+				   n[CC_MAPS], n[CC_UNMAPS],
+				   n[CC_MAPS] - n[CC_DEPOT] - n[CC_POOL] -
+				   n[CC_RESERVE],
+				   n[CC_DEPOT], n[CC_POOL], n[CC_RESERVE]);
+		}
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(percpu);
+
+/* The share of mappings up to each of five sizes, as "%.1f". */
+static void histogram_share(struct seq_file *m, const unsigned long *bins,
+			    unsigned long all)
+{
+	static const u8 limit[] = { 9, 11, 12, 14, 19 };
+	unsigned long sum = 0;
+	unsigned int bin = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(limit); i++) {
+		unsigned int permille;
+
+		while (bin <= limit[i])
+			sum += bins[bin++];
+		permille = all ? div64_u64(1000ULL * sum, all) : 0;
+		seq_printf(m, "share_up_to %u %u.%u%%\n", 1U << limit[i],
+			   permille / 10, permille % 10);
+	}
+}
+
+static int histogram_show(struct seq_file *m, void *unused)
+{
+	unsigned long bins[CC_NR_BINS], all = 0;
+
+	for (unsigned int i = 0; i < CC_NR_BINS; i++) {
+		bins[i] = raw_bin(i) - bin_base[i];
+		all += bins[i];
+		if (bins[i])
+			seq_printf(m, "up_to %u %lu\n", 1U << i, bins[i]);
+	}
+	histogram_share(m, bins, all);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(histogram);
+
+static const char *chunk_state(struct cc_chunk *chunk, unsigned long free)
+{
+	if (!chunk->class)
+		return "reserve";
+	return free == cc_chunk_slots(chunk) ? "empty" : "used";
+}
+
+static int chunks_show(struct seq_file *m, void *unused)
+{
+	struct cc_block *block;
+
+	seq_printf(m, "%18s %5s %7s %7s %8s %5s\n", "address", "order",
+		   "class", "free", "state", "node");
+	mutex_lock(&cc.mutex);
+	list_for_each_entry(block, &cc.blocks, node) {
+		for (unsigned int i = 0; i < block->nr_chunks; i++) {
+			struct cc_chunk *chunk = &block->chunks[i];
+			unsigned long free = chunk->class ?
+				atomic_long_read(&chunk->gpc->avail) >>
+				chunk->shift : 1;
+
+			seq_printf(m, "%#18llx %5u %7u %7lu %8s %5d\n",
+				   (u64)chunk->pool.start,
+				   ilog2(cc_chunk_bytes(chunk)) - PAGE_SHIFT,
+				   chunk->class ? 1U << chunk->shift : 0, free,
+				   chunk_state(chunk, free),
+				   page_to_nid(block->page));
+		}
+	}
+	mutex_unlock(&cc.mutex);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(chunks);
+
+static int kccd_show(struct seq_file *m, void *unused)
+{
+	struct cc_kccd_stats *s = &cc_kccd_stats;
+
+	mutex_lock(&cc.mutex);
+	seq_printf(m, "decrypted_bytes %lu\n", cc.decrypted);
+	seq_printf(m, "decrypted_peak_bytes %lu\n", cc.peak);
+	seq_printf(m, "max_bytes %lu\n", cc.max);
+	seq_printf(m, "min_bytes %lu\n", cc.min);
+	seq_printf(m, "reserve_bytes %lu\n", cc.reserve_bytes);
+	seq_printf(m, "reserve_min_bytes %lu\n", cc.reserve_min);
+	seq_printf(m, "reserve_target_bytes %lu\n", cc.target);
+	seq_printf(m, "steps %lu\n", s->steps);
+	seq_printf(m, "ticks %lu\n", s->ticks);
+	seq_printf(m, "grown_bytes %lu\n", s->grown);
+	seq_printf(m, "retired_bytes %lu\n", s->retired);
+	seq_printf(m, "grow_failed %lu\n", s->grow_failed);
+	seq_printf(m, "backoff_ms %u\n", jiffies_to_msecs(cc_kccd_backoff()));
+	seq_printf(m, "decrypt_blocks %lu\n", s->converted[true]);
+	seq_printf(m, "decrypt_ns %llu\n", s->ns[true]);
+	seq_printf(m, "decrypt_failed %lu\n", s->failed[true]);
+	seq_printf(m, "encrypt_blocks %lu\n", s->converted[false]);
+	seq_printf(m, "encrypt_ns %llu\n", s->ns[false]);
+	seq_printf(m, "encrypt_failed %lu\n", s->failed[false]);
+	seq_printf(m, "quarantined_bytes %lu\n", cc.quarantined);
+	mutex_unlock(&cc.mutex);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(kccd);
+
+/* Remember where the counters are; they belong to other CPUs' fast paths. */
+static int reset_set(void *data, u64 val)
+{
+	if (val)
+		return -EINVAL;
+	mutex_lock(&cc.mutex);
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		for (unsigned int j = 0; j < CC_NR_COUNTERS; j++)
+			count_base[i][j] = raw_count(i, j);
+		WRITE_ONCE(cc_classes[i].high, 0);
+		cc_class_note_peak(&cc_classes[i]);
+	}
+	for (unsigned int i = 0; i < CC_NR_BINS; i++)
+		bin_base[i] = raw_bin(i);
+	cc.peak = cc.decrypted;
+	mutex_unlock(&cc.mutex);
+	return 0;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(reset_fops, NULL, reset_set, "%llu\n");
+
+static void debugfs_init(void)
+{
+	struct dentry *swiotlb = debugfs_lookup("swiotlb", NULL), *dir;
+
+	dir = debugfs_create_dir("cc", swiotlb);
+	dput(swiotlb);
+	debugfs_create_file("stats", 0400, dir, NULL, &stats_fops);
+	debugfs_create_file("percpu", 0400, dir, NULL, &percpu_fops);
+	debugfs_create_file("histogram", 0400, dir, NULL, &histogram_fops);
+	debugfs_create_file("chunks", 0400, dir, NULL, &chunks_fops);
+	debugfs_create_file("kccd", 0400, dir, NULL, &kccd_fops);
+	debugfs_create_file_unsafe("reset", 0200, dir, NULL, &reset_fops);
+}
+
+#define CC_ATTR_SHOW(_name, _value)					\
+static ssize_t _name##_show(struct kobject *kobj,			\
+			    struct kobj_attribute *attr, char *buf)	\
+{									\
+	return sysfs_emit(buf, "%lu\n", (unsigned long)(_value));	\
+}
+
+#define CC_ATTR_RO(_name, _value)					\
+	CC_ATTR_SHOW(_name, _value)					\
+	static struct kobj_attribute _name##_attr = __ATTR_RO(_name)
+
+static ssize_t store_bytes(const char *buf, size_t count, unsigned long *field)
+{
+	char *end;
+	unsigned long long val = memparse(buf, &end);
+
+	if (end == buf || (*end && *end != '\n'))
+		return -EINVAL;
+	if (val > totalram_pages() << PAGE_SHIFT)
+		return -ERANGE;
+	mutex_lock(&cc.mutex);
+	*field = val;
+	mutex_unlock(&cc.mutex);
+	if (field == &cc.reserve_min && val > READ_ONCE(cc.target))
+		WRITE_ONCE(cc.target, val);
+	cc_kccd_step();
+	return count;
+}
+
+#define CC_ATTR_RW(_name, _field)					\
+	CC_ATTR_SHOW(_name, READ_ONCE(_field))				\
+	static ssize_t _name##_store(struct kobject *kobj,		\
+				     struct kobj_attribute *attr,	\
+				     const char *buf, size_t count)	\
+	{								\
+		return store_bytes(buf, count, &(_field));		\
+	}								\
+	static struct kobj_attribute _name##_attr = __ATTR_RW(_name)
+
+CC_ATTR_RO(decrypted_bytes, READ_ONCE(cc.decrypted));
+CC_ATTR_RO(decrypted_peak_bytes, READ_ONCE(cc.peak));
+CC_ATTR_RO(used_bytes, cc_used_bytes());
+CC_ATTR_RO(map_failures, sum_count(CC_FAILED));
+CC_ATTR_RO(quarantined_bytes, READ_ONCE(cc.quarantined));
+CC_ATTR_RW(max_bytes, cc.max);
+CC_ATTR_RW(min_bytes, cc.min);
+CC_ATTR_RW(reserve_bytes, cc.reserve_min);
+
+static struct attribute *cc_attrs[] = {
+	&decrypted_bytes_attr.attr,
+	&decrypted_peak_bytes_attr.attr,
+	&used_bytes_attr.attr,
+	&map_failures_attr.attr,
+	&quarantined_bytes_attr.attr,
+	&max_bytes_attr.attr,
+	&min_bytes_attr.attr,
+	&reserve_bytes_attr.attr,
+	NULL
+};
+ATTRIBUTE_GROUPS(cc);
+
+/* After swiotlb has made its debugfs directory (late_initcall, linked first). */
+static int __init cc_stats_init(void)
+{
+	struct kobject *kobj;
+
+	if (!cc_swiotlb_enabled())
+		return 0;
+	debugfs_init();
+	kobj = kobject_create_and_add("cc_swiotlb", mm_kobj);
+	if (!kobj)
+		return -ENOMEM;
+	return sysfs_create_groups(kobj, cc_groups);
+}
+late_initcall(cc_stats_init);

@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# build.sh [variant...]: build the guest kernels of these variants, which are
+# configs/x86-guest.config + configs/<variant>.config. legacy and dynamic are of
+# the unpatched kernel; cc, cc-off and cc-debug of the patched one. A warning is an
+# error. Prints the path of each image.
+. "$(dirname "$0")/lib.sh"
+
+# Every symbol that a fragment asks for must have come out as asked.
+configure() {
+	local missing
+	(cd "$t" && ARCH=x86_64 scripts/kconfig/merge_config.sh -n -O "$b" "${fragments[@]}") >"$b/config.log" 2>&1 ||
+		die "configuring $variant failed: see $b/config.log"
+	missing=$(cat "${fragments[@]}" | grep '^CONFIG_' | grep -vxF -f "$b/.config" || true)
+	missing+=$(cat "${fragments[@]}" | sed -n 's/^# \(CONFIG_.*\) is not set/\1=/p' | grep -F -f - "$b/.config" || true)
+	[ -z "$missing" ] || die "Linux $(tree_version "$t") does not configure as asked: ${missing//$'\n'/ }: correct configs/"
+}
+
+build() {
+	local variant=$1 patched='' t b fragments key
+	case $variant in
+	legacy | dynamic) ;;
+	cc | cc-off | cc-debug) patched=1 ;;
+	*) die "no variant '$variant': use legacy, dynamic, cc, cc-off or cc-debug" ;;
+	esac
+	if [ "$patched" ]; then
+		t=$("$top/scripts/apply.sh")
+	else
+		t=$("$top/scripts/get-kernel.sh")
+	fi
+	b=$t/build-$variant
+	mkdir -p "$b"
+	lock "build-$tree-$variant"
+	fragments=("$top/configs/x86-guest.config" "$top/configs/$variant.config")
+
+	# Configure only when a fragment or one of our Kconfig files has changed.
+	key=$(
+		cat "${fragments[@]}"
+		[ -z "$patched" ] || sed -n "s|^/\(.*Kconfig.*\)|$t/\1|p" "$t/.cc-swiotlb-files" | xargs -r cat
+	)
+	if [ "$key" != "$(cat "$b/.config-key" 2>/dev/null)" ]; then
+		configure
+		printf '%s\n' "$key" >"$b/.config-key"
+	fi
+
+	step "building $variant"
+	kmake "$t" "$b" bzImage >"$b/build.log" 2>&1 || {
+		grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$b/build.log" >&2
+		die "building $variant failed: see $b/build.log"
+	}
+	echo "$b/arch/x86/boot/bzImage"
+}
+
+need gcc ccache bc bison flex
+[ $# -gt 0 ] || set -- legacy dynamic cc
+for v; do
+	build "$v"
+done

@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The kernel's checkpatch --strict over this repository's kernel sources, as
+# files, and over its patches, as patches. Prints what is reported and a summary;
+# fails on anything reported.
+. "$(dirname "$0")/lib.sh"
+
+need perl
+src=$("$top/scripts/get-kernel.sh")
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# FILE_PATH_CHANGES asks about MAINTAINERS, which is a patch of its own in the series.
+checkpatch=("$src/scripts/checkpatch.pl" --strict --no-summary --terse --show-types --showfile
+	--ignore FILE_PATH_CHANGES --root="$src")
+# TRACE_EVENT() is indented by a style of its own that checkpatch does not know.
+trace_style='^include/trace/events/.* CHECK:(OPEN_ENDED_LINE|PARENTHESIS_ALIGNMENT):'
+
+cd "$top"
+export GIT_DIR=none # no spdxcheck.py: it needs the kernel's git repository
+mapfile -t files < <(find kernel lib include tests/kunit -name '*.[ch]' -o -name Kconfig -o -name Makefile | sort)
+mapfile -t series < <(find patches -name '*.patch' | sort)
+{
+	for f in "${files[@]}"; do
+		"${checkpatch[@]}" -f "$f" || true
+	done
+	for f in "${series[@]}"; do
+		"${checkpatch[@]}" "$f" | sed "s|^:|$f:|" || true
+	done
+} | grep -vE "$trace_style" >"$log" || true
+cat "$log"
+n=$(wc -l <"$log")
+echo "checkpatch: ${#files[@]} files, ${#series[@]} patches, $n reports"
+[ "$n" = 0 ]

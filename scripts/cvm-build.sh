@@ -1,0 +1,77 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# cvm-build.sh <variant>: build the arm64 Image of a variant for "make cvm".
+# As build.sh, but cross-built, with the log of conversions that the isolation
+# check needs, and legacy and dynamic have the one arm64 patch without which no
+# protected guest does DMA. Prints the path of the image.
+. "$(dirname "$0")/lib.sh"
+
+variant=${1:-}
+log_patch=$top/tests/cvm/log-conversions.patch
+arm64_patch=("$top/patches/$kver"/*-arm64-treat-protected-KVM-guests-*.patch)
+case $variant in
+legacy | dynamic)
+	base=$("$top/scripts/get-kernel.sh")
+	patches=("${arm64_patch[0]}" "$log_patch")
+	;;
+cc)
+	base=$("$top/scripts/apply.sh")
+	patches=("$log_patch")
+	;;
+*) die "no variant '$variant': use legacy, dynamic or cc" ;;
+esac
+need aarch64-linux-gnu-gcc ccache bc bison flex patch rsync
+
+t=$base-cvm
+b=$t/build-$variant
+mkdir -p "$b"
+lock "cvm-$(basename "$t")"
+stage=$(mktemp -d "$cache/stage.XXXXXX")
+trap 'rm -rf "$stage"' EXIT
+
+# The patched files come from the stage, and only if they changed: make and
+# rsync go by time.
+update_tree() {
+	local p f
+	for p in "${patches[@]}"; do
+		sed -n 's/^+++ b\///p' "$p" | cut -f1 | while read -r f; do
+			if [ ! -f "$stage/$f" ] && [ -f "$base/$f" ]; then
+				install -D -m 644 "$base/$f" "$stage/$f"
+			fi
+		done
+		patch -s -d "$stage" -p1 -f --no-backup-if-mismatch -r - -i "$p" >"$b/patch.log" ||
+			die "${p#"$top/"}: $(grep -m1 FAILED "$b/patch.log"): refresh the patch for Linux $(tree_version "$base")"
+	done
+	(cd "$stage" && find . -type f -printf '/%P\n') >"$b/patched"
+	rsync -a --delete --exclude='/build-*' --exclude-from="$b/patched" "$base/" "$t/"
+	while read -r f; do
+		cmp -s "$stage$f" "$t$f" || install -D -m 644 "$stage$f" "$t$f"
+	done <"$b/patched"
+}
+
+export ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC='ccache aarch64-linux-gnu-gcc'
+fragments=("$top/configs/cvm-arm64.config" "$top/configs/$variant.config")
+
+# Every symbol that a fragment asks for must have come out as asked.
+configure() {
+	local missing
+	(cd "$t" && scripts/kconfig/merge_config.sh -n -O "$b" "${fragments[@]}") >"$b/config.log" 2>&1 ||
+		die "configuring $variant failed: see $b/config.log"
+	missing=$(cat "${fragments[@]}" | grep '^CONFIG_' | grep -vxF -f "$b/.config" || true)
+	missing+=$(cat "${fragments[@]}" | sed -n 's/^# \(CONFIG_.*\) is not set/\1=/p' | grep -F -f - "$b/.config" || true)
+	[ -z "$missing" ] || die "Linux $(tree_version "$t") does not configure as asked: ${missing//$'\n'/ }: correct configs/"
+}
+
+update_tree
+key=$(cat "${fragments[@]}"; find "$t/kernel/dma" "$t/arch/arm64/Kconfig" -name 'Kconfig*' -exec cat {} +)
+if [ "$key" != "$(cat "$b/.config-key" 2>/dev/null)" ]; then
+	configure
+	printf '%s\n' "$key" >"$b/.config-key"
+fi
+
+step "building $variant of Linux $(tree_version "$t") for arm64"
+kmake "$t" "$b" Image >"$b/build.log" 2>&1 || {
+	grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$b/build.log" >&2
+	die "building $variant failed: see $b/build.log"
+}
+echo "$b/arch/arm64/boot/Image"

@@ -1,0 +1,240 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# A confidential VM without special hardware: an arm64 Linux 7.2 under TCG is a
+# protected KVM host, whose EL2 keeps the memory of protected guests from it.
+# Guests with each allocator do verified I/O; then the host tries to look.
+#
+#   GUESTS='control cc'   only these (default: all)
+#
+# Evidence goes to out/cvm/<guest>/, figures to out/cvm.json.
+export KVER=7.2
+. "$(dirname "$0")/lib.sh"
+
+"$top/scripts/deps.sh" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm mmdebstrap \
+	make bc bison flex ccache patch rsync xz-utils jq cpio e2fsprogs
+need qemu-system-aarch64 aarch64-linux-gnu-gcc mke2fs debugfs jq
+mkdir -p "$cache/cvm" "$out"
+lock cvm
+dir=$cache/cvm
+evidence=$out/cvm
+
+# name, backend, kernel, mode, kernel arguments
+all='control cc 7.2-cc control swiotlb=noforce
+legacy legacy 7.2-legacy io
+dynamic dynamic 7.2-dynamic io
+cc cc 7.2-cc io swiotlb=cc
+hostile cc 7.2-cc hostile swiotlb=cc
+cc-6.12 cc 6.12-cc io swiotlb=cc'
+guests=${GUESTS:-$(cut -d' ' -f1 <<<"$all")}
+
+image() { # <kver>-<variant>: build it and put it where the host can take it
+	local i
+	if [ "${1%-*}" = 7.2 ]; then
+		i=$("$top/scripts/cvm-build.sh" "${1#*-}")
+	else
+		i=$(KSRC='' KVER=${1%-*} "$top/scripts/cvm-build.sh" "${1#*-}")
+	fi
+	cp "$i" "$work/Image-$1"
+}
+
+# One file system with all that the host needs and room for what it finds.
+prepare() {
+	local name backend kernel mode args
+	work=$(mktemp -d "$dir/work.XXXXXX")
+	trap 'rm -rf "$work" "$work.ext4"' EXIT
+	for name in $guests; do
+		read -r name backend kernel mode args < <(grep "^$name " <<<"$all") ||
+			die "no guest '$name': use $(cut -d' ' -f1 <<<"$all" | tr '\n' ' ')"
+		echo "$name Image-$kernel $mode $args" >>"$work/plan"
+		[ -f "$work/Image-$kernel" ] || image "$kernel"
+	done
+	[ -f "$work/Image-7.2-cc" ] || image 7.2-cc
+	mapfile -t root < <("$top/scripts/cvm-root.sh")
+	cp "${root[1]}" "$work/guest.cpio.gz"
+	cp "$top/tests/cvm/host.sh" "$work/"
+	for name in shim view; do
+		aarch64-linux-gnu-gcc -O2 -Wall -shared -fPIC -o "$work/cvm-$name.so" "$top/tools/cvm-$name/cvm-$name.c" -ldl -lpthread
+	done
+	mke2fs -q -t ext4 -O ^has_journal -d "$work" "$work.ext4" 500M >/dev/null ||
+		die "mke2fs cannot make $work.ext4: is the disk full?"
+}
+
+run() {
+	local log=$evidence/host-console
+	rm -rf "$evidence"
+	mkdir -p "$evidence"
+	step "starting the protected KVM host; its guests: ${guests//$'\n'/ }"
+	timeout --foreground "${TIMEOUT:-1500}" qemu-system-aarch64 \
+		-M virt,virtualization=on,gic-version=3 -accel tcg,thread=multi \
+		-cpu max,pauth-impdef=on,sve=off -smp 2 -m 3G \
+		-nodefaults -no-user-config -no-reboot -display none -serial "file:$log" \
+		-kernel "$work/Image-7.2-cc" \
+		-append 'console=ttyAMA0 root=/dev/vda ro init=/init kvm-arm.mode=protected panic=-1' \
+		-drive "file=${root[0]},if=none,id=root,format=raw,snapshot=on" -device virtio-blk-pci,drive=root \
+		-drive "file=$work.ext4,if=none,id=work,format=raw,cache=unsafe" -device virtio-blk-pci,drive=work \
+		2>"$evidence/qemu.err" &
+	wait $! || die "the host's QEMU ended with status $?: $(tail -1 "$evidence/qemu.err"), see $log"
+	debugfs -R "rdump /out $evidence" "$work.ext4" 2>/dev/null
+	mv "$evidence"/out/* "$evidence/"
+	rmdir "$evidence/out"
+	grep -q 'kvm.*Protected.*mode initialized\|Protected hVHE mode initialized' "$evidence/dmesg" ||
+		die "the host did not start in protected mode: see $evidence/dmesg"
+}
+
+reported() { # file that the guest sent last under this name
+	jq -r "select(.file == \"$1\").data" "$g/report" | tail -n 1 | base64 -d
+}
+
+metric() { # name: value in the guest's report, or nothing
+	jq -r "select(.metric == \"$1\").value" "$g/report" | tail -n 1
+}
+
+# Pages that two files of ordered ranges have in common
+common_pages() {
+	local s e n=0 lo hi i=0
+	local -a from=() to=()
+	while read -r s e _; do
+		from+=($((s))) to+=($((e)))
+	done <"$2"
+	while read -r s e _; do
+		s=$((s)) e=$((e))
+		while ((i < ${#from[@]} && to[i] <= s)); do i=$((i + 1)); done
+		while ((i < ${#from[@]} && from[i] < e)); do
+			lo=$((from[i] > s ? from[i] : s)) hi=$((to[i] < e ? to[i] : e))
+			n=$((n + (hi - lo) / 4096))
+			((to[i] <= e)) || break
+			i=$((i + 1))
+		done
+	done <"$1"
+	echo $n
+}
+
+pages() { # in a file of ranges
+	common_pages "$1" "$1"
+}
+
+failed=()
+expect() { # metric value relation wanted: part of what decides about success
+	if [ -n "$2" ] && [ "$2" != null ] && awk "BEGIN { exit !($2 $3 $4) }"; then
+		return
+	fi
+	failed+=("$name: $1 is ${2:-missing}, must be $3 $4")
+}
+
+check() { # metric relation wanted value unit
+	emit "$name" "$backend" "$1" "${4:-null}" "$5"
+	expect "$1" "$4" "$2" "$3"
+}
+
+check_control() {
+	local status
+	status=$(cat "$g/status")
+	check vmm_killed_by_sigsegv == 1 "$([ "$status" = 139 ] && echo 1 || echo 0)" ''
+}
+
+# What the host could read against what the guest says that it shared
+check_isolation() {
+	local state n
+	for state in shared private absent; do
+		# System RAM only: the first page of another slot is the host's own
+		awk -v s=$state '$3 == s && length($1) >= 10' "$g/scan.end" >"$g/host-$state"
+	done
+	reported shared >"$g/guest-shared"
+	reported returned >"$g/guest-returned"
+	n=$(common_pages "$g/host-shared" "$g/guest-shared")
+	emit "$name" "$backend" pages_private "$(pages "$g/host-private")" ''
+	emit "$name" "$backend" pages_shared_by_guest "$(pages "$g/guest-shared")" ''
+	check pages_readable_by_host '>' 0 "$(pages "$g/host-shared")" ''
+	check pages_readable_but_not_shared == 0 $(($(pages "$g/host-shared") - n)) ''
+	check pages_shared_but_not_readable == 0 $(($(pages "$g/guest-shared") - n)) ''
+	check pages_never_touched == 0 "$(pages "$g/host-absent")" ''
+	check returned_pages_readable == 0 "$(common_pages "$g/host-shared" "$g/guest-returned")" ''
+	awk '$3 == "shared"' "$g/scan.burst" >"$g/host-shared-burst"
+	emit "$name" "$backend" returned_pages_readable_before "$(common_pages "$g/host-shared-burst" "$g/guest-returned")" ''
+	for n in 1 2 3; do
+		check secret${n}_found == 0 "$(awk '{ print $2 }' "$g/found.secret$n")" ''
+	done
+	check marker_found '>' 0 "$(awk '{ print $2 }' "$g/found.marker")" ''
+}
+
+check_io() {
+	local sum
+	sum=$(cat "$evidence/net.sha256")
+	reported fio.json | sed -n '/^{/,$p' >"$g/fio.json"
+	check io_errors == 0 "$(jq '[.jobs[].total_err] | add' "$g/fio.json")" ''
+	expect fio_status "$(metric fio_status)" == 0
+	expect verify_errors "$(metric verify_errors)" == 0
+	emit "$name" "$backend" iops_read "$(jq '[.jobs[].read.iops] | add | round' "$g/fio.json")" 1/s
+	emit "$name" "$backend" iops_write "$(jq '[.jobs[].write.iops] | add | round' "$g/fio.json")" 1/s
+	emit "$name" "$backend" mib_s "$(jq '[.jobs[] | .read.bw + .write.bw] | add / 1024 * 10 | round / 10' "$g/fio.json")" MiB/s
+	emit "$name" "$backend" io_bytes "$(jq '[.jobs[] | .read.io_bytes + .write.io_bytes] | add' "$g/fio.json")" B
+	check net_receive_errors == 0 "$([ "$(jq -r 'select(.net_received).net_received' "$g/report")" = "$sum" ] && echo 0 || echo 1)" ''
+	check net_send_errors == 0 "$([ "$(jq -r 'select(.net_sent).net_sent' "$g/report")" = "$sum" ] && echo 0 || echo 1)" ''
+	expect net_bytes "$(metric net_bytes)" == 67108864
+	expect kernel_complaints "$(metric kernel_complaints)" == 0
+	if [ "$backend" = cc ]; then
+		expect map_failures "$(metric map_failures)" == 0
+		expect conversions_io_waited_for_burst "$(metric conversions_io_waited_for_burst)" == 0
+		expect returned_pages "$(metric returned_pages)" '>' 0
+		expect returned_pages_reused "$(metric returned_pages_reused)" '>' 0
+		expect returned_pages_bad "$(metric returned_pages_bad)" == 0
+	fi
+}
+
+check_hostile() {
+	check pages_scribbled '>' 0 "$(awk '{ print $2 }' "$g/scribbled")" ''
+	expect verify_errors "$(metric verify_errors)" '>' 0
+	expect kernel_complaints "$(metric kernel_complaints)" == 0
+	grep -q '"phase":"done"' "$g/report" || failed+=("$name: the guest did not live to the end: see $g/console")
+}
+
+evaluate() {
+	local name backend kernel mode
+	for name in $guests; do
+		read -r name backend kernel mode _ < <(grep "^$name " <<<"$all")
+		g=$evidence/$name
+		jq -c --arg n "$name" --arg b "$backend" 'select(.metric) | {name: $n, backend: $b, metric, value, unit}' \
+			"$g/report" >>"$records"
+		case $mode in
+		control)
+			check_control
+			continue
+			;;
+		io)
+			if [ ! -f "$g/found.marker" ]; then
+				failed+=("$name: the guest did not get through: see $g/console and $g/qemu")
+				continue
+			fi
+			check_io
+			check_isolation
+			;;
+		hostile) check_hostile ;;
+		esac
+		[ "$(cat "$g/status")" = running ] || failed+=("$name: QEMU ended too early: see $g/qemu")
+	done
+}
+
+table() {
+	jq -rs --arg guests "${guests//$'\n'/ }" '
+		($guests | split(" ") | map(select(. != ""))) as $cols
+		| (map({key: (.name + "/" + .metric), value: {value, unit}}) | from_entries) as $v
+		| (["metric", "unit"] + $cols),
+		  (reduce .[] as $r ([]; if index($r.metric) then . else . + [$r.metric] end) | .[]
+		   | . as $m | [$m, (first($cols[] | $v[. + "/" + $m].unit | select(. != null and . != "")) // "")]
+		     + [$cols[] | $v[. + "/" + $m].value | if . == null then "-" else tostring end])
+		| @tsv' "$records" | column -t -s $'\t'
+}
+
+prepare
+run
+record_to cvm
+evaluate
+table
+step 'done'
+if [ ${#failed[@]} -gt 0 ]; then
+	finish false
+	printf 'FAIL %s\n' "${failed[@]}"
+	die "${#failed[@]} checks failed: the evidence is in $evidence"
+fi
+finish true
+echo "all checks passed; the evidence is in $evidence"

@@ -1,0 +1,127 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# make demo: the same verified I/O with each allocator in turn, in a guest of 2
+# CPUs, 2 GiB, 4 NVMe disks, 1 virtio-blk, 1 virtio-net, every byte bounced.
+#
+#   none     unpatched kernel, no bouncing: the limit
+#   legacy   unpatched kernel, one pool of 64 MiB
+#   dynamic  unpatched kernel with SWIOTLB_DYNAMIC, from 64 MiB
+#   cc       patched kernel
+#
+# Then two short runs that must behave as the unpatched kernel does: the patched
+# kernel with cc-swiotlb not selected, and with CONFIG_CC_SWIOTLB=n.
+# Prints a table, writes out/demo.json, fails if a "must" of cc is not met.
+. "$(dirname "$0")/lib.sh"
+
+"$top/scripts/deps.sh"
+step "kernel $kver${KSRC:+ of $KSRC}"
+mkdir -p "$out/demo"
+record_to demo
+
+images=$("$top/scripts/build.sh" legacy dynamic cc cc-off)
+{ read -r legacy && read -r dynamic && read -r cc && read -r cc_off; } <<<"$images"
+file=$out/demo/file
+[ -f "$file" ] || head -c 64M /dev/urandom >"$file"
+sum=$(sha256sum <"$file" | cut -d' ' -f1)
+
+# guest <name> <bzImage> <I/O per disk> <seconds to settle> <swiotlb argument>
+guest() {
+	step "$1: swiotlb=$5"
+	NET_FILE=$file "$top/scripts/qemu.sh" -N -n 4 -b 1 -t 600 "$2" "$out/demo/$1" \
+		demo "io=$3" "settle=$4" "sum=$sum" "swiotlb=$5"
+}
+
+metric() { # name metric: what the guest emitted
+	jq -s --arg m "$2" 'map(select(.metric == $m)) | last.value // 0' "$out/demo/$1/results.jsonl"
+}
+
+fio() { # name expression
+	jq ".jobs[0] | $2" "$out/demo/$1/files/fio.json"
+}
+
+# Difference over the run of a column in the row "total" of cc's table
+total() { # column
+	awk -v c="$1" 'FNR == 1 { for (i = 1; i <= NF; i++) if ($i == c) n = i }
+		$1 == "total" { v = $n - v } END { print v }' "$out"/demo/cc/files/stats.{boot,end}
+}
+
+collect() { # run, name of the records, backend
+	local b=$1 m verify bounced
+	verify=$(grep -c '^verify:' "$out/demo/$b/files/fio.err" || true)
+	emit "$2" "$3" iops_read "$(fio "$b" '.read.iops | round')" 1/s
+	emit "$2" "$3" iops_write "$(fio "$b" '.write.iops | round')" 1/s
+	emit "$2" "$3" mib_s "$(fio "$b" '(.read.bw_bytes + .write.bw_bytes) / 1048576 | round')" MiB/s
+	emit "$2" "$3" io_errors $(($(fio "$b" .total_err) - verify)) errors
+	emit "$2" "$3" verify_errors $((verify + $(metric "$b" net_errors) + $(metric "$b" fs_errors))) errors
+	emit "$2" "$3" map_failures "$(metric "$b" map_failures)" maps
+	emit "$2" "$3" log_errors "$(bad_lines "$out/demo/$b/console.log" | wc -l)" lines
+	emit "$2" "$3" io_bytes $(($(fio "$b" '.read.io_bytes + .write.io_bytes') + $(metric "$b" net_bytes) + $(metric "$b" fs_bytes))) B
+	bounced=$(metric "$b" bounced_bytes)
+	[ "$3" != cc ] || bounced=$(total requested_bytes)
+	emit "$2" "$3" bounced_bytes "$bounced" B
+	for m in decrypted_boot_bytes decrypted_peak_bytes decrypted_after_bytes; do
+		emit "$2" "$3" $m "$(metric "$b" $m)" B
+	done
+}
+
+value() { # name backend metric: what was recorded, or none
+	jq -rs --arg n "$1" --arg b "$2" --arg m "$3" \
+		'map(select(.name == $n and .backend == $b and .metric == $m)) | last.value // "none"' "$records"
+}
+
+must() { # what must hold, a jq expression
+	if [ "$(jq -n "$2" 2>/dev/null)" = true ]; then
+		echo "  ok      $1"
+	else
+		echo "  NOT OK  $1: $2"
+		pass=false
+	fi
+}
+
+table() {
+	jq -rs '
+		def mib: . / 1048576 * 10 | round / 10 | tostring + " MiB";
+		["none", "legacy", "dynamic", "cc"] as $backends
+		| map(select(.name == "demo")) as $r
+		| (["", $backends[]]),
+		  (($r | map(.metric) | reduce .[] as $m ([]; if index($m) then . else . + [$m] end) | .[]) as $m
+		  | [$m, ($backends[] as $b
+			| $r | map(select(.backend == $b and .metric == $m)) | last
+			| if . == null then "-" elif .unit == "B" then .value | mib else .value | tostring end)])
+		| @tsv' "$records" | column -t -s "$(printf '\t')"
+}
+
+pass=true
+guest none "$legacy" 48m 10 noforce && collect none demo none
+guest legacy "$legacy" 48m 10 32768,force && collect legacy demo legacy
+guest dynamic "$dynamic" 48m 10 32768,force && collect dynamic demo dynamic
+guest cc "$cc" 48m 10 cc,force && {
+	collect cc demo cc
+	emit demo cc magazine_hit_rate "$(jq -n "$(total hits) / $(total maps) * 10000 | round / 10000")" ratio
+}
+guest not-selected "$cc" 2m 0 32768,force && collect not-selected not-selected legacy
+guest configured-off "$cc_off" 2m 0 32768,force && collect configured-off configured-off legacy
+
+echo
+echo "Linux $(tree_version "$src"), 5 disks at once, 512 B to 512 KiB, depth 32"
+table
+echo
+[ ! -s "$out/demo/cc/files/stats.end" ] || cat "$out/demo/cc/files/stats.end"
+echo
+
+for m in io_errors verify_errors map_failures log_errors; do
+	must "cc: no ${m//_/ }" "$(value demo cc $m) == 0"
+done
+must 'cc: every byte of I/O was bounced' "$(value demo cc bounced_bytes) >= $(value demo cc io_bytes)"
+must 'cc: magazine hit rate >= 95 %' "$(value demo cc magazine_hit_rate) >= 0.95"
+for n in not-selected configured-off; do
+	for m in io_errors verify_errors log_errors; do
+		must "$n: no ${m//_/ }" "$(value $n legacy $m) == 0"
+	done
+	must "$n: every byte was bounced" "$(value $n legacy bounced_bytes) >= $(value $n legacy io_bytes)"
+	must "$n: same pool as unpatched" "$(value $n legacy decrypted_boot_bytes) == $(value demo legacy decrypted_boot_bytes)"
+done
+
+finish $pass
+step "wrote out/demo.json"
+[ $pass = true ]

@@ -1,0 +1,44 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Make the guest's initramfs of this machine's programs and tests/guest/.
+# Rebuilt only when one of them changed. Prints the path.
+. "$(dirname "$0")/lib.sh"
+
+need busybox fio mke2fs e2fsck mkfs.xfs cpio gzip
+programs=(fio mke2fs e2fsck mkfs.xfs)
+
+paths=()
+for p in "${programs[@]}"; do
+	paths+=("$(command -v "$p")")
+done
+mapfile -t libs < <(ldd "${paths[@]}" | grep -o '/[^ :]*\.so[^ :]*' | sort -u)
+busybox=$(command -v busybox)
+! ldd "$busybox" >/dev/null 2>&1 || die "$busybox is not static: install busybox-static"
+
+lock initramfs
+image=$cache/initramfs.cpio.gz
+key=$({
+	stat -L -c '%n %s %Y' "$busybox" "${paths[@]}" "${libs[@]}"
+	stat -c '%n %a' "$top"/tests/guest/*
+	cat "$0" "$top"/tests/guest/*
+} | sha256sum)
+if [ "$key" != "$(cat "$image.key" 2>/dev/null)" ]; then
+	step "building the initramfs"
+	root=$(mktemp -d "$cache/initramfs.XXXXXX")
+	trap 'rm -rf "$root"' EXIT
+	mkdir -p "$root"/{bin,sbin,lib64,usr/bin,usr/sbin,usr/lib,dev,proc,sys,tmp,mnt,etc,tests}
+	ln -s usr/lib "$root/lib"
+	cp "$busybox" "$root/bin/busybox"
+	cp -L "${paths[@]}" "$root/usr/bin/"
+	for l in "${libs[@]}"; do
+		cp -L --parents "$l" "$root"
+	done
+	ln -s mke2fs "$root/usr/bin/mkfs.ext4"
+	cp "$top"/tests/guest/* "$root/tests/"
+	ln -s tests/init "$root/init"
+	find "$root" -exec touch -h -d @0 {} +
+	(cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet) | gzip -n -1 >"$image.new"
+	mv "$image.new" "$image"
+	printf '%s\n' "$key" >"$image.key"
+fi
+echo "$image"

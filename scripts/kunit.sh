@@ -1,0 +1,71 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Run the KUnit suites of the patched tree with the kernel's own kunit.py.
+# kunit.sh [uml|x86_64...]: on UML (two CPUs where the kernel can) and in QEMU
+# with four CPUs. Writes out/kunit.json. Each argument of kunit.py in $KUNIT_ARGS
+# is passed on. Fails if a case failed.
+. "$(dirname "$0")/lib.sh"
+
+[ $# -gt 0 ] || set -- uml x86_64
+need python3 gcc ccache jq
+t=$("$top/scripts/apply.sh")
+[ -d "$t/kernel/dma/cc-swiotlb/tests" ] || die "tests/kunit is missing: restore it from git"
+record_to kunit
+
+# kunit.py takes KVM where /dev/kvm opens; let it only where a guest boots.
+without_kvm() {
+	local kernel
+	kernel=$(find "$cache"/src/*/build-*/arch/x86/boot/ -name bzImage 2>/dev/null | grep -v kunit | head -1)
+	if [ "$kernel" ] && [ "$("$top/scripts/accel.sh" "$kernel" "$("$top/scripts/initramfs.sh")")" = kvm ]; then
+		return
+	fi
+	shim=$(mktemp -d "$cache/shim.XXXXXX")
+	trap 'rm -rf "$shim"' EXIT
+	cat >"$shim/qemu-system-x86_64" <<-EOF
+		#!/bin/bash
+		exec $(command -v qemu-system-x86_64) -accel tcg "\${@/kvm/tcg}"
+	EOF
+	chmod +x "$shim/qemu-system-x86_64"
+	PATH=$shim:$PATH
+}
+
+cases() { # status: how many
+	jq "[.. | .test_cases? // empty | .[] | select(.status == \"$1\")] | length" "$out/kunit-$kver-$arch.json"
+}
+
+for arch; do
+	args=(--kunitconfig=kernel/dma/cc-swiotlb/tests --build_dir="build-kunit-$arch" --jobs="$(nproc)"
+		--make_options 'CC=ccache gcc' --json="$out/kunit-$kver-$arch.json" --timeout=900)
+	case $arch-$kver in
+	uml-6.12) ;;
+	uml-7.2)
+		args+=(--kconfig_add CONFIG_SMP=y --kernel_args seccomp=on --kernel_args ncpus=2)
+		;;
+	x86_64-*)
+		need qemu-system-x86_64
+		without_kvm
+		args+=(--arch=x86_64 --kconfig_add CONFIG_SMP=y --qemu_args '-smp 4')
+		;;
+	*) die "no KUnit for '$arch': use uml or x86_64" ;;
+	esac
+	lock "kunit-$tree-$arch"
+	step "KUnit on $arch"
+	log=$out/kunit-$kver-$arch.log
+	rm -f "$out/kunit-$kver-$arch.json"
+	# shellcheck disable=SC2086 # a list of words
+	(cd "$t" && KBUILD_BUILD_TIMESTAMP='1970-01-01' python3 tools/testing/kunit/kunit.py run "${args[@]}" ${KUNIT_ARGS:-}) >"$log" 2>&1 || failed=1
+	[ -s "$out/kunit-$kver-$arch.json" ] || {
+		tail -20 "$log" >&2
+		die "KUnit did not run on $arch: see $log"
+	}
+	grep -E '\[(FAILED|CRASHED)\]|^# .*(FAIL|EXPECT|ASSERT)' "$log" >&2 || true
+	emit "$arch" cc passed "$(cases PASS)" tests
+	emit "$arch" cc failed "$(($(cases FAIL) + $(cases ERROR)))" tests
+	emit "$arch" cc skipped "$(cases SKIP)" tests
+	step "KUnit on $arch: $(grep -o 'Testing complete.*' "$log")"
+done
+if [ $failed != 0 ]; then
+	finish false
+	exit 1
+fi
+finish true

@@ -1,0 +1,129 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+# Common to all scripts: . "$(dirname "$0")/lib.sh"
+#
+#   KVER=6.12|7.2   the kernel to work on (default 6.12, or what KSRC is)
+#   KSRC=dir        take the kernel from this tree instead of from Debian
+#
+# Sets $top, $out, $cache, $kver, and the two kernel trees that apply.sh and
+# get-kernel.sh keep: $src (as it came) and $src_cc (with this repository in it).
+# A build lives in $tree/build-<variant>, so that every tree is compiled by the
+# same relative paths and ccache recognises the objects that they share.
+set -eu
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+out=$top/out
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/cc-swiotlb
+started=${CC_STARTED:-$(date +%s)}
+export CC_STARTED=$started
+
+die() { # <thing>: <remedy>
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
+
+step() {
+	local t=$(($(date +%s) - started))
+	printf '[%3d:%02d] %s\n' $((t / 60)) $((t % 60)) "$*" >&2
+}
+
+need() { # command...
+	local c
+	for c; do
+		command -v "$c" >/dev/null || die "$c is not installed: run 'make deps'"
+	done
+}
+
+# One at a time per name; held until the script ends.
+lock() {
+	local fd
+	mkdir -p "$cache"
+	exec {fd}>"$cache/.lock-$1"
+	flock "$fd"
+}
+
+# The first fields of the tree's Makefile: version and whether it is a kernel.
+tree_version() {
+	[ -f "$1/Kbuild" ] && [ -f "$1/kernel/dma/swiotlb.c" ] || return 1
+	awk '$2 == "=" && /^(VERSION|PATCHLEVEL|SUBLEVEL)/ { v[$1] = $3 }
+	     END { print v["VERSION"] "." v["PATCHLEVEL"] "." v["SUBLEVEL"] }' "$1/Makefile"
+}
+
+choose_kernel() {
+	local v
+	kver=${KVER:-}
+	case $kver in
+	'' | 6.12 | 7.2) ;;
+	*) die "KVER=$kver is not supported: use KVER=6.12 or KVER=7.2" ;;
+	esac
+	if [ -z "${KSRC:-}" ]; then
+		kver=${kver:-6.12}
+		tree=$kver
+	else
+		v=$(tree_version "$KSRC") || die "KSRC=$KSRC is not a Linux source tree: give its top directory"
+		case $v in
+		"${kver:-6.12}".* | "${kver:-7.2}".*) kver=${v%.*} ;;
+		*) die "KSRC=$KSRC is Linux $v, not ${kver:-6.12 or 7.2}: use a tree of a supported version" ;;
+		esac
+		KSRC=$(cd "$KSRC" && pwd -P)
+		tree=$kver-$(printf %s "$KSRC" | sha256sum | cut -c1-8)
+		export KSRC
+	fi
+	export KVER=$kver
+	src=$cache/src/linux-$tree
+	# shellcheck disable=SC2034 # for the scripts
+	src_cc=$cache/src/linux-$tree-cc
+}
+choose_kernel
+
+# Kernel make: kmake <tree> <build directory below it> [argument...]
+kmake() {
+	local t=$1 b=$2
+	shift 2
+	KBUILD_BUILD_TIMESTAMP='1970-01-01' KBUILD_BUILD_USER=cc KBUILD_BUILD_HOST=cc \
+		make -C "$t" O="$b" ARCH="${ARCH:-x86_64}" CC="${CC:-ccache gcc}" -j"$(nproc)" --no-print-directory "$@"
+}
+
+# Records of a verb. emit appends one, finish writes out/<verb>.json.
+records=
+record_to() { # verb
+	verb=$1
+	mkdir -p "$out"
+	records=$out/.$verb.jsonl
+	: >"$records"
+}
+
+emit() { # name backend metric value unit
+	jq -cn --arg n "$1" --arg b "$2" --arg m "$3" --argjson v "$4" --arg u "$5" \
+		'{name: $n, backend: $b, metric: $m, value: $v, unit: $u}' >>"$records"
+}
+
+finish() { # true|false
+	jq -s --arg verb "$verb" --arg kver "$kver" --arg kernel "$(tree_version "$src")" --argjson pass "$1" \
+		'{verb: $verb, kver: $kver, kernel: $kernel, results: ., pass: $pass}' "$records" >"$out/$verb.json"
+	rm -f "$records"
+}
+
+# Lines of a guest's console that must never appear.
+bad_lines() { # console.log
+	grep -aE 'WARNING:|BUG:|Oops|Call Trace|general protection|soft lockup|hard LOCKUP|rcu.*stall|blocked for more than|sleeping function|scheduling while atomic|possible .* (deadlock|dependency)|suspicious RCU|Kernel panic|corruption' "$1"
+}
+
+# check <name> <command...>: one test, for a verb with record_to; its output goes
+# to a log and is shown when it fails. Always succeeds: look at $failed.
+passed=0 failed=0
+check() {
+	local name=$1 log=$out/$verb-$1.log t0
+	shift
+	t0=$(date +%s)
+	if "$@" >"$log" 2>&1; then
+		passed=$((passed + 1))
+		emit "$name" cc passed 1 tests
+		step "ok $name, $(($(date +%s) - t0)) s"
+	else
+		failed=$((failed + 1))
+		emit "$name" cc failed 1 tests
+		step "not ok $name"
+		tail -n 40 "$log" | sed 's/^/    /' >&2
+	fi
+}

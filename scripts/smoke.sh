@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# make smoke: boot the patched kernel with lockdep and DMA debugging, and run a
+# short verified I/O through cc-swiotlb on the demo's devices. Writes out/smoke.json.
+. "$(dirname "$0")/lib.sh"
+
+record_to smoke
+dir=$out/smoke
+mkdir -p "$dir"
+file=$dir/file
+[ -f "$file" ] || head -c 64M /dev/urandom >"$file"
+sum=$(sha256sum <"$file" | cut -d' ' -f1)
+kernel=$("$top/scripts/build.sh" cc-debug)
+
+boot() {
+	NET_FILE=$file "$top/scripts/qemu.sh" -N -n 4 -b 1 "$kernel" "$dir" demo io=2m settle=0 "sum=$sum" swiotlb=cc,force
+}
+emitted() { # metric
+	jq -s --arg m "$1" 'map(select(.metric == $m)) | last.value' "$dir/results.jsonl"
+}
+is_zero() { # metric
+	[ "$(emitted "$1")" = 0 ]
+}
+disk_errors() {
+	! grep . "$dir/files/fio.err" && [ "$(jq '.jobs[0].total_err' "$dir/files/fio.json")" = 0 ]
+}
+quiet_log() {
+	! bad_lines "$dir/console.log"
+}
+
+check boot boot
+check disk-io-verified disk_errors
+check network-verified is_zero net_errors
+check file-system-verified is_zero fs_errors
+check no-failed-map is_zero map_failures
+check quiet-log quiet_log
+if [ $failed != 0 ]; then
+	finish false
+	exit 1
+fi
+finish true

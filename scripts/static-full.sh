@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# make static-full: the fast static checks, then our objects with clang, with the
+# compilers of six architectures, with each Kconfig option that matters on and off,
+# and coccinelle. Writes out/static-full.json.
+. "$(dirname "$0")/lib.sh"
+
+"$top/scripts/deps.sh"
+"$top/scripts/deps.sh" clang-19 lld-19 llvm-19 coccinelle gcc-aarch64-linux-gnu \
+	gcc-s390x-linux-gnu gcc-powerpc64le-linux-gnu gcc-riscv64-linux-gnu
+t=$("$top/scripts/apply.sh")
+record_to static-full
+
+mapfile -t ours < <(sed 's|^/||' "$t/.cc-swiotlb-files" | grep -E '\.[ch]$')
+warning="^(\.\./)?($(IFS='|' && echo "${ours[*]}")):.*(warning|error):"
+
+# objects <build> <make arguments> <symbol...>: kernel/dma and the genalloc extension
+objects() {
+	local b=$t/build-static-$1 arguments targets s
+	read -r -a arguments <<<"$2"
+	shift 2
+	mkdir -p "$b"
+	printf 'CONFIG_%s\n' EXPERT=y SMP=y PCI=y VIRTIO_MENU=y DEBUG_FS=y CC_SWIOTLB=y "$@" >"$b/fragment"
+	(cd "$t" && env "${arguments[@]}" scripts/kconfig/merge_config.sh -n -O "$b" "$b/fragment") >"$b/config.log" 2>&1 || return
+	for s in CC_SWIOTLB=y "$@"; do
+		case " $* " in *" ${s%=y}=n "*) continue ;; esac
+		grep -q "^CONFIG_$s" "$b/.config" || [[ $s == *=n ]] || {
+			echo "$s is not in the configuration" && return 1
+		}
+	done
+	rm -rf "$b/kernel/dma" "$b/lib/genalloc-ext.o"
+	targets=(kernel/dma/)
+	! grep -q ^CONFIG_CC_SWIOTLB=y "$b/.config" || targets+=(lib/genalloc-ext.o)
+	{
+		kmake "$t" "$b" "${arguments[@]}" prepare && kmake "$t" "$b" "${arguments[@]}" W=1 "${targets[@]}"
+	} >"$b/build.log" 2>&1 || {
+		tail -20 "$b/build.log"
+		return 1
+	}
+	! grep -E "$warning" "$b/build.log"
+}
+
+cocci() {
+	local b=$t/build-static-gcc
+	kmake "$t" "$b" C=2 CHECK=scripts/coccicheck MODE=report kernel/dma/cc-swiotlb/ lib/genalloc-ext.o >"$b/cocci.log" 2>&1 || return
+	! grep -E "^[^ ]*($(IFS='|' && echo "${ours[*]}")):[0-9]" "$b/cocci.log"
+}
+
+check fast "$top/scripts/static.sh"
+x86='ARCH=x86_64'
+check gcc objects gcc "$x86" 64BIT=y
+check clang objects clang "$x86 LLVM=-19 CC=clang-19" 64BIT=y
+check i386-pae objects i386 'ARCH=i386' 64BIT=n X86_PAE=y
+check arm64 objects arm64 'ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc'
+check s390x objects s390x 'ARCH=s390 CROSS_COMPILE=s390x-linux-gnu- CC=s390x-linux-gnu-gcc'
+check ppc64le objects ppc64le 'ARCH=powerpc CROSS_COMPILE=powerpc64le-linux-gnu- CC=powerpc64le-linux-gnu-gcc' \
+	PPC64=y CPU_LITTLE_ENDIAN=y PPC_PSERIES=y PPC_SVM=y
+check riscv64 objects riscv64 'ARCH=riscv CROSS_COMPILE=riscv64-linux-gnu- CC=riscv64-linux-gnu-gcc'
+check off objects config "$x86" 64BIT=y CC_SWIOTLB=n
+check no-smp objects config "$x86" 64BIT=y SMP=n
+check no-debugfs objects config "$x86" 64BIT=y DEBUG_FS=n
+check dynamic objects config "$x86" 64BIT=y SWIOTLB_DYNAMIC=y
+check no-cpu-hotplug objects config "$x86" 64BIT=y HOTPLUG_CPU=n
+[ "$kver" = 6.12 ] || check preempt-rt objects config "$x86" 64BIT=y PREEMPT_RT=y
+check coccinelle cocci
+if [ $failed != 0 ]; then
+	finish false
+	exit 1
+fi
+finish true

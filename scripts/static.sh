@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The fast static checks: checkpatch --strict, shellcheck, sparse and W=1 on our
+# objects and on the files that we patch, kernel-doc. Writes out/static.json.
+. "$(dirname "$0")/lib.sh"
+
+need shellcheck sparse perl python3 gcc ccache
+t=$("$top/scripts/apply.sh")
+record_to static
+
+mapfile -t ours < <(sed 's|^/||' "$t/.cc-swiotlb-files" | grep -E '\.[ch]$')
+mapfile -t new < <(for f in "${ours[@]}"; do [ -e "$src/$f" ] || echo "$f"; done)
+
+shell() {
+	shellcheck "$top"/scripts/*.sh "$top/.ci/run" && shellcheck -x -s dash "$top"/tests/guest/*
+}
+
+kernel_doc() {
+	local tool=$t/tools/docs/kernel-doc said
+	[ -x "$tool" ] || tool=$t/scripts/kernel-doc
+	said=$(cd "$t" && "$tool" -none -Wall "${new[@]}" 2>&1)
+	[ -z "$said" ] || { printf '%s\n' "$said" && return 1; }
+}
+
+# gcc W=1 and sparse; what they say of other files is not ours to mend.
+objects() {
+	local b=$t/build-static objs
+	mkdir -p "$b"
+	(cd "$t" && ARCH=x86_64 scripts/kconfig/merge_config.sh -n -O "$b" "$top"/configs/{x86-guest,cc}.config \
+		"$top/tests/kunit/.kunitconfig" <(echo '# CONFIG_WERROR is not set')) || return
+	mapfile -t objs < <(printf '%s\n' "${ours[@]}" | grep -vE '^(arch/(arm64|um|s390|powerpc|riscv)|tools)/' | sed -n 's/\.c$/.o/p')
+	(cd "$b" && rm -f "${objs[@]}")
+	kmake "$t" "$b" prepare || return
+	kmake "$t" "$b" -k W=1 C=2 "${objs[@]}" 2>&1 | tee "$b/static.log"
+	! grep -E "^(\.\./)?($(IFS='|' && echo "${ours[*]}")):.*(warning|error):" "$b/static.log" || return
+	! grep -E '\*\*\*|error:' "$b/static.log"
+}
+
+check shellcheck shell
+check checkpatch "$top/scripts/checkpatch-run.sh"
+check kernel-doc kernel_doc
+check sparse-and-W1 objects
+if [ $failed != 0 ]; then
+	finish false
+	exit 1
+fi
+finish true

@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# make test: what must pass before a commit. Static checks; KUnit on UML and on
+# x86_64, on both kernels; the demo's guest with a short verified I/O on the kernel
+# with lockdep and DMA debugging. Last line "N passed, M failed"; out/test.json.
+. "$(dirname "$0")/lib.sh"
+
+"$top/scripts/deps.sh"
+record_to test
+versions="6.12 7.2"
+[ -z "${KSRC:-}" ] || versions=$kver
+
+# Run a verb and add up what it recorded; a verb that died counts as one failure.
+verb() { # name kver script [argument...]
+	local name=$1 v=$2 script=$3 p f
+	shift 3
+	rm -f "$out/$script.json"
+	step "$name, Linux $v"
+	KVER=$v "$top/scripts/$script.sh" "$@" || true
+	if [ -f "$out/$script.json" ]; then
+		p=$(jq '[.results[] | select(.metric == "passed") | .value] | add // 0' "$out/$script.json")
+		f=$(jq '[.results[] | select(.metric == "failed") | .value] | add // 0' "$out/$script.json")
+	else
+		p=0 f=1
+	fi
+	passed=$((passed + p)) failed=$((failed + f))
+	emit "$name-$v" cc passed "$p" tests
+	emit "$name-$v" cc failed "$f" tests
+}
+
+for v in $versions; do
+	verb static "$v" static
+done
+for v in $versions; do
+	verb kunit-uml "$v" kunit uml
+done
+for v in $versions; do
+	verb kunit-x86_64 "$v" kunit x86_64
+done
+verb smoke "$kver" smoke
+
+if [ $failed = 0 ]; then
+	finish true
+else
+	finish false
+fi
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]

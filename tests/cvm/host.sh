@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=dash
+# Runs in the pKVM host: starts one protected guest after the other as the file
+# plan says ("name image mode initial-arguments..." per line), plays the host's
+# part in their checks and leaves what it saw in out/<name>/:
+#
+#	console, report	what the guest wrote	status	how QEMU ended, or "running"
+#	qemu		QEMU's own words	scan.*	state of each page, see cvm-view
+#	found.*		searches in all that the host can read
+
+mkdir -p out /tmp/disks
+dmesg >out/dmesg
+head -c 67108864 /dev/urandom >/tmp/net
+sha256sum /tmp/net | cut -c1-64 >out/net.sha256
+
+# The other end of the guest's NIC
+nc -ll -p 1 -e cat /tmp/net &
+nc -ll -p 2 -e sha256sum &
+tap_up() {
+	while alive && ! ip link set $tap up 2>/dev/null; do sleep 0.2; done
+	ip addr add 10.0.2.100/24 dev $tap 2>/dev/null
+}
+
+start_qemu() { # image, kernel arguments
+	local args='' its='' d
+	for d in vd0 vd1 vd2 vd3; do
+		rm -f /tmp/disks/$d
+		truncate -s 128M /tmp/disks/$d
+		args="$args -drive file=/tmp/disks/$d,if=none,id=$d,format=raw,cache=unsafe"
+		args="$args -device virtio-blk-pci,drive=$d,iommu_platform=on,disable-legacy=on"
+	done
+	rm -f /tmp/disks/nvme
+	truncate -s 128M /tmp/disks/nvme
+	# 6.12 does not share the tables of the ITS with the hypervisor
+	case $1 in
+	*6.12*) its=,its=off ;;
+	esac
+	# shellcheck disable=SC2086 # a list of words
+	CVM_VIEW=/tmp/view.fifo LD_PRELOAD=/work/cvm-shim.so:/work/cvm-view.so \
+		qemu-system-aarch64 -accel kvm -M virt,gic-version=3$its -cpu host -smp 2 -m 384M \
+		-nodefaults -no-user-config -no-reboot -display none \
+		-chardev pipe,id=con,path=/tmp/con -serial chardev:con -serial "file:$dir/report" \
+		-kernel "$1" -initrd guest.cpio.gz -append "console=ttyAMA0 loglevel=5 panic=-1 $2" $args \
+		-drive file=/tmp/disks/nvme,if=none,id=nvme,format=raw,cache=unsafe \
+		-device nvme,drive=nvme,serial=1 \
+		-netdev tap,id=net,ifname=$tap,script=no,downscript=no \
+		-device virtio-net-pci,netdev=net,iommu_platform=on,disable-legacy=on,romfile= \
+		>"$dir/qemu" 2>&1 &
+	qemu=$!
+}
+
+alive() {
+	kill -0 "$qemu" 2>/dev/null
+}
+
+await_phase() { # name, seconds
+	local left=$(($2 * 5))
+	while ! grep -q "\"phase\":\"$1\"" "$dir/report" 2>/dev/null; do
+		alive || return 1
+		! grep -q 'Kernel panic' "$dir/console" || return 1
+		[ $left -gt 0 ] || { echo "no phase $1 within $2 s" >>"$dir/qemu"; return 1; }
+		left=$((left - 1))
+		sleep 0.2
+	done
+	echo "$(cut -d. -f1 /proc/uptime) $1" >>"$dir/phases"
+}
+
+view() { # command, file, argument
+	rm -f "$dir/$2"
+	echo "$1 $dir/$2 ${3:-}" >/tmp/view.fifo
+	while [ ! -e "$dir/$2" ] && alive; do sleep 0.2; done
+}
+
+reported() { # the file that the guest sent last under this name
+	sed -n "s/.*\"file\":\"$1\",\"data\":\"\(.*\)\".*/\1/p" "$dir/report" | tail -n 1 | base64 -d
+}
+
+go() {
+	echo >/tmp/con.in
+}
+
+look() { # at a guest that is quiet
+	local i=0 secret
+	view scan scan.end
+	for secret in $(sed -n 's/.*"secrets":\["\(.*\)"\].*/\1/p' "$dir/report" | tr -d '"' | tr , ' '); do
+		i=$((i + 1))
+		view find found.secret$i "$secret"
+	done
+	view find found.marker "$(sed -n 's/.*"marker":"\([^"]*\)".*/\1/p' "$dir/report")"
+}
+
+play() { # mode
+	case $1 in
+	control)
+		await_phase alive 60
+		;;
+	io)
+		await_phase burst 240 || return
+		view scan scan.burst
+		go
+		await_phase quiet 120 || return
+		look
+		go
+		;;
+	hostile)
+		await_phase scribble 120 || return
+		# What devices and the interrupt controller own is theirs to write
+		# anyway, and to spoil it only stops the machine.
+		reported other >"$dir/spare"
+		view spare spared "$dir/spare"
+		view scribble scribbling
+		go
+		await_phase 'done' 240
+		view stop scribbled
+		;;
+	esac
+}
+
+n=0
+while read -r name image mode args; do
+	n=$((n + 1))
+	tap=tap$n
+	dir=/work/out/$name
+	mkdir -p "$dir"
+	rm -f /tmp/con.in /tmp/con.out /tmp/view.fifo
+	mkfifo /tmp/con.in /tmp/con.out /tmp/view.fifo
+	echo "$(cut -d. -f1 /proc/uptime) start" >"$dir/phases"
+	echo "guest $name: $mode"
+	cat /tmp/con.out >"$dir/console" &
+	start_qemu "$image" "mode=$mode $args"
+	tap_up
+	play "$mode"
+	if alive; then
+		# Taking its pages back lasts a while: not waited for.
+		echo running >"$dir/status"
+		kill -9 "$qemu"
+	else
+		wait "$qemu"
+		echo $? >"$dir/status"
+	fi
+	ip addr flush dev $tap 2>/dev/null
+	echo "$(cut -d. -f1 /proc/uptime) end" >>"$dir/phases"
+	dmesg -c | tail -n 40 >"$dir/host-dmesg"
+done <plan

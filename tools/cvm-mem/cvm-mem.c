@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * cvm-mem: what a confidential guest does with its memory in the isolation test.
+ *
+ * cvm-mem shared|returned <log> [<ranges>]
+ *	Ranges of pages ("start end", physical) that are shared now, or that were
+ *	and are private again, according to a log of conversions with lines
+ *	"decrypt|encrypt <address> <pages> <error> ..."; without those ranges.
+ * cvm-mem leave <MiB> <string>
+ *	Fill so much memory with the string and exit: free pages full of it.
+ * cvm-mem hold <MiB> <string>
+ *	The same, but stay. Prints "holding" when it is there.
+ * cvm-mem fill <MiB> <ranges>
+ *	Fill so much memory with a pattern, wait, verify it, and tell how many of
+ *	the pages in the ranges it had ("pages.. of.. bad..") and stay.
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define PAGE		4096UL
+#define MAX_PFN		(16UL << 20)	/* 64 GiB */
+
+enum { NEVER, SHARED, RETURNED };
+
+static unsigned char state[MAX_PFN];
+
+static void read_log(const char *path)
+{
+	unsigned long addr, pages, i;
+	FILE *f = fopen(path, "r");
+	char line[256], op[16];
+	int error;
+
+	if (!f)
+		err(1, "%s", path);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%15s %lx %lu %d", op, &addr, &pages, &error) != 4)
+			continue;
+		if (error)
+			errx(1, "a conversion failed: %s", line);
+		for (i = addr / PAGE; i < addr / PAGE + pages && i < MAX_PFN; i++)
+			state[i] = !strcmp(op, "decrypt") ? SHARED : RETURNED;
+	}
+	fclose(f);
+}
+
+static void print_ranges(int wanted)
+{
+	unsigned long pfn, start = 0;
+
+	for (pfn = 0; pfn <= MAX_PFN; pfn++) {
+		int in = pfn < MAX_PFN && state[pfn] == wanted;
+
+		if (in && !start)
+			start = pfn;
+		if (!in && start) {
+			printf("%#lx %#lx\n", start * PAGE, pfn * PAGE);
+			start = 0;
+		}
+	}
+}
+
+static void read_ranges(const char *path, int mark)
+{
+	unsigned long start, end, i;
+	FILE *f = fopen(path, "r");
+
+	if (!f)
+		err(1, "%s", path);
+	while (fscanf(f, "%lx %lx%*[^\n]", &start, &end) == 2)
+		for (i = start / PAGE; i < end / PAGE && i < MAX_PFN; i++)
+			state[i] = mark;
+	fclose(f);
+}
+
+static char *take_memory(size_t size)
+{
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		err(1, "%zu bytes of memory", size);
+	return p;
+}
+
+static char *take_filled(size_t size, const char *string)
+{
+	size_t i, len = strlen(string);
+	char *p = take_memory(size);
+
+	for (i = 0; i + len <= size; i += len)
+		memcpy(p + i, string, len);
+	return p;
+}
+
+static unsigned long pfn_of(int pagemap, const void *p)
+{
+	uint64_t entry;
+
+	if (pread(pagemap, &entry, sizeof(entry), (uintptr_t)p / PAGE * 8) != sizeof(entry))
+		err(1, "pagemap");
+	return entry >> 63 ? entry & ((1ULL << 55) - 1) : 0;
+}
+
+/* A word that no other place in memory has, and no page left behind. */
+static uint64_t pattern(size_t offset)
+{
+	return (offset + 1) * 0x9e3779b97f4a7c15ULL;
+}
+
+static void fill(size_t size, const char *ranges)
+{
+	unsigned long pages = 0, returned = 0, bad = 0, i;
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+	char *p = take_memory(size);
+	size_t off, word;
+
+	if (pagemap < 0)
+		err(1, "/proc/self/pagemap");
+	read_ranges(ranges, RETURNED);
+	for (i = 0; i < MAX_PFN; i++)
+		returned += state[i] == RETURNED;
+
+	for (off = 0; off < size; off += sizeof(uint64_t))
+		*(uint64_t *)(p + off) = pattern(off);
+	sleep(1);
+	for (off = 0; off < size; off += PAGE) {
+		unsigned long pfn = pfn_of(pagemap, p + off);
+
+		if (pfn >= MAX_PFN || state[pfn] != RETURNED)
+			continue;
+		pages++;
+		for (word = off; word < off + PAGE; word += sizeof(uint64_t)) {
+			if (*(uint64_t *)(p + word) != pattern(word)) {
+				bad++;
+				break;
+			}
+		}
+	}
+	printf("pages %lu of %lu bad %lu\n", pages, returned, bad);
+	fflush(stdout);
+	pause();
+}
+
+int main(int argc, char **argv)
+{
+	const char *verb = argc > 1 ? argv[1] : "";
+	size_t size = argc > 2 ? strtoul(argv[2], NULL, 0) << 20 : 0;
+
+	if (argc >= 3 && (!strcmp(verb, "shared") || !strcmp(verb, "returned"))) {
+		read_log(argv[2]);
+		if (argc > 3)
+			read_ranges(argv[3], NEVER);
+		print_ranges(!strcmp(verb, "shared") ? SHARED : RETURNED);
+	} else if (argc == 4 && !strcmp(verb, "leave")) {
+		take_filled(size, argv[3]);
+	} else if (argc == 4 && !strcmp(verb, "hold")) {
+		take_filled(size, argv[3]);
+		puts("holding");
+		fflush(stdout);
+		pause();
+	} else if (argc == 4 && !strcmp(verb, "fill")) {
+		fill(size, argv[3]);
+	} else {
+		errx(2, "usage: see the head of cvm-mem.c");
+	}
+	return 0;
+}
