@@ -31,14 +31,23 @@ static unsigned long obj(unsigned int chunk, unsigned int nr)
 	return BASE + chunk * SPAN + nr * OBJ_SIZE;
 }
 
+/* All bits of a new descriptor are set, and so is a word behind it. */
+static struct gen_pool_chunk *new_chunk(struct kunit *test, size_t size)
+{
+	size_t bytes = gen_pool_chunk_bytes(size, ORDER) + sizeof(long);
+	struct gen_pool_chunk *chunk = kunit_kmalloc(test, bytes, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, chunk);
+	memset(chunk, 0xff, bytes);
+	return chunk;
+}
+
 static struct gen_pool_chunk *add_bytes(struct kunit *test, unsigned int nr,
 					size_t size)
 {
+	struct gen_pool_chunk *chunk = new_chunk(test, size);
 	struct ctx *c = test->priv;
-	struct gen_pool_chunk *chunk;
 
-	chunk = kunit_kzalloc(test, gen_pool_chunk_bytes(size, ORDER), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, chunk);
 	gen_pool_add_chunk(&c->pool, chunk, obj(nr, 0), obj(nr, 0), size,
 			   (void *)obj(nr, 0));
 	return chunk;
@@ -75,6 +84,7 @@ static void expect_used(struct kunit *test, struct gen_pool_chunk *chunk,
 
 	/* All words whole: a bit past the last object must never be set. */
 	KUNIT_EXPECT_EQ(test, bitmap_weight(chunk->bits, bits), used);
+	KUNIT_EXPECT_EQ(test, chunk->bits[BIT_WORD(bits)], ~0UL);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&chunk->avail),
 			(long)(size - used * OBJ_SIZE));
 }
@@ -103,13 +113,8 @@ static void test_init(struct kunit *test)
 /* A descriptor of a chunk that was removed can be used again as it is. */
 static void test_add_dirty(struct kunit *test)
 {
-	struct ctx *c = test->priv;
-	size_t bytes = gen_pool_chunk_bytes(100 * OBJ_SIZE, ORDER);
-	struct gen_pool_chunk *chunk = kunit_kmalloc(test, bytes, GFP_KERNEL);
+	struct gen_pool_chunk *chunk = add(test, 0, 100);
 
-	KUNIT_ASSERT_NOT_NULL(test, chunk);
-	memset(chunk, 0xff, bytes);
-	gen_pool_add_chunk(&c->pool, chunk, BASE, BASE, 100 * OBJ_SIZE, NULL);
 	expect_used(test, chunk, 0);
 	KUNIT_EXPECT_EQ(test, take(test, 101), 100);
 }

@@ -10,180 +10,131 @@
 
 /* A slot of 1 << shift bytes at tlb_addr was taken, or given back. */
 DECLARE_EVENT_CLASS(cc_swiotlb_slot,
-	TP_PROTO(struct device *dev, phys_addr_t orig_addr,
-		 phys_addr_t tlb_addr, size_t size, unsigned int shift),
-	TP_ARGS(dev, orig_addr, tlb_addr, size, shift),
-
-	TP_STRUCT__entry(
-		__string(dev_name, dev_name(dev))
-		__field(u64, orig_addr)
-		__field(u64, tlb_addr)
-		__field(size_t, size)
-		__field(unsigned int, slot)
-	),
-
-	TP_fast_assign(
-		__assign_str(dev_name);
-		__entry->orig_addr = orig_addr;
-		__entry->tlb_addr = tlb_addr;
-		__entry->size = size;
-		__entry->slot = 1U << shift;
-	),
-
-	TP_printk("dev_name: %s orig_addr=%llx tlb_addr=%llx size=%zu slot=%u",
-		  __get_str(dev_name), __entry->orig_addr, __entry->tlb_addr,
-		  __entry->size, __entry->slot)
+		    TP_PROTO(struct device *dev, phys_addr_t orig_addr,
+			     phys_addr_t tlb_addr, size_t size,
+			     unsigned int shift),
+		    TP_ARGS(dev, orig_addr, tlb_addr, size, shift),
+		    TP_STRUCT__entry(__string(dev_name, dev_name(dev))
+				     __field(u64, orig_addr)
+				     __field(u64, tlb_addr)
+				     __field(size_t, size)
+				     __field(unsigned int, slot)),
+		    TP_fast_assign(__assign_str(dev_name);
+				   __entry->orig_addr = orig_addr;
+				   __entry->tlb_addr = tlb_addr;
+				   __entry->size = size;
+				   __entry->slot = 1U << shift;),
+		    TP_printk("dev_name: %s orig_addr=%llx tlb_addr=%llx size=%zu slot=%u",
+			      __get_str(dev_name), __entry->orig_addr,
+			      __entry->tlb_addr, __entry->size, __entry->slot)
 );
 
 DEFINE_EVENT(cc_swiotlb_slot, cc_swiotlb_map,
-	TP_PROTO(struct device *dev, phys_addr_t orig_addr,
-		 phys_addr_t tlb_addr, size_t size, unsigned int shift),
-	TP_ARGS(dev, orig_addr, tlb_addr, size, shift)
+	     TP_PROTO(struct device *dev, phys_addr_t orig_addr,
+		      phys_addr_t tlb_addr, size_t size, unsigned int shift),
+	     TP_ARGS(dev, orig_addr, tlb_addr, size, shift)
 );
 
 DEFINE_EVENT(cc_swiotlb_slot, cc_swiotlb_unmap,
-	TP_PROTO(struct device *dev, phys_addr_t orig_addr,
-		 phys_addr_t tlb_addr, size_t size, unsigned int shift),
-	TP_ARGS(dev, orig_addr, tlb_addr, size, shift)
+	     TP_PROTO(struct device *dev, phys_addr_t orig_addr,
+		      phys_addr_t tlb_addr, size_t size, unsigned int shift),
+	     TP_ARGS(dev, orig_addr, tlb_addr, size, shift)
 );
 
 /* A CPU got a chain of slots from its spare magazine, depot, or gen_pool. */
 TRACE_EVENT(cc_swiotlb_refill,
-	TP_PROTO(unsigned int shift, unsigned int count),
-	TP_ARGS(shift, count),
-
-	TP_STRUCT__entry(
-		__field(unsigned int, slot)
-		__field(unsigned int, count)
-	),
-
-	TP_fast_assign(
-		__entry->slot = 1U << shift;
-		__entry->count = count;
-	),
-
-	TP_printk("slot=%u count=%u", __entry->slot, __entry->count)
+	    TP_PROTO(unsigned int shift, unsigned int count),
+	    TP_ARGS(shift, count),
+	    TP_STRUCT__entry(__field(unsigned int, slot)
+			     __field(unsigned int, count)),
+	    TP_fast_assign(__entry->slot = 1U << shift;
+			   __entry->count = count;),
+	    TP_printk("slot=%u count=%u", __entry->slot, __entry->count)
 );
 
 /* A class asked for a chunk of the reserve; chunk=0: there was none. */
 TRACE_EVENT(cc_swiotlb_reserve,
-	TP_PROTO(unsigned int shift, phys_addr_t chunk, unsigned long left),
-	TP_ARGS(shift, chunk, left),
-
-	TP_STRUCT__entry(
-		__field(unsigned int, slot)
-		__field(u64, chunk)
-		__field(unsigned long, left)
-	),
-
-	TP_fast_assign(
-		__entry->slot = 1U << shift;
-		__entry->chunk = chunk;
-		__entry->left = left;
-	),
-
-	TP_printk("slot=%u chunk=%llx left=%lu", __entry->slot, __entry->chunk,
-		  __entry->left)
+	    TP_PROTO(unsigned int shift, phys_addr_t chunk, unsigned long left),
+	    TP_ARGS(shift, chunk, left),
+	    TP_STRUCT__entry(__field(unsigned int, slot)
+			     __field(u64, chunk)
+			     __field(unsigned long, left)),
+	    TP_fast_assign(__entry->slot = 1U << shift;
+			   __entry->chunk = chunk;
+			   __entry->left = left;),
+	    TP_printk("slot=%u chunk=%llx left=%lu", __entry->slot,
+		      __entry->chunk, __entry->left)
 );
 
 /* A class and the reserve had run dry; served=0: no larger class helped. */
 TRACE_EVENT(cc_swiotlb_fallback,
-	TP_PROTO(unsigned int shift, unsigned int served),
-	TP_ARGS(shift, served),
-
-	TP_STRUCT__entry(
-		__field(unsigned int, slot)
-		__field(unsigned int, served)
-	),
-
-	TP_fast_assign(
-		__entry->slot = 1U << shift;
-		__entry->served = served ? 1U << served : 0;
-	),
-
-	TP_printk("slot=%u served=%u", __entry->slot, __entry->served)
+	    TP_PROTO(unsigned int shift, unsigned int served),
+	    TP_ARGS(shift, served),
+	    TP_STRUCT__entry(__field(unsigned int, slot)
+			     __field(unsigned int, served)),
+	    TP_fast_assign(__entry->slot = 1U << shift;
+			   __entry->served = served ? 1U << served : 0;),
+	    TP_printk("slot=%u served=%u", __entry->slot, __entry->served)
 );
 
 /* A mapping went to swiotlb's own pool (legacy=1) or failed (legacy=0). */
 TRACE_EVENT(cc_swiotlb_failed,
-	TP_PROTO(struct device *dev, size_t size, bool legacy),
-	TP_ARGS(dev, size, legacy),
-
-	TP_STRUCT__entry(
-		__string(dev_name, dev_name(dev))
-		__field(size_t, size)
-		__field(bool, legacy)
-	),
-
-	TP_fast_assign(
-		__assign_str(dev_name);
-		__entry->size = size;
-		__entry->legacy = legacy;
-	),
-
-	TP_printk("dev_name: %s size=%zu legacy=%d", __get_str(dev_name),
-		  __entry->size, __entry->legacy)
+	    TP_PROTO(struct device *dev, size_t size, bool legacy),
+	    TP_ARGS(dev, size, legacy),
+	    TP_STRUCT__entry(__string(dev_name, dev_name(dev))
+			     __field(size_t, size)
+			     __field(bool, legacy)),
+	    TP_fast_assign(__assign_str(dev_name);
+			   __entry->size = size;
+			   __entry->legacy = legacy;),
+	    TP_printk("dev_name: %s size=%zu legacy=%d", __get_str(dev_name),
+		      __entry->size, __entry->legacy)
 );
 
 /* A block was added, or returned; decrypted: bytes shared afterwards. */
 DECLARE_EVENT_CLASS(cc_swiotlb_block,
-	TP_PROTO(phys_addr_t addr, unsigned long bytes,
-		 unsigned long decrypted),
-	TP_ARGS(addr, bytes, decrypted),
-
-	TP_STRUCT__entry(
-		__field(u64, addr)
-		__field(unsigned long, bytes)
-		__field(unsigned long, decrypted)
-	),
-
-	TP_fast_assign(
-		__entry->addr = addr;
-		__entry->bytes = bytes;
-		__entry->decrypted = decrypted;
-	),
-
-	TP_printk("addr=%llx bytes=%lu decrypted=%lu", __entry->addr,
-		  __entry->bytes, __entry->decrypted)
+		    TP_PROTO(phys_addr_t addr, unsigned long bytes,
+			     unsigned long decrypted),
+		    TP_ARGS(addr, bytes, decrypted),
+		    TP_STRUCT__entry(__field(u64, addr)
+				     __field(unsigned long, bytes)
+				     __field(unsigned long, decrypted)),
+		    TP_fast_assign(__entry->addr = addr;
+				   __entry->bytes = bytes;
+				   __entry->decrypted = decrypted;),
+		    TP_printk("addr=%llx bytes=%lu decrypted=%lu",
+			      __entry->addr, __entry->bytes, __entry->decrypted)
 );
 
 DEFINE_EVENT(cc_swiotlb_block, cc_swiotlb_grow,
-	TP_PROTO(phys_addr_t addr, unsigned long bytes,
-		 unsigned long decrypted),
-	TP_ARGS(addr, bytes, decrypted)
+	     TP_PROTO(phys_addr_t addr, unsigned long bytes,
+		      unsigned long decrypted),
+	     TP_ARGS(addr, bytes, decrypted)
 );
 
 DEFINE_EVENT(cc_swiotlb_block, cc_swiotlb_retire,
-	TP_PROTO(phys_addr_t addr, unsigned long bytes,
-		 unsigned long decrypted),
-	TP_ARGS(addr, bytes, decrypted)
+	     TP_PROTO(phys_addr_t addr, unsigned long bytes,
+		      unsigned long decrypted),
+	     TP_ARGS(addr, bytes, decrypted)
 );
 
 TRACE_EVENT(cc_swiotlb_convert,
-	TP_PROTO(phys_addr_t addr, unsigned long bytes, bool decrypt, u64 ns,
-		 int err),
-	TP_ARGS(addr, bytes, decrypt, ns, err),
-
-	TP_STRUCT__entry(
-		__field(u64, addr)
-		__field(unsigned long, bytes)
-		__field(bool, decrypt)
-		__field(u64, ns)
-		__field(int, err)
-	),
-
-	TP_fast_assign(
-		__entry->addr = addr;
-		__entry->bytes = bytes;
-		__entry->decrypt = decrypt;
-		__entry->ns = ns;
-		__entry->err = err;
-	),
-
-	TP_printk("addr=%llx bytes=%lu %s ns=%llu err=%d", __entry->addr,
-		  __entry->bytes,
-		  __entry->decrypt ? "decrypt" : "encrypt", __entry->ns,
-		  __entry->err)
+	    TP_PROTO(phys_addr_t addr, unsigned long bytes, bool decrypt,
+		     u64 ns, int err),
+	    TP_ARGS(addr, bytes, decrypt, ns, err),
+	    TP_STRUCT__entry(__field(u64, addr)
+			     __field(unsigned long, bytes)
+			     __field(bool, decrypt)
+			     __field(u64, ns)
+			     __field(int, err)),
+	    TP_fast_assign(__entry->addr = addr;
+			   __entry->bytes = bytes;
+			   __entry->decrypt = decrypt;
+			   __entry->ns = ns;
+			   __entry->err = err;),
+	    TP_printk("addr=%llx bytes=%lu %s ns=%llu err=%d", __entry->addr,
+		      __entry->bytes, __entry->decrypt ? "decrypt" : "encrypt",
+		      __entry->ns, __entry->err)
 );
 
 #endif /* _TRACE_CC_SWIOTLB_H */

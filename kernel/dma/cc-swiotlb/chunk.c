@@ -106,6 +106,7 @@ static int table_leaf(struct cc_chunk ***root, unsigned long nr)
 
 		if (!new)
 			return -ENOMEM;
+		/* Zeroed before cc_chunk_by_addr() can look into it. */
 		smp_store_release(leaf, new);
 	}
 	return 0;
@@ -114,6 +115,7 @@ static int table_leaf(struct cc_chunk ***root, unsigned long nr)
 static void table_set(struct cc_chunk ***root, unsigned long nr,
 		      struct cc_chunk *chunk)
 {
+	/* The chunk is complete before anyone can find it. */
 	smp_store_release(&root[nr >> CC_LEAF_BITS][nr & (CC_LEAF_SIZE - 1)],
 			  chunk);
 }

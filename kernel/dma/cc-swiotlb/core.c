@@ -24,7 +24,6 @@
 #include "internal.h"
 
 DEFINE_STATIC_KEY_FALSE(cc_swiotlb_key);
-EXPORT_SYMBOL_GPL(cc_swiotlb_key);
 
 struct cc_state cc = {
 	.mutex = __MUTEX_INITIALIZER(cc.mutex),
@@ -108,9 +107,8 @@ void cc_swiotlb_fallback(struct device *dev, size_t size, bool mapped,
 	if (mapped) {
 		if (cc_swiotlb_reaches(dev))
 			dev_info_ratelimited(dev,
-					     "cc-swiotlb: no free %lu-byte slot, %zu bytes mapped in the %s pool; a larger cc_swiotlb=reserve= avoids this\n",
-					     1UL << cc_classes[nr].shift, size,
-					     "legacy");
+					     "cc-swiotlb: no free %lu-byte slot, %zu bytes mapped in the legacy pool; a larger cc_swiotlb=reserve= avoids this\n",
+					     1UL << cc_classes[nr].shift, size);
 		return;
 	}
 	if (attrs & DMA_ATTR_NO_WARN)
@@ -230,7 +228,7 @@ static int __init cc_swiotlb_init(void)
 	if (!cc.selected)
 		return 0;
 	if (!is_swiotlb_allocated()) {
-		cc_swiotlb_deselect("no device needs bounce buffers; swiotlb=cc,force makes all use them");
+		cc_swiotlb_deselect("no device must bounce; swiotlb=cc,force makes all do");
 		return 0;
 	}
 

@@ -28,6 +28,7 @@
 #define _KERNEL_DMA_CC_SWIOTLB_INTERNAL_H
 
 #include <linux/atomic.h>
+#include <linux/bits.h>
 #include <linux/cc_swiotlb.h>
 #include <linux/genalloc.h>
 #include <linux/genalloc_ext.h>
@@ -46,7 +47,7 @@
 #define CC_SLOT_MIN_SHIFT	9
 #define CC_SLOT_MAX_SHIFT	19
 #define CC_NR_CLASSES		(CC_SLOT_MAX_SHIFT - CC_SLOT_MIN_SHIFT + 1)
-#define CC_SLOT_MAX		(1UL << CC_SLOT_MAX_SHIFT)
+#define CC_SLOT_MAX		BIT(CC_SLOT_MAX_SHIFT)
 
 #define CC_CHUNK_SHIFT		19
 #define CC_BLOCK_SHIFT		21
@@ -241,8 +242,8 @@ struct cc_class {
  * @quarantined: of unknown state and leaked for ever
  */
 struct cc_state {
-	struct mutex mutex;
-	raw_spinlock_t lock;
+	struct mutex mutex;	/* see the lock order above */
+	raw_spinlock_t lock;	/* see the lock order above */
 	bool selected;
 	bool stopping;
 	u8 class_of[CC_SLOT_MAX_SHIFT + 1];
@@ -320,6 +321,7 @@ void cc_kccd_kick(void);
 int cc_kccd_step(void);
 bool cc_kccd_tick(void);
 unsigned long cc_kccd_backoff(void);
+void cc_kccd_set(unsigned long *field, unsigned long val);
 int cc_kccd_start(void);
 void cc_kccd_stop(void);
 
@@ -377,7 +379,7 @@ static inline u64 cc_chain(u32 index, unsigned int count)
 }
 
 #define CC_LEAF_BITS		9
-#define CC_LEAF_SIZE		(1U << CC_LEAF_BITS)
+#define CC_LEAF_SIZE		BIT(CC_LEAF_BITS)
 
 /*
  * The chunk of a slot index, which must be that of a slot. Any context; inside

@@ -240,6 +240,31 @@ bool cc_kccd_tick(void)
 	return busy;
 }
 
+/**
+ * cc_kccd_set() - change a limit or a mark at run time
+ * @field: one of cc.max, cc.min and cc.reserve_min
+ * @val: bytes
+ *
+ * What has to grow has grown when this returns; what may shrink shrinks in the
+ * ticks that follow.
+ *
+ * Context: task. Takes cc.mutex.
+ */
+void cc_kccd_set(unsigned long *field, unsigned long val)
+{
+	unsigned long flags;
+
+	mutex_lock(&cc.mutex);
+	raw_spin_lock_irqsave(&cc.lock, flags);
+	WRITE_ONCE(*field, val);
+	cc.target = max(cc.target, cc.reserve_min);
+	raw_spin_unlock_irqrestore(&cc.lock, flags);
+	mutex_unlock(&cc.mutex);
+	cc_kccd_step();
+	WRITE_ONCE(reclaim, true);
+	wake_up(&kccd_wait);
+}
+
 static bool kccd_should_run(void)
 {
 	return kthread_should_stop() || READ_ONCE(reclaim) ||

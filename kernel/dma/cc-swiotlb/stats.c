@@ -314,71 +314,59 @@ static void debugfs_init(void)
 	debugfs_create_file_unsafe("reset", 0200, dir, NULL, &reset_fops);
 }
 
-#define CC_ATTR_SHOW(_name, _value)					\
-static ssize_t _name##_show(struct kobject *kobj,			\
-			    struct kobj_attribute *attr, char *buf)	\
-{									\
-	return sysfs_emit(buf, "%lu\n", (unsigned long)(_value));	\
+static unsigned long map_failures(void)
+{
+	return sum_count(CC_FAILED);
 }
 
-#define CC_ATTR_RO(_name, _value)					\
-	CC_ATTR_SHOW(_name, _value)					\
-	static struct kobj_attribute _name##_attr = __ATTR_RO(_name)
+/* A file in sysfs: a number in cc_state, or one that is computed. */
+struct cc_attr {
+	struct kobj_attribute attr;
+	unsigned long *field;
+	unsigned long (*get)(void);
+};
 
-static ssize_t store_bytes(const char *buf, size_t count, unsigned long *field)
+static ssize_t show(struct kobject *kobj, struct kobj_attribute *attr,
+		    char *buf)
 {
-	char *end;
-	unsigned long long val = memparse(buf, &end);
+	struct cc_attr *a = container_of(attr, struct cc_attr, attr);
 
+	return sysfs_emit(buf, "%lu\n",
+			  a->get ? a->get() : READ_ONCE(*a->field));
+}
+
+static ssize_t store(struct kobject *kobj, struct kobj_attribute *attr,
+		     const char *buf, size_t count)
+{
+	struct cc_attr *a = container_of(attr, struct cc_attr, attr);
+	unsigned long long val;
+	char *end;
+
+	val = memparse(buf, &end);
 	if (end == buf || (*end && *end != '\n'))
 		return -EINVAL;
-	if (val > totalram_pages() << PAGE_SHIFT)
+	if (val > (u64)totalram_pages() << PAGE_SHIFT)
 		return -ERANGE;
-	mutex_lock(&cc.mutex);
-	*field = val;
-	mutex_unlock(&cc.mutex);
-	if (field == &cc.reserve_min && val > READ_ONCE(cc.target))
-		WRITE_ONCE(cc.target, val);
-	cc_kccd_step();
+	cc_kccd_set(a->field, val);
 	return count;
 }
 
-#define CC_ATTR_RW(_name, _field)					\
-	CC_ATTR_SHOW(_name, READ_ONCE(_field))				\
-	static ssize_t _name##_store(struct kobject *kobj,		\
-				     struct kobj_attribute *attr,	\
-				     const char *buf, size_t count)	\
-	{								\
-		return store_bytes(buf, count, &(_field));		\
-	}								\
-	static struct kobj_attribute _name##_attr = __ATTR_RW(_name)
-
-CC_ATTR_RO(decrypted_bytes, READ_ONCE(cc.decrypted));
-CC_ATTR_RO(decrypted_peak_bytes, READ_ONCE(cc.peak));
-CC_ATTR_RO(used_bytes, cc_used_bytes());
-CC_ATTR_RO(map_failures, sum_count(CC_FAILED));
-CC_ATTR_RO(quarantined_bytes, READ_ONCE(cc.quarantined));
-CC_ATTR_RW(max_bytes, cc.max);
-CC_ATTR_RW(min_bytes, cc.min);
-CC_ATTR_RW(reserve_bytes, cc.reserve_min);
-
-static struct attribute *cc_attrs[] = {
-	&decrypted_bytes_attr.attr,
-	&decrypted_peak_bytes_attr.attr,
-	&used_bytes_attr.attr,
-	&map_failures_attr.attr,
-	&quarantined_bytes_attr.attr,
-	&max_bytes_attr.attr,
-	&min_bytes_attr.attr,
-	&reserve_bytes_attr.attr,
-	NULL
+static struct cc_attr cc_attrs[] = {
+	{ __ATTR(decrypted_bytes, 0444, show, NULL), &cc.decrypted },
+	{ __ATTR(decrypted_peak_bytes, 0444, show, NULL), &cc.peak },
+	{ __ATTR(used_bytes, 0444, show, NULL), .get = cc_used_bytes },
+	{ __ATTR(map_failures, 0444, show, NULL), .get = map_failures },
+	{ __ATTR(quarantined_bytes, 0444, show, NULL), &cc.quarantined },
+	{ __ATTR(max_bytes, 0644, show, store), &cc.max },
+	{ __ATTR(min_bytes, 0644, show, store), &cc.min },
+	{ __ATTR(reserve_bytes, 0644, show, store), &cc.reserve_min },
 };
-ATTRIBUTE_GROUPS(cc);
 
 /* After swiotlb has made its debugfs directory (late_initcall, linked first). */
 static int __init cc_stats_init(void)
 {
 	struct kobject *kobj;
+	int err = 0;
 
 	if (!cc_swiotlb_enabled())
 		return 0;
@@ -386,6 +374,8 @@ static int __init cc_stats_init(void)
 	kobj = kobject_create_and_add("cc_swiotlb", mm_kobj);
 	if (!kobj)
 		return -ENOMEM;
-	return sysfs_create_groups(kobj, cc_groups);
+	for (unsigned int i = 0; i < ARRAY_SIZE(cc_attrs) && !err; i++)
+		err = sysfs_create_file(kobj, &cc_attrs[i].attr.attr);
+	return err;
 }
 late_initcall(cc_stats_init);
