@@ -55,7 +55,8 @@ if [ ! -d "$src_cc" ]; then
 	mv "$src_cc.new" "$src_cc"
 	touch "$manifest"
 elif [ -n "${KSRC:-}" ]; then
-	rsync -a --delete --exclude='/build-*' --exclude="/${manifest##*/}" --exclude-from="$manifest" "$src/" "$src_cc/"
+	rsync -a --delete --exclude='/build-*' --exclude="/${manifest##*/}" --exclude-from="$manifest" \
+		--exclude=/kernel/dma/cc-swiotlb --exclude=/tools/ccstat "$src/" "$src_cc/"
 fi
 
 n=0

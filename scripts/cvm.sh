@@ -64,7 +64,7 @@ run() {
 	rm -rf "$evidence"
 	mkdir -p "$evidence"
 	step "starting the protected KVM host; its guests: ${guests//$'\n'/ }"
-	timeout --foreground "${TIMEOUT:-1500}" qemu-system-aarch64 \
+	timeout --foreground "${TIMEOUT:-3000}" qemu-system-aarch64 \
 		-M virt,virtualization=on,gic-version=3 -accel tcg,thread=multi \
 		-cpu max,pauth-impdef=on,sve=off -smp 2 -m 3G \
 		-nodefaults -no-user-config -no-reboot -display none -serial "file:$log" \
@@ -152,9 +152,9 @@ check_isolation() {
 	awk '$3 == "shared"' "$g/scan.burst" >"$g/host-shared-burst"
 	emit "$name" "$backend" returned_pages_readable_before "$(common_pages "$g/host-shared-burst" "$g/guest-returned")" ''
 	for n in 1 2 3; do
-		check secret${n}_found == 0 "$(awk '{ print $2 }' "$g/found.secret$n")" ''
+		check secret${n}_found == 0 "$(awk '/^found/ { print $2 }' "$g/found.secret$n")" ''
 	done
-	check marker_found '>' 0 "$(awk '{ print $2 }' "$g/found.marker")" ''
+	check marker_found '>' 0 "$(awk '/^found/ { print $2 }' "$g/found.marker")" ''
 }
 
 check_io() {

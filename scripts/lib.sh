@@ -10,6 +10,7 @@
 # A build lives in $tree/build-<variant>, so that every tree is compiled by the
 # same relative paths and ccache recognises the objects that they share.
 set -eu
+export LC_ALL=C
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 out=$top/out

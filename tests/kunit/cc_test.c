@@ -2,9 +2,19 @@
 /*
  * Common to the suites of cc-swiotlb, see cc_test.h.
  */
+#include <linux/bitmap.h>
+#include <linux/bug.h>
+#include <linux/console.h>
+#include <linux/cpumask.h>
 #include <linux/dma-map-ops.h>
+#include <linux/mm.h>
+#include <linux/printk.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
+#include <linux/tracepoint.h>
+#include <asm/sections.h>
+#include <trace/events/printk.h>
 
 #include "cc_test.h"
 
@@ -18,22 +28,32 @@ void cc_test_options(struct cc_options *opts)
 	opts->max = SZ_128M;
 }
 
+static struct task_struct *no_thread(void)
+{
+	return NULL;
+}
+
 /**
  * cc_test_start_with() - start the allocator, and a legacy pool behind it
  * @test: the test, which is skipped if the machine has booted with swiotlb=cc
  * @opts: options
+ * @thread: with kccd; else the test calls its steps
  */
-void cc_test_start_with(struct kunit *test, const struct cc_options *opts)
+void cc_test_start_with(struct kunit *test, const struct cc_options *opts,
+			bool thread)
 {
 	if (cc_swiotlb_enabled())
-		kunit_skip(test, "booted with swiotlb=cc");
+		kunit_skip(test, "booted with swiotlb=cc, or a test before has leaked");
 	KUNIT_ASSERT_EQ(test, 0, swiotlb_init_late(SZ_4M, GFP_KERNEL, NULL));
 	KUNIT_ASSERT_TRUE(test, is_swiotlb_allocated());
+	if (!thread)
+		kunit_activate_static_stub(test, cc_kccd_run, no_thread);
 	KUNIT_ASSERT_EQ(test, 0, cc_swiotlb_start(opts));
+	KUNIT_ASSERT_EQ(test, 0, cc_used_bytes());
 }
 
 /**
- * cc_test_start() - start the allocator with the usual options of the tests
+ * cc_test_start() - start the allocator without kccd, with the usual options
  * @test: the test
  */
 void cc_test_start(struct kunit *test)
@@ -41,7 +61,7 @@ void cc_test_start(struct kunit *test)
 	struct cc_options opts;
 
 	cc_test_options(&opts);
-	cc_test_start_with(test, &opts);
+	cc_test_start_with(test, &opts, false);
 }
 
 /**
@@ -56,6 +76,7 @@ void cc_test_stop(struct kunit *test)
 	cc_swiotlb_stop();
 	KUNIT_EXPECT_EQ(test, 0, cc.decrypted);
 	KUNIT_EXPECT_EQ(test, 0, cc.reserve_bytes);
+	KUNIT_EXPECT_TRUE(test, list_empty(&cc.blocks));
 }
 
 int cc_test_init(struct kunit *test)
@@ -79,17 +100,60 @@ struct device *cc_test_device(struct kunit *test, u64 dma_mask,
 			      u32 min_align_mask)
 {
 	struct device_dma_parameters *parms;
+	static unsigned int nr;
 	struct device *dev;
+	char *name;
 
-	dev = kunit_device_register(test, "cc-test");
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
+	name = kunit_kmalloc(test, 24, GFP_KERNEL);
 	parms = kunit_kzalloc(test, sizeof(*parms), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, name);
 	KUNIT_ASSERT_NOT_NULL(test, parms);
+	snprintf(name, 24, "cc-test%u", nr++);
+	dev = kunit_device_register(test, name);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 	dev->dma_parms = parms;
 	dev->coherent_dma_mask = dma_mask;
 	dev->dma_mask = &dev->coherent_dma_mask;
 	dma_set_min_align_mask(dev, min_align_mask);
 	return dev;
+}
+
+/**
+ * cc_test_buffer() - allocate memory that is contiguous and naturally aligned
+ * @test: the test that it belongs to
+ * @size: bytes
+ */
+void *cc_test_buffer(struct kunit *test, size_t size)
+{
+	void *buf = kunit_kmalloc(test, roundup_pow_of_two(size), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	return buf;
+}
+
+/**
+ * cc_test_pin() - stay on one CPU until the test ends
+ * @test: the test
+ */
+void cc_test_pin(struct kunit *test)
+{
+	KUNIT_ASSERT_EQ(test, 0, set_cpus_allowed_ptr(current, cpumask_of(0)));
+}
+
+/* This CPU's magazine; only for tests that are pinned. */
+struct cc_magazine *cc_test_magazine(unsigned int nr)
+{
+	return &per_cpu_ptr(&cc_cpu, raw_smp_processor_id())->mag[nr];
+}
+
+/* The value of a counter, of all classes together. */
+unsigned long cc_test_sum(enum cc_counter counter)
+{
+	unsigned long sum = 0;
+
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		sum += cc_count(i, counter);
+	return sum;
 }
 
 phys_addr_t cc_test_map(struct device *dev, void *buf, size_t size,
@@ -103,4 +167,209 @@ void cc_test_unmap(struct device *dev, phys_addr_t tlb, size_t size,
 		   enum dma_data_direction dir)
 {
 	swiotlb_tbl_unmap_single(dev, tlb, size, dir, 0);
+}
+
+/**
+ * cc_test_settle() - let the ticks return what is not needed any more
+ * @test: the test, which fails if they find something to do for ever
+ */
+void cc_test_settle(struct kunit *test)
+{
+	int ticks = 0;
+
+	while (cc_kccd_tick() && ticks < 200)
+		ticks++;
+	KUNIT_EXPECT_LT(test, ticks, 200);
+}
+
+/* Slots in a chain; each must be free and of the class. */
+static unsigned long check_chain(struct kunit *test, struct cc_class *class,
+				 u64 chain)
+{
+	unsigned int count = cc_chain_count(chain);
+	u32 index = cc_chain_index(chain);
+
+	for (unsigned int i = 0; i < count; i++) {
+		struct cc_chunk *chunk;
+
+		KUNIT_EXPECT_NE(test, 0, index);
+		if (!index)
+			return 0;
+		chunk = cc_chunk_by_index(index);
+		KUNIT_EXPECT_PTR_EQ(test, chunk->class, class);
+		KUNIT_EXPECT_NULL(test, cc_slot_by_index(index)->dev);
+		index = cc_slot_by_index(index)->next;
+	}
+	KUNIT_EXPECT_EQ(test, 0, index);
+	return count;
+}
+
+static unsigned long check_magazines(struct kunit *test, struct cc_class *class)
+{
+	unsigned long slots = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct cc_magazine *mag = &per_cpu_ptr(&cc_cpu, cpu)->mag[class - cc_classes];
+		u64 heads[] = { mag->loaded, mag->spare };
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(heads); i++) {
+			u64 chain = heads[i] & CC_CHAIN_MASK;
+
+			KUNIT_EXPECT_LE(test, cc_chain_count(chain),
+					max(class->mag_size, class->batch));
+			KUNIT_EXPECT_EQ(test, !cc_chain_count(chain),
+					!cc_chain_index(chain));
+			slots += check_chain(test, class, chain);
+		}
+	}
+	return slots;
+}
+
+static unsigned long check_depot(struct kunit *test, struct cc_class *class)
+{
+	unsigned long slots = 0;
+	u32 head = class->depot.head;
+
+	while (head) {
+		struct cc_slot *first = cc_slot_by_index(head);
+
+		slots += check_chain(test, class, cc_chain(head, first->size));
+		head = first->chain;
+	}
+	KUNIT_EXPECT_EQ(test, slots, class->depot.slots);
+	KUNIT_EXPECT_LE(test, class->depot.low, class->depot.slots);
+	return slots;
+}
+
+/* Returns the bytes of the class's chunks. */
+static unsigned long check_class(struct kunit *test, struct cc_class *class)
+{
+	unsigned int nr = class - cc_classes;
+	unsigned long slots = 0, used = 0, bytes = 0, out;
+	struct cc_chunk *chunk;
+
+	list_for_each_entry(chunk, &class->chunks, node) {
+		unsigned long n = cc_chunk_slots(chunk);
+		unsigned long weight = bitmap_weight(chunk->gpc->bits, n);
+
+		KUNIT_EXPECT_PTR_EQ(test, chunk->class, class);
+		KUNIT_EXPECT_EQ(test, chunk->shift, class->shift);
+		KUNIT_EXPECT_EQ(test, atomic_long_read(&chunk->gpc->avail),
+				(n - weight) << class->shift);
+		slots += n;
+		used += weight;
+		bytes += cc_chunk_bytes(chunk);
+	}
+	out = check_magazines(test, class) + check_depot(test, class) +
+	      cc_count(nr, CC_MAPS) - cc_count(nr, CC_UNMAPS);
+	KUNIT_EXPECT_EQ(test, slots, class->nr_slots);
+	KUNIT_EXPECT_EQ(test, used, out);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&class->pool_free),
+			(long)(slots - used));
+	return bytes;
+}
+
+/**
+ * cc_test_check() - check that every slot is in exactly one place
+ * @test: the test, which must have stopped all mapping
+ */
+void cc_test_check(struct kunit *test)
+{
+	unsigned long bytes = 0, reserve = 0, classes = 0;
+	struct cc_block *block;
+	struct cc_chunk *chunk;
+
+	mutex_lock(&cc.mutex);
+	list_for_each_entry(block, &cc.blocks, node) {
+		unsigned int nr_reserve = 0;
+
+		bytes += 1UL << block->shift;
+		for (unsigned int i = 0; i < block->nr_chunks; i++) {
+			chunk = &block->chunks[i];
+			nr_reserve += !chunk->class;
+			KUNIT_EXPECT_PTR_EQ(test, chunk, cc_chunk_by_addr(chunk->pool.start));
+			KUNIT_EXPECT_PTR_EQ(test, chunk, cc_chunk_by_addr(chunk->pool.end - 1));
+			KUNIT_EXPECT_PTR_EQ(test, chunk, cc_chunk_by_index(chunk->index));
+		}
+		KUNIT_EXPECT_EQ(test, nr_reserve, block->nr_reserve);
+	}
+	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
+		list_for_each_entry(chunk, &cc.reserve[i], node) {
+			KUNIT_EXPECT_EQ(test, cc_chunk_bytes(chunk),
+					1UL << (CC_FRAME_SHIFT + i));
+			KUNIT_EXPECT_NULL(test, chunk->class);
+			reserve += cc_chunk_bytes(chunk);
+		}
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		classes += check_class(test, &cc_classes[i]);
+	KUNIT_EXPECT_EQ(test, reserve, cc.reserve_bytes);
+	KUNIT_EXPECT_EQ(test, bytes, cc.decrypted);
+	KUNIT_EXPECT_EQ(test, bytes, reserve + classes);
+	KUNIT_EXPECT_LE(test, cc.decrypted, cc.peak);
+	mutex_unlock(&cc.mutex);
+}
+
+/* What the test's thread has logged. */
+#define LOG_LINES	64
+#define LOG_WIDTH	224
+
+static struct {
+	struct task_struct *task;
+	unsigned int lines;
+	int console;
+	char line[LOG_LINES][LOG_WIDTH];
+} captured;
+
+static void log_probe(void *unused, const char *text, size_t len)
+{
+	if (current != captured.task || captured.lines == LOG_LINES)
+		return;
+	len = min(len, LOG_WIDTH - 1);
+	memcpy(captured.line[captured.lines], text, len);
+	captured.line[captured.lines++][len] = 0;
+}
+
+/**
+ * cc_test_log_begin() - remember what this thread logs, instead of showing it
+ * @test: the test
+ *
+ * Warnings that come once per boot come again.
+ */
+void cc_test_log_begin(struct kunit *test)
+{
+	captured.task = current;
+	captured.lines = 0;
+	KUNIT_ASSERT_EQ(test, 0, register_trace_console(log_probe, NULL));
+	/* What /sys/kernel/debug/clear_warn_once does. */
+	generic_bug_clear_once();
+	memset(__start_once, 0, __end_once - __start_once);
+	captured.console = console_loglevel;
+	console_loglevel = CONSOLE_LOGLEVEL_SILENT;
+}
+
+/**
+ * cc_test_log_end() - show again what is logged
+ * @test: the test
+ */
+void cc_test_log_end(struct kunit *test)
+{
+	console_loglevel = captured.console;
+	unregister_trace_console(log_probe, NULL);
+	tracepoint_synchronize_unregister();
+	captured.task = NULL;
+}
+
+/**
+ * cc_test_log_lines() - count the lines of the log that hold two strings
+ * @with: one
+ * @and_with: the other
+ */
+unsigned int cc_test_log_lines(const char *with, const char *and_with)
+{
+	unsigned int nr = 0;
+
+	for (unsigned int i = 0; i < captured.lines; i++)
+		nr += strstr(captured.line[i], with) && strstr(captured.line[i], and_with);
+	return nr;
 }

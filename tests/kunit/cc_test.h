@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Common to the suites of cc-swiotlb: starting and stopping the allocator, and
- * devices that bounce.
+ * Common to the suites of cc-swiotlb: starting and stopping the allocator,
+ * devices that bounce, what must hold whenever nothing moves, the log, and a
+ * fake of everything below the allocator that can be made to fail.
  */
 #ifndef _CC_SWIOTLB_TEST_H
 #define _CC_SWIOTLB_TEST_H
@@ -18,7 +19,8 @@
 #define CC_TEST_RAM	SZ_1G
 
 void cc_test_options(struct cc_options *opts);
-void cc_test_start_with(struct kunit *test, const struct cc_options *opts);
+void cc_test_start_with(struct kunit *test, const struct cc_options *opts,
+			bool thread);
 void cc_test_start(struct kunit *test);
 void cc_test_stop(struct kunit *test);
 int cc_test_init(struct kunit *test);
@@ -26,6 +28,12 @@ void cc_test_exit(struct kunit *test);
 
 struct device *cc_test_device(struct kunit *test, u64 dma_mask,
 			      u32 min_align_mask);
+void *cc_test_buffer(struct kunit *test, size_t size);
+void cc_test_pin(struct kunit *test);
+void cc_test_settle(struct kunit *test);
+void cc_test_check(struct kunit *test);
+struct cc_magazine *cc_test_magazine(unsigned int nr);
+unsigned long cc_test_sum(enum cc_counter counter);
 
 phys_addr_t cc_test_map(struct device *dev, void *buf, size_t size,
 			unsigned int align_mask, enum dma_data_direction dir);
@@ -42,5 +50,50 @@ static inline void *cc_test_virt(phys_addr_t tlb)
 {
 	return phys_to_virt(tlb);
 }
+
+static inline unsigned int cc_test_class(size_t size)
+{
+	return cc_class_of[fls_long(size - 1)];
+}
+
+/* The log: silent on the console, but remembered, from begin to end. */
+void cc_test_log_begin(struct kunit *test);
+void cc_test_log_end(struct kunit *test);
+unsigned int cc_test_log_lines(const char *with, const char *and_with);
+
+/* What the fake can do wrong. */
+enum cc_fake_call {
+	CC_FAKE_MEMORY,
+	CC_FAKE_METADATA,
+	CC_FAKE_DECRYPT,
+	CC_FAKE_ENCRYPT,
+	CC_FAKE_NR
+};
+
+/**
+ * struct cc_fake - fake of page allocation, conversion and metadata
+ * @calls: how often each has been called
+ * @fail_from: the first call that fails, counted from 0
+ * @fail_to: the first one after that that does not
+ * @max_order: larger pages are not to be had
+ * @above: physical address below which no page is to be had
+ * @blocks: memory that has not been freed
+ * @metadata: pieces of metadata that have not been freed
+ */
+struct cc_fake {
+	unsigned int calls[CC_FAKE_NR];
+	unsigned int fail_from[CC_FAKE_NR];
+	unsigned int fail_to[CC_FAKE_NR];
+	unsigned int max_order;
+	phys_addr_t above;
+	struct list_head blocks;
+	unsigned int metadata;
+};
+
+extern struct cc_fake cc_fake;
+
+void cc_fake_begin(struct kunit *test);
+void cc_fake_fail(enum cc_fake_call call, unsigned int from, unsigned int nr);
+void cc_fake_end(struct kunit *test);
 
 #endif /* _CC_SWIOTLB_TEST_H */

@@ -654,11 +654,12 @@ static int stress_thread(void *data)
 static int stress_add(struct stress *s, unsigned int i)
 {
 	size_t size = STRESS_OBJS * OBJ_SIZE;
-	struct gen_pool_chunk *chunk;
+	size_t bytes = gen_pool_chunk_bytes(size, ORDER) + sizeof(long);
+	struct gen_pool_chunk *chunk = kmalloc(bytes, GFP_KERNEL);
 
-	chunk = kmalloc(gen_pool_chunk_bytes(size, ORDER), GFP_KERNEL);
 	if (!chunk)
 		return -ENOMEM;
+	memset(chunk, 0xff, bytes);
 	s->chunks[i].chunk = chunk;
 	WRITE_ONCE(s->chunks[i].gone, false);
 	gen_pool_add_chunk(&s->pool, chunk, obj(i, 0), -1, size, &s->chunks[i]);
@@ -769,6 +770,7 @@ static struct kunit_suite genalloc_ext_test_suite = {
 	.init = test_case_init,
 	.test_cases = genalloc_ext_test_cases,
 };
+
 kunit_test_suite(genalloc_ext_test_suite);
 
 MODULE_DESCRIPTION("KUnit tests of the gen_pool extensions");

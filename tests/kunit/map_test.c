@@ -2,37 +2,438 @@
 /*
  * The contract of map, sync and unmap.
  */
+#include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/scatterlist.h>
 #include <linux/slab.h>
+#include <linux/swiotlb.h>
 
 #include "cc_test.h"
 
-static void map_copies_both_ways(struct kunit *test)
+/* What the device requires to be kept, and what the caller requires. */
+struct align_param {
+	u32 min;
+	u32 alloc;
+};
+
+#define ALIGN_PARAMS(_min)						\
+	{ _min, 0 }, { _min, 2047 }, { _min, 4095 }, { _min, 65535 }
+
+static const struct align_param align_params[] = {
+	ALIGN_PARAMS(0), ALIGN_PARAMS(511), ALIGN_PARAMS(2047),
+	ALIGN_PARAMS(4095), ALIGN_PARAMS(65535),
+};
+
+static void align_desc(const struct align_param *p, char *desc)
 {
-	static const size_t sizes[] = { 1, 511, 512, 513, 2048, 4096, 16384,
-					100000, CC_SLOT_MAX };
-	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	u8 *buf = kunit_kmalloc(test, CC_SLOT_MAX, GFP_KERNEL);
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "min_align_mask=%u alloc_align_mask=%u",
+		 p->min, p->alloc);
+}
+KUNIT_ARRAY_PARAM(align, align_params, align_desc);
 
-	KUNIT_ASSERT_NOT_NULL(test, buf);
-	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
-		phys_addr_t tlb;
+static const u32 offsets[] = {
+	0, 1, 100, 511, 512, 2047, 2048, 3000, 4095, 4096, 10000, 65535,
+};
 
-		memset(buf, 0x5a, sizes[i]);
-		tlb = cc_test_map(dev, buf, sizes[i], 0, DMA_BIDIRECTIONAL);
+static const size_t sizes[] = {
+	1, 63, 511, 512, 513, 2048, 4095, 4096, 4097, 9000, 16384, 65536, 100000,
+	262144, 300000, CC_SLOT_MAX,
+};
+
+/* The granules that a mapping owns. */
+struct owned {
+	phys_addr_t tlb;
+	phys_addr_t start;
+	phys_addr_t end;
+	size_t size;
+	u32 offset;
+	u8 fill;
+};
+
+#define MAX_OWNED	8
+
+static void fill_owned(struct owned *o)
+{
+	void *start = cc_test_virt(o->start);
+
+	/* As dma-iommu does for untrusted devices, then what the device does. */
+	memset(start, 0, o->tlb - o->start);
+	memset(cc_test_virt(o->tlb), o->fill, o->size);
+	memset(cc_test_virt(o->tlb + o->size), 0, o->end - o->tlb - o->size);
+}
+
+static void unmap_owned(struct kunit *test, struct device *dev, u8 *buf,
+			struct owned *o)
+{
+	memset(buf + o->offset, 0x11, o->size);
+	cc_test_unmap(dev, o->tlb, o->size, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_NULL(test, memchr_inv(buf + o->offset, o->fill, o->size));
+}
+
+/* Rules 1, 2 and 3: alignment, and granules that nobody else owns. */
+static void map_alignment(struct kunit *test)
+{
+	const struct align_param *p = test->param_value;
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), p->min);
+	u8 *buf = cc_test_buffer(test, SZ_1M);
+	struct owned live[MAX_OWNED] = { 0 };
+	unsigned int n = 0, mapped = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes) * ARRAY_SIZE(offsets); i++) {
+		struct owned *o = &live[n++ % MAX_OWNED];
+
+		if (o->size)
+			unmap_owned(test, dev, buf, o);
+		*o = (struct owned){
+			.offset = offsets[i % ARRAY_SIZE(offsets)],
+			.size = min(sizes[i / ARRAY_SIZE(offsets)],
+				    swiotlb_max_mapping_size(dev)),
+			.fill = i | 1,
+		};
+		memset(buf + o->offset, 0x22, o->size);
+		o->tlb = cc_test_map(dev, buf + o->offset, o->size, p->alloc,
+				     DMA_FROM_DEVICE);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(o->tlb));
+		KUNIT_ASSERT_NOT_NULL(test, cc_swiotlb_find_pool(o->tlb));
+		KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(o->tlb), 0x22, o->size));
+		o->start = round_down(o->tlb, p->alloc + 1);
+		o->end = round_up(o->tlb + o->size, p->alloc + 1);
+
+		KUNIT_EXPECT_EQ(test, o->tlb & p->min, o->offset & p->min);
+		KUNIT_EXPECT_EQ(test, (o->tlb - (o->offset & p->min)) & p->alloc, 0);
+		if (!p->min && !p->alloc && o->size >= PAGE_SIZE)
+			KUNIT_EXPECT_TRUE(test, PAGE_ALIGNED(o->tlb));
+		for (unsigned int j = 0; j < MAX_OWNED; j++)
+			if (&live[j] != o && live[j].size)
+				KUNIT_EXPECT_TRUE(test, o->end <= live[j].start ||
+						  live[j].end <= o->start);
+		fill_owned(o);
+		mapped++;
+		cc_kccd_step();
+	}
+	for (unsigned int j = 0; j < MAX_OWNED; j++)
+		unmap_owned(test, dev, buf, &live[j]);
+	KUNIT_EXPECT_EQ(test, mapped, cc_test_sum(CC_MAPS));
+	KUNIT_EXPECT_EQ(test, 0, cc_test_sum(CC_LEGACY));
+	cc_test_check(test);
+}
+
+static const u32 min_params[] = { 0, 511, 2047, 4095, 65535 };
+
+static void min_desc(const u32 *p, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "min_align_mask=%u", *p);
+}
+KUNIT_ARRAY_PARAM(min, min_params, min_desc);
+
+/* Rule 5: what swiotlb_max_mapping_size() says fits at every offset. */
+static void map_maximum(struct kunit *test)
+{
+	const u32 mask = *(const u32 *)test->param_value;
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), mask);
+	size_t max = swiotlb_max_mapping_size(dev);
+	struct io_tlb_pool *pool;
+	phys_addr_t tlb;
+
+	KUNIT_EXPECT_LE(test, max, CC_SLOT_MAX);
+	KUNIT_EXPECT_GE(test, max, CC_SLOT_MAX - mask - 1);
+	for (u32 offset = 0; offset <= mask; offset++) {
+		tlb = cc_swiotlb_map(dev, SZ_1M + offset, max, 0, &pool);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
-		KUNIT_EXPECT_NOT_NULL(test, cc_swiotlb_find_pool(tlb));
-		KUNIT_EXPECT_MEMEQ(test, cc_test_virt(tlb), buf, sizes[i]);
-		memset(cc_test_virt(tlb), 0xa5, sizes[i]);
-		cc_test_unmap(dev, tlb, sizes[i], DMA_BIDIRECTIONAL);
-		KUNIT_EXPECT_EQ(test, buf[0], 0xa5);
-		KUNIT_EXPECT_EQ(test, buf[sizes[i] - 1], 0xa5);
+		KUNIT_EXPECT_EQ(test, tlb & mask, offset);
+		KUNIT_EXPECT_LE(test, tlb + max, pool->end);
+		cc_swiotlb_unmap_end(tlb, pool);
 	}
 }
 
+/* More than a slot is refused, not cut off. */
+static void map_too_large(struct kunit *test)
+{
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 4095);
+	phys_addr_t buf = virt_to_phys(cc_test_buffer(test, SZ_1M));
+	phys_addr_t tlb;
+
+	for (int i = 0; i < 2; i++) {
+		size_t size = i ? SZ_1M : CC_SLOT_MAX - 4095 + 1;
+
+		tlb = swiotlb_tbl_map_single(dev, buf + 4095, size, 0,
+					     DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
+		KUNIT_EXPECT_TRUE(test, cc_test_failed(tlb));
+	}
+	KUNIT_EXPECT_EQ(test, 2, cc_test_sum(CC_FAILED));
+	KUNIT_EXPECT_EQ(test, 0, cc_test_sum(CC_MAPS));
+	cc_test_check(test);
+}
+
+static const enum dma_data_direction dir_params[] = {
+	DMA_BIDIRECTIONAL, DMA_TO_DEVICE, DMA_FROM_DEVICE,
+};
+
+static void dir_desc(const enum dma_data_direction *p, char *desc)
+{
+	static const char * const names[] = { "both", "to", "from" };
+
+	strscpy(desc, names[*p], KUNIT_PARAM_DESC_SIZE);
+}
+KUNIT_ARRAY_PARAM(dir, dir_params, dir_desc);
+
+/* Rule 8: map copies in for every direction, unmap copies out unless told. */
+static void map_direction(struct kunit *test)
+{
+	const enum dma_data_direction dir = *(enum dma_data_direction *)test->param_value;
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	u8 *buf = cc_test_buffer(test, CC_SLOT_MAX);
+
+	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(sizes); i++) {
+		unsigned long attrs = i & 1 ? DMA_ATTR_SKIP_CPU_SYNC : 0;
+		size_t size = sizes[i / 2];
+		bool out = !attrs && dir != DMA_TO_DEVICE;
+		phys_addr_t tlb;
+
+		memset(buf, 0x5a, size);
+		tlb = swiotlb_tbl_map_single(dev, virt_to_phys(buf), size, 0,
+					     dir, attrs);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+		KUNIT_EXPECT_MEMEQ(test, cc_test_virt(tlb), buf, size);
+		/* The device writes one byte; the rest must survive. */
+		*(u8 *)cc_test_virt(tlb + size / 2) = 0xa5;
+		memset(buf, 0x66, size);
+		swiotlb_tbl_unmap_single(dev, tlb, size, dir, attrs);
+		KUNIT_EXPECT_EQ(test, buf[size / 2], out ? 0xa5 : 0x66);
+		buf[size / 2] = out ? 0x5a : 0x66;
+		KUNIT_EXPECT_NULL(test, memchr_inv(buf, out ? 0x5a : 0x66, size));
+	}
+}
+
+struct sync_param {
+	const char *name;
+	size_t start;
+	size_t size;
+	size_t copied;
+};
+
+#define SYNC_SIZE	10000
+
+static const struct sync_param sync_params[] = {
+	{ "all", 0, SYNC_SIZE, SYNC_SIZE },
+	{ "start", 0, 100, 100 },
+	{ "middle", 5000, 1234, 1234 },
+	{ "across slots of swiotlb", 2040, 4100, 4100 },
+	{ "last byte", SYNC_SIZE - 1, 1, 1 },
+	{ "end", SYNC_SIZE - 777, 777, 777 },
+	{ "one too many", SYNC_SIZE - 777, 778, 777 },
+	{ "beyond", 9000, 5000, 1000 },
+	{ "all beyond", SYNC_SIZE, 1, 0 },
+	{ "behind", SYNC_SIZE + 1, 1, 0 },
+};
+
+static void sync_desc(const struct sync_param *p, char *desc)
+{
+	strscpy(desc, p->name, KUNIT_PARAM_DESC_SIZE);
+}
+KUNIT_ARRAY_PARAM(sync, sync_params, sync_desc);
+
+/* All of @buf is @out, but for @size bytes from @start on, which are @in. */
+static void expect_filled(struct kunit *test, const u8 *buf, size_t start,
+			  size_t size, u8 in, u8 out)
+{
+	KUNIT_EXPECT_NULL(test, memchr_inv(buf, out, start));
+	KUNIT_EXPECT_NULL(test, memchr_inv(buf + start, in, size));
+	KUNIT_EXPECT_NULL(test, memchr_inv(buf + start + size, out,
+					   SYNC_SIZE + 6000 - start - size));
+}
+
+/* Rule 7: sync of a part; what is not mapped is not copied, and warned of. */
+static void map_sync(struct kunit *test)
+{
+	const struct sync_param *p = test->param_value;
+	bool bad = p->copied < p->size;
+	u8 *buf = cc_test_buffer(test, SZ_64K);
+
+	for (u32 offset = 0; offset < 4096; offset += 1365) {
+		struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 4095);
+		size_t start = min(p->start, SYNC_SIZE);
+		u8 *orig = buf + offset;
+		phys_addr_t tlb;
+
+		memset(buf, 1, SZ_64K);
+		tlb = cc_test_map(dev, orig, SYNC_SIZE, 0, DMA_BIDIRECTIONAL);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+		memset(cc_test_virt(tlb), 2, SYNC_SIZE);
+
+		cc_test_log_begin(test);
+		swiotlb_sync_single_for_cpu(dev, tlb + p->start, p->size,
+					    DMA_FROM_DEVICE);
+		cc_test_log_end(test);
+		KUNIT_EXPECT_EQ(test, bad, cc_test_log_lines(dev_name(dev), "sync of"));
+		expect_filled(test, orig, start, p->copied, 2, 1);
+
+		memset(orig, 3, SYNC_SIZE + 6000);
+		memset(cc_test_virt(tlb), 4, SYNC_SIZE + 6000 < SZ_16K - 4096 ?
+		       SYNC_SIZE + 6000 : SZ_16K - 4096);
+		cc_test_log_begin(test);
+		swiotlb_sync_single_for_device(dev, tlb + p->start, p->size,
+					       DMA_TO_DEVICE);
+		cc_test_log_end(test);
+		KUNIT_EXPECT_EQ(test, bad, cc_test_log_lines(dev_name(dev), "sync of"));
+		KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb + start), 3, p->copied));
+		KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb), 4, start));
+		KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb + start + p->copied), 4,
+						   SYNC_SIZE - start - p->copied));
+		cc_test_unmap(dev, tlb, SYNC_SIZE, DMA_TO_DEVICE);
+	}
+}
+
+/* A sync for the direction that does not concern it copies nothing. */
+static void map_sync_direction(struct kunit *test)
+{
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	u8 *buf = cc_test_buffer(test, SZ_4K);
+	phys_addr_t tlb;
+
+	memset(buf, 1, SZ_4K);
+	tlb = cc_test_map(dev, buf, SZ_4K, 0, DMA_BIDIRECTIONAL);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+	memset(cc_test_virt(tlb), 2, SZ_4K);
+	swiotlb_sync_single_for_cpu(dev, tlb, SZ_4K, DMA_TO_DEVICE);
+	KUNIT_EXPECT_NULL(test, memchr_inv(buf, 1, SZ_4K));
+	swiotlb_sync_single_for_device(dev, tlb, SZ_4K, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb), 2, SZ_4K));
+	cc_test_unmap(dev, tlb, SZ_4K, DMA_TO_DEVICE);
+	KUNIT_EXPECT_NULL(test, memchr_inv(buf, 1, SZ_4K));
+}
+
+static const u32 mask_params[] = { 24, 32, 40, 64 };
+
+static void mask_desc(const u32 *p, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%u bits", *p);
+}
+KUNIT_ARRAY_PARAM(mask, mask_params, mask_desc);
+
+/* Rule 9: nothing is returned that the device does not reach. */
+static void map_dma_mask(struct kunit *test)
+{
+	u64 mask = DMA_BIT_MASK(*(const u32 *)test->param_value);
+	struct device *dev = cc_test_device(test, mask, 0);
+	phys_addr_t buf = virt_to_phys(cc_test_buffer(test, SZ_64K));
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes) && sizes[i] <= SZ_64K; i++) {
+		phys_addr_t tlb = swiotlb_tbl_map_single(dev, buf, sizes[i], 0,
+							 DMA_TO_DEVICE,
+							 DMA_ATTR_NO_WARN);
+
+		if (cc_swiotlb_reaches(dev)) {
+			KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+			KUNIT_EXPECT_NOT_NULL(test, cc_swiotlb_find_pool(tlb));
+		}
+		if (cc_test_failed(tlb))
+			continue;
+		KUNIT_EXPECT_LE(test, phys_to_dma_unencrypted(dev, tlb) + sizes[i] - 1, mask);
+		swiotlb_tbl_unmap_single(dev, tlb, sizes[i], DMA_TO_DEVICE, 0);
+	}
+	cc_test_check(test);
+}
+
+static const unsigned long boundary_params[] = {
+	SZ_512 - 1, SZ_4K - 1, SZ_64K - 1, SZ_512K - 1, SZ_2M - 1, ULONG_MAX,
+};
+
+static void boundary_desc(const unsigned long *p, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%#lx", *p);
+}
+KUNIT_ARRAY_PARAM(boundary, boundary_params, boundary_desc);
+
+/* Rule 4: no buffer crosses the boundary of the device's DMA segments. */
+static void map_boundary(struct kunit *test)
+{
+	unsigned long boundary = *(const unsigned long *)test->param_value;
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 511);
+	phys_addr_t buf = virt_to_phys(cc_test_buffer(test, SZ_1M));
+
+	dev->dma_parms->segment_boundary_mask = boundary;
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes) * ARRAY_SIZE(offsets); i++) {
+		u32 offset = offsets[i % ARRAY_SIZE(offsets)];
+		size_t size = min(sizes[i / ARRAY_SIZE(offsets)],
+				  swiotlb_max_mapping_size(dev));
+		bool fits = (offset & 511) + size - 1 <= boundary;
+		phys_addr_t tlb;
+		dma_addr_t addr;
+
+		tlb = swiotlb_tbl_map_single(dev, buf + offset, size, 0,
+					     DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
+		if (fits)
+			KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+		if (cc_test_failed(tlb))
+			continue;
+		addr = phys_to_dma_unencrypted(dev, tlb);
+		if (cc_swiotlb_find_pool(tlb))
+			KUNIT_EXPECT_LE(test, (addr & boundary) + size - 1, boundary);
+		swiotlb_tbl_unmap_single(dev, tlb, size, DMA_TO_DEVICE, 0);
+	}
+	cc_test_check(test);
+}
+
+/* A failure is reported, once per mapping, unless the caller does that. */
+static void map_no_warn(struct kunit *test)
+{
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	phys_addr_t buf = virt_to_phys(cc_test_buffer(test, SZ_1M));
+
+	for (int i = 0; i < 2; i++) {
+		cc_test_log_begin(test);
+		swiotlb_tbl_map_single(dev, buf, SZ_1M, 0, DMA_TO_DEVICE,
+				       i ? DMA_ATTR_NO_WARN : 0);
+		cc_test_log_end(test);
+		KUNIT_EXPECT_EQ(test, !i, cc_test_log_lines(dev_name(dev), "1048576"));
+	}
+}
+
+/* Highmem originals are copied page by page. */
+static void map_highmem(struct kunit *test)
+{
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	struct page *page;
+	phys_addr_t tlb;
+
+	if (!IS_ENABLED(CONFIG_HIGHMEM))
+		kunit_skip(test, "no highmem on this architecture");
+	page = alloc_pages(GFP_HIGHUSER, 1);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	memset_page(page, 0, 7, PAGE_SIZE);
+	memset_page(page + 1, 0, 8, PAGE_SIZE);
+	tlb = swiotlb_tbl_map_single(dev, page_to_phys(page) + 100, PAGE_SIZE,
+				     0, DMA_BIDIRECTIONAL, 0);
+	KUNIT_EXPECT_FALSE(test, cc_test_failed(tlb));
+	if (!cc_test_failed(tlb)) {
+		u8 *bounce = cc_test_virt(tlb), *orig;
+
+		KUNIT_EXPECT_EQ(test, bounce[PAGE_SIZE - 101], 7);
+		KUNIT_EXPECT_EQ(test, bounce[PAGE_SIZE - 100], 8);
+		memset(bounce, 9, PAGE_SIZE);
+		swiotlb_tbl_unmap_single(dev, tlb, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
+		orig = kmap_local_page(page + 1);
+		KUNIT_EXPECT_EQ(test, orig[99], 9);
+		KUNIT_EXPECT_EQ(test, orig[100], 8);
+		kunmap_local(orig);
+	}
+	__free_pages(page, 1);
+}
+
 static struct kunit_case map_cases[] = {
-	KUNIT_CASE(map_copies_both_ways),
+	KUNIT_CASE_PARAM(map_alignment, align_gen_params),
+	KUNIT_CASE_PARAM(map_maximum, min_gen_params),
+	KUNIT_CASE(map_too_large),
+	KUNIT_CASE_PARAM(map_direction, dir_gen_params),
+	KUNIT_CASE_PARAM(map_sync, sync_gen_params),
+	KUNIT_CASE(map_sync_direction),
+	KUNIT_CASE_PARAM(map_dma_mask, mask_gen_params),
+	KUNIT_CASE_PARAM(map_boundary, boundary_gen_params),
+	KUNIT_CASE(map_no_warn),
+	KUNIT_CASE(map_highmem),
 	{}
 };
 
@@ -42,6 +443,7 @@ static struct kunit_suite map_suite = {
 	.exit = cc_test_exit,
 	.test_cases = map_cases,
 };
+
 kunit_test_suite(map_suite);
 
 MODULE_DESCRIPTION("Tests of the contract of cc-swiotlb");

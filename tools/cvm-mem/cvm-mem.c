@@ -10,21 +10,25 @@
  *	Fill so much memory with the string and exit: free pages full of it.
  * cvm-mem hold <MiB> <string>
  *	The same, but stay. Prints "holding" when it is there.
- * cvm-mem fill <MiB> <ranges>
- *	Fill so much memory with a pattern, wait, verify it, and tell how many of
- *	the pages in the ranges it had ("pages.. of.. bad..") and stay.
+ * cvm-mem fill <ranges>
+ *	Fill memory with a pattern until all pages of the ranges are in use or hardly
+ *	any is free, wait, verify it, and tell how many of those pages it had
+ *	("pages <n> of <n> bad <n>"), and stay.
  */
 #include <err.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define PAGE		4096UL
-#define MAX_PFN		(16UL << 20)	/* 64 GiB */
+#define MAX_PFN		0x1000000UL	/* 64 GiB */
+#define KEEP_FREE	0x600000UL
 
 enum { NEVER, SHARED, RETURNED };
 
@@ -81,7 +85,8 @@ static void read_ranges(const char *path, int mark)
 
 static char *take_memory(size_t size)
 {
-	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		err(1, "%zu bytes of memory", size);
@@ -113,12 +118,23 @@ static uint64_t pattern(size_t offset)
 	return (offset + 1) * 0x9e3779b97f4a7c15ULL;
 }
 
-static void fill(size_t size, const char *ranges)
+/*
+ * Pages that the kernel used for itself are the last that it gives to a process.
+ * So take all, but keep the machine alive and the OOM killer asleep.
+ */
+static bool more_memory(void)
+{
+	struct sysinfo info;
+
+	return !sysinfo(&info) && info.freeram * info.mem_unit > KEEP_FREE;
+}
+
+static void fill(const char *ranges)
 {
 	unsigned long pages = 0, returned = 0, bad = 0, i;
 	int pagemap = open("/proc/self/pagemap", O_RDONLY);
-	char *p = take_memory(size);
-	size_t off, word;
+	size_t off, word, size = 0;
+	char *p;
 
 	if (pagemap < 0)
 		err(1, "/proc/self/pagemap");
@@ -126,8 +142,11 @@ static void fill(size_t size, const char *ranges)
 	for (i = 0; i < MAX_PFN; i++)
 		returned += state[i] == RETURNED;
 
-	for (off = 0; off < size; off += sizeof(uint64_t))
-		*(uint64_t *)(p + off) = pattern(off);
+	/* Address space for all; pages come as they are written to. */
+	p = take_memory(MAX_PFN * PAGE);
+	while (size < MAX_PFN * PAGE && more_memory())
+		for (i = 0; i < PAGE; i++, size += sizeof(uint64_t))
+			*(uint64_t *)(p + size) = pattern(size);
 	sleep(1);
 	for (off = 0; off < size; off += PAGE) {
 		unsigned long pfn = pfn_of(pagemap, p + off);
@@ -164,8 +183,8 @@ int main(int argc, char **argv)
 		puts("holding");
 		fflush(stdout);
 		pause();
-	} else if (argc == 4 && !strcmp(verb, "fill")) {
-		fill(size, argv[3]);
+	} else if (argc == 3 && !strcmp(verb, "fill")) {
+		fill(argv[2]);
 	} else {
 		errx(2, "usage: see the head of cvm-mem.c");
 	}

@@ -16,7 +16,8 @@
  *			private: backed, but the host is refused;
  *			shared: the host can read it.
  * find <file> <string>	how often the string occurs in the pages that the last
- *			scan found shared
+ *			scan found shared: "found <n> pages <searched>", then
+ *			"start end" of the pages with it
  * spare <file> <ranges>	leave these ranges ("start end" per line) alone when
  *			scribbling; answers with their number
  * scribble <file>	start writing over all other shared pages, all the time
@@ -185,31 +186,45 @@ static void scan(FILE *out)
 
 static void find(FILE *out, const char *string)
 {
+	static bool has[MAX_SLOTS][MAX_PAGES];
 	unsigned long hits = 0, pages = 0;
 	size_t len = strlen(string);
 	/* A page with the tail of its readable predecessor in front of it. */
 	char buf[2 * PAGE];
+	uint64_t n, start;
 	int i;
 
+	memset(has, 0, sizeof(has));
 	for (i = 0; i < MAX_SLOTS; i++) {
 		size_t keep = 0;
-		uint64_t off;
 
-		for (off = 0; off < slots[i].size && off / PAGE < MAX_PAGES; off += PAGE) {
+		for (n = 0; n < slots[i].size / PAGE && n < MAX_PAGES; n++) {
 			const char *p;
 
-			if (!shared[i][off / PAGE] || !read_page(slots[i].hva + off, buf + keep)) {
+			if (!shared[i][n] || !read_page(slots[i].hva + n * PAGE, buf + keep)) {
 				keep = 0;
 				continue;
 			}
 			pages++;
-			for (p = buf; (p = memmem(p, buf + keep + PAGE - p, string, len)); p++)
+			for (p = buf; (p = memmem(p, buf + keep + PAGE - p, string, len)); p++) {
+				has[i][n] = true;
 				hits++;
+			}
 			memmove(buf, buf + keep + PAGE - (len - 1), len - 1);
 			keep = len - 1;
 		}
 	}
 	fprintf(out, "found %lu pages %lu\n", hits, pages);
+	for (i = 0; i < MAX_SLOTS; i++) {
+		for (n = 0, start = 0; n < MAX_PAGES; n++) {
+			if (has[i][n] && (!n || !has[i][n - 1]))
+				start = n;
+			if (has[i][n] && (n + 1 == MAX_PAGES || !has[i][n + 1]))
+				fprintf(out, "%#jx %#jx\n",
+					(uintmax_t)(slots[i].gpa + start * PAGE),
+					(uintmax_t)(slots[i].gpa + (n + 1) * PAGE));
+		}
+	}
 }
 
 static int by_start(const void *a, const void *b)

@@ -44,6 +44,19 @@ struct page *cc_alloc_memory(unsigned int order, bool try_hard)
 }
 
 /**
+ * cc_free_memory() - return memory to the page allocator
+ * @page: first page; the memory must be known to be private
+ * @order: log2 of the number of pages
+ *
+ * Context: task.
+ */
+void cc_free_memory(struct page *page, unsigned int order)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_free_memory, page, order);
+	__free_pages(page, order);
+}
+
+/**
  * cc_alloc_metadata() - allocate private memory for descriptors
  * @size: bytes
  *
@@ -54,6 +67,18 @@ void *cc_alloc_metadata(size_t size)
 {
 	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_metadata, size);
 	return kvzalloc(size, GFP_KERNEL | __GFP_NOWARN);
+}
+
+/**
+ * cc_free_metadata() - free what cc_alloc_metadata() has returned
+ * @ptr: the memory; can be NULL
+ *
+ * Context: task.
+ */
+void cc_free_metadata(void *ptr)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_free_metadata, ptr);
+	kvfree(ptr);
 }
 
 /**
@@ -158,13 +183,13 @@ static int chunk_publish(struct cc_chunk *chunk)
 
 static void block_free_metadata(struct cc_block *block)
 {
-	kvfree(block->gpcs);
-	kvfree(block->slots);
-	kvfree(block);
+	cc_free_metadata(block->gpcs);
+	cc_free_metadata(block->slots);
+	cc_free_metadata(block);
 }
 
-/* Private memory of any size from a block down to a frame, with metadata. */
-static struct cc_block *block_alloc(unsigned long limit)
+/* Private memory of a block, or the next best size, with metadata. */
+static struct cc_block *block_alloc(unsigned long limit, unsigned int min_shift)
 {
 	unsigned int shift = min(CC_BLOCK_SHIFT, PAGE_SHIFT + MAX_PAGE_ORDER);
 	unsigned int chunk_shift;
@@ -172,11 +197,11 @@ static struct cc_block *block_alloc(unsigned long limit)
 	struct cc_block *block;
 	size_t gpc_bytes;
 
-	for (; shift >= CC_FRAME_SHIFT; shift--) {
+	for (; shift >= min_shift; shift--) {
 		if (1UL << shift > limit)
 			continue;
 		page = cc_alloc_memory(shift - PAGE_SHIFT,
-				       shift == CC_FRAME_SHIFT);
+				       shift == min_shift);
 		if (page)
 			break;
 	}
@@ -218,7 +243,7 @@ static struct cc_block *block_alloc(unsigned long limit)
 free_metadata:
 	block_free_metadata(block);
 free_page:
-	__free_pages(page, shift - PAGE_SHIFT);
+	cc_free_memory(page, shift - PAGE_SHIFT);
 	return NULL;
 }
 
@@ -252,14 +277,15 @@ static void reserve_del(struct cc_chunk *chunk)
 /**
  * cc_block_grow() - convert one more block and put it into the reserve
  * @limit: bytes that it may have at most
+ * @min_shift: log2 of the bytes that it must have, CC_FRAME_SHIFT at least
  *
  * Context: task, under cc.mutex.
  * Return: 0, or an error after which nothing has changed, except that memory
  * may have been quarantined.
  */
-int cc_block_grow(unsigned long limit)
+int cc_block_grow(unsigned long limit, unsigned int min_shift)
 {
-	struct cc_block *block = block_alloc(limit);
+	struct cc_block *block = block_alloc(limit, min_shift);
 	unsigned int published = 0;
 	unsigned long flags;
 	int err;
@@ -294,7 +320,7 @@ int cc_block_grow(unsigned long limit)
 unpublish:
 	while (published--)
 		chunk_unpublish(&block->chunks[published]);
-	__free_pages(block->page, block->shift - PAGE_SHIFT);
+	cc_free_memory(block->page, block->shift - PAGE_SHIFT);
 	block_free_metadata(block);
 	return err;
 
@@ -371,7 +397,7 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 			quarantine(block);
 			continue;
 		}
-		__free_pages(block->page, block->shift - PAGE_SHIFT);
+		cc_free_memory(block->page, block->shift - PAGE_SHIFT);
 		block_free_metadata(block);
 		cond_resched();
 	}
@@ -420,11 +446,12 @@ bool cc_reserve_give(struct cc_class *class, unsigned long want)
 				   chunk->pool.start, cc_chunk_bytes(chunk),
 				   chunk);
 	}
+	WRITE_ONCE(class->starved, !chunk);
 	raw_spin_unlock_irqrestore(&cc.lock, flags);
 
 	trace_cc_swiotlb_reserve(class->shift, chunk ? chunk->pool.start : 0,
 				 READ_ONCE(cc.reserve_bytes));
-	cc_kccd_kick();
+	cc_kccd_kick(!chunk);
 	return chunk;
 }
 
@@ -521,12 +548,12 @@ int cc_chunk_init(void)
 void cc_chunk_exit(void)
 {
 	for (unsigned long i = 0; i < cc_by_frame.nr; i++)
-		kvfree(cc_by_frame.root[i]);
+		cc_free_metadata(cc_by_frame.root[i]);
 	kvfree(cc_by_frame.root);
 	cc_by_frame.root = NULL;
 	cc_by_frame.nr = 0;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cc_by_id); i++) {
-		kvfree(cc_by_id[i]);
+		cc_free_metadata(cc_by_id[i]);
 		cc_by_id[i] = NULL;
 	}
 }

@@ -10,6 +10,7 @@
 #include "internal.h"
 
 struct cc_class cc_classes[CC_NR_CLASSES];
+u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1] __read_mostly;
 
 /* What all CPUs together may hold in full magazines of all classes. */
 #define CC_MAGAZINES_BYTES	SZ_64M
@@ -69,7 +70,7 @@ void cc_class_enable(unsigned long mask)
 			serves = order - CC_SLOT_MIN_SHIFT;
 			cc_classes[serves].enabled = true;
 		}
-		cc.class_of[order] = serves;
+		cc_class_of[order] = serves;
 	}
 }
 

@@ -99,7 +99,7 @@ void cc_swiotlb_fallback(struct device *dev, size_t size, bool mapped,
 			 unsigned long attrs)
 {
 	unsigned int order = min(fls_long(size - 1), CC_SLOT_MAX_SHIFT);
-	unsigned int nr = READ_ONCE(cc.class_of[order]);
+	unsigned int nr = cc_class_of[order];
 
 	this_cpu_inc(cc_cpu.mag[nr].count[mapped ? CC_LEGACY : CC_FAILED]);
 	trace_cc_swiotlb_failed(dev, size, mapped);

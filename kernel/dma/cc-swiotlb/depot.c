@@ -103,4 +103,6 @@ void cc_depot_drain(struct cc_class *class, unsigned int nr)
 		nr -= count;
 		cond_resched();
 	}
+	/* Start with the oldest chunk again, so that the young ones run empty. */
+	rcu_assign_pointer(class->hint, NULL);
 }

@@ -189,35 +189,39 @@ struct cc_depot {
 
 /**
  * struct cc_class - all slots of one size
- * @pool:	free slots, but for those in magazines and in the depot
- * @hint:	chunk of @pool that had free slots last
- * @pool_free:	number of free slots in @pool
- * @nr_slots:	slots of all chunks; under cc.lock
- * @chunks:	under cc.lock
  * @shift:	log2 of the slot size
  * @enabled:	part of the table that is in use
  * @mag_size:	slots in a full magazine; 0: this class bypasses the magazines
  * @batch:	slots taken from @pool at once
  * @mark:	slots that kccd keeps free; from the command line
+ * @need:	decaying maximum of @peak: what kccd leaves to the class
+ * @pool:	free slots, but for those in magazines and in the depot
+ * @hint:	chunk of @pool that had free slots last
+ * @pool_free:	number of free slots in @pool
+ * @nr_slots:	slots of all chunks; under cc.lock
+ * @chunks:	under cc.lock
+ * @starved:	the reserve had no chunk that is large enough
  * @high:	high water of the slots out of @pool and depot
  * @peak:	the same since kccd's last tick
- * @need:	decaying maximum of @peak: what kccd leaves to the class
  * @depot:	whole magazines
  */
 struct cc_class {
-	struct gen_pool pool;
-	struct gen_pool_chunk __rcu *hint;
-	atomic_long_t pool_free;
-	unsigned long nr_slots;
-	struct list_head chunks;
+	/* The fast path reads these; nobody else writes into their line. */
 	u8 shift;
 	bool enabled;
 	u8 mag_size;
 	u8 batch;
 	unsigned long mark;
+	unsigned long need;
+
+	struct gen_pool pool ____cacheline_aligned_in_smp;
+	struct gen_pool_chunk __rcu *hint;
+	atomic_long_t pool_free;
+	unsigned long nr_slots;
+	struct list_head chunks;
+	bool starved;
 	unsigned long high;
 	unsigned long peak;
-	unsigned long need;
 	struct cc_depot depot;
 } ____cacheline_aligned_in_smp;
 
@@ -228,7 +232,6 @@ struct cc_class {
  * @selected:	chosen on the command line and not vetoed since
  * @stopping:	conversions are over: reboot, kexec or stop
  * @legacy_bytes: size of swiotlb's own pool
- * @class_of:	class that serves a space of up to 1 << index bytes
  * @reserve:	class-less chunks by log2 of their size
  * @reserve_bytes: sum of @reserve; under @lock
  * @reserve_low: the least @reserve_bytes since the last tick
@@ -246,7 +249,6 @@ struct cc_state {
 	raw_spinlock_t lock;	/* see the lock order above */
 	bool selected;
 	bool stopping;
-	u8 class_of[CC_SLOT_MAX_SHIFT + 1];
 	struct list_head reserve[CC_NR_CHUNK_SIZES];
 	unsigned long reserve_bytes;
 	unsigned long reserve_low;
@@ -262,6 +264,8 @@ struct cc_state {
 
 extern struct cc_state cc;
 extern struct cc_class cc_classes[CC_NR_CLASSES];
+/* The class that serves a space of up to 1 << index bytes. */
+extern u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1];
 
 /* class.c */
 void cc_class_init(unsigned int nr_cpus);
@@ -293,12 +297,14 @@ extern struct cc_chunk_table cc_by_frame;
 extern struct cc_chunk **cc_by_id[];
 
 struct page *cc_alloc_memory(unsigned int order, bool try_hard);
+void cc_free_memory(struct page *page, unsigned int order);
 void *cc_alloc_metadata(size_t size);
+void cc_free_metadata(void *ptr);
 int cc_convert(struct page *page, unsigned int order, bool decrypt);
 
 int cc_chunk_init(void);
 void cc_chunk_exit(void);
-int cc_block_grow(unsigned long limit);
+int cc_block_grow(unsigned long limit, unsigned int min_shift);
 unsigned long cc_block_shrink(unsigned long keep, unsigned long limit);
 bool cc_reserve_give(struct cc_class *class, unsigned long want);
 unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots);
@@ -317,11 +323,12 @@ struct cc_kccd_stats {
 
 extern struct cc_kccd_stats cc_kccd_stats;
 
-void cc_kccd_kick(void);
+void cc_kccd_kick(bool starved);
 int cc_kccd_step(void);
 bool cc_kccd_tick(void);
 unsigned long cc_kccd_backoff(void);
 void cc_kccd_set(unsigned long *field, unsigned long val);
+struct task_struct *cc_kccd_run(void);
 int cc_kccd_start(void);
 void cc_kccd_stop(void);
 

@@ -16,6 +16,7 @@
  * The thread is a loop around cc_kccd_step() and cc_kccd_tick(), which do all
  * the work synchronously.
  */
+#include <kunit/static_stub.h>
 #include <linux/freezer.h>
 #include <linux/irq_work.h>
 #include <linux/jiffies.h>
@@ -50,12 +51,13 @@ static DEFINE_IRQ_WORK(kick_work, kick_wake);
 
 /**
  * cc_kccd_kick() - tell kccd that memory was taken from the reserve
+ * @starved: a class is marked as starved
  *
  * Context: any. The irq_work makes it safe under any lock, and on PREEMPT_RT.
  */
-void cc_kccd_kick(void)
+void cc_kccd_kick(bool starved)
 {
-	if (READ_ONCE(cc.reserve_bytes) >= READ_ONCE(cc.target))
+	if (!starved && READ_ONCE(cc.reserve_bytes) >= READ_ONCE(cc.target))
 		return;
 	WRITE_ONCE(kicked, true);
 	irq_work_queue(&kick_work);
@@ -75,7 +77,7 @@ unsigned long cc_kccd_backoff(void)
 		until - jiffies : 0;
 }
 
-/* Double the target when more than half of it was needed. */
+/* Double the target if less than half of it was left: kccd was late. */
 static void raise_target(void)
 {
 	unsigned long flags;
@@ -86,10 +88,11 @@ static void raise_target(void)
 	raw_spin_unlock_irqrestore(&cc.lock, flags);
 }
 
-static int grow(void)
+static int grow(unsigned int min_shift)
 {
 	unsigned long before = cc.decrypted;
-	int err = before < cc.max ? cc_block_grow(cc.max - before) : -ENOSPC;
+	int err = before < cc.max ? cc_block_grow(cc.max - before, min_shift) :
+				-ENOSPC;
 
 	if (!err) {
 		cc_kccd_stats.grown += cc.decrypted - before;
@@ -97,6 +100,8 @@ static int grow(void)
 		return 0;
 	}
 	cc_kccd_stats.grow_failed++;
+	if (min_shift > CC_FRAME_SHIFT)
+		return err;
 	WRITE_ONCE(backoff_until, jiffies +
 		   clamp(2 * backoff, CC_BACKOFF_MIN, CC_BACKOFF_MAX));
 	WRITE_ONCE(backoff, backoff_until - jiffies);
@@ -113,6 +118,24 @@ static bool keep_mark(struct cc_class *class)
 			return false;
 	}
 	return true;
+}
+
+/*
+ * The reserve may be full of chunks that are too small for a class. Try once
+ * for a larger one; the next mapping that fails asks again.
+ */
+static void feed_starved(void)
+{
+	for (unsigned int i = CC_NR_CLASSES; i--; ) {
+		struct cc_class *class = &cc_classes[i];
+
+		if (!READ_ONCE(class->starved))
+			continue;
+		WRITE_ONCE(class->starved, false);
+		if (!cc_reserve_give(class, 1) &&
+		    !grow(max(class->shift, CC_FRAME_SHIFT)))
+			cc_reserve_give(class, 1);
+	}
 }
 
 static bool wants_memory(void)
@@ -139,15 +162,17 @@ int cc_kccd_step(void)
 	mutex_lock(&cc.mutex);
 	cc_kccd_stats.steps++;
 	WRITE_ONCE(kicked, false);
+	raise_target();
+	if (!cc.stopping)
+		feed_starved();
 	while (!err && !cc.stopping) {
 		bool marks = true;
 
-		raise_target();
 		for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 			marks &= keep_mark(&cc_classes[i]);
 		if (marks && !wants_memory())
 			break;
-		err = grow();
+		err = grow(CC_FRAME_SHIFT);
 		cond_resched();
 	}
 	raw_spin_lock_irq(&cc.lock);
@@ -357,6 +382,20 @@ static int kccd_reboot(struct notifier_block *nb, unsigned long action,
 static struct notifier_block reboot_nb = { .notifier_call = kccd_reboot };
 
 /**
+ * cc_kccd_run() - start the thread
+ *
+ * Tests that take its steps themselves do without.
+ *
+ * Context: task.
+ * Return: the thread, or an error pointer.
+ */
+struct task_struct *cc_kccd_run(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_kccd_run);
+	return kthread_run(kccd_main, NULL, "kccd");
+}
+
+/**
  * cc_kccd_start() - start the thread, the shrinker, and the reboot notifier
  *
  * Context: task.
@@ -368,7 +407,7 @@ int cc_kccd_start(void)
 	kicked = false;
 	memset(&cc_kccd_stats, 0, sizeof(cc_kccd_stats));
 
-	kccd = kthread_run(kccd_main, NULL, "kccd");
+	kccd = cc_kccd_run();
 	if (IS_ERR(kccd))
 		return PTR_ERR(kccd);
 	shrinker = shrinker_alloc(0, "cc-swiotlb");
@@ -390,6 +429,7 @@ void cc_kccd_stop(void)
 {
 	unregister_reboot_notifier(&reboot_nb);
 	shrinker_free(shrinker);
-	kthread_stop(kccd);
+	if (kccd)
+		kthread_stop(kccd);
 	irq_work_sync(&kick_work);
 }

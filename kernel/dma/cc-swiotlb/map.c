@@ -116,7 +116,7 @@ phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 			 alloc_align_mask);
 	if (unlikely(order > CC_SLOT_MAX_SHIFT))
 		return (phys_addr_t)DMA_MAPPING_ERROR;
-	nr = cc.class_of[order];
+	nr = cc_class_of[order];
 
 	preempt_disable();
 	index = magazine_pop(&cc_cpu.mag[nr]);

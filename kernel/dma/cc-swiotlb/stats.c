@@ -320,7 +320,7 @@ static unsigned long map_failures(void)
 }
 
 /* A file in sysfs: a number in cc_state, or one that is computed. */
-struct cc_attr {
+struct cc_file {
 	struct kobj_attribute attr;
 	unsigned long *field;
 	unsigned long (*get)(void);
@@ -329,7 +329,7 @@ struct cc_attr {
 static ssize_t show(struct kobject *kobj, struct kobj_attribute *attr,
 		    char *buf)
 {
-	struct cc_attr *a = container_of(attr, struct cc_attr, attr);
+	struct cc_file *a = container_of(attr, struct cc_file, attr);
 
 	return sysfs_emit(buf, "%lu\n",
 			  a->get ? a->get() : READ_ONCE(*a->field));
@@ -338,7 +338,7 @@ static ssize_t show(struct kobject *kobj, struct kobj_attribute *attr,
 static ssize_t store(struct kobject *kobj, struct kobj_attribute *attr,
 		     const char *buf, size_t count)
 {
-	struct cc_attr *a = container_of(attr, struct cc_attr, attr);
+	struct cc_file *a = container_of(attr, struct cc_file, attr);
 	unsigned long long val;
 	char *end;
 
@@ -351,7 +351,7 @@ static ssize_t store(struct kobject *kobj, struct kobj_attribute *attr,
 	return count;
 }
 
-static struct cc_attr cc_attrs[] = {
+static struct cc_file cc_files[] = {
 	{ __ATTR(decrypted_bytes, 0444, show, NULL), &cc.decrypted },
 	{ __ATTR(decrypted_peak_bytes, 0444, show, NULL), &cc.peak },
 	{ __ATTR(used_bytes, 0444, show, NULL), .get = cc_used_bytes },
@@ -374,8 +374,8 @@ static int __init cc_stats_init(void)
 	kobj = kobject_create_and_add("cc_swiotlb", mm_kobj);
 	if (!kobj)
 		return -ENOMEM;
-	for (unsigned int i = 0; i < ARRAY_SIZE(cc_attrs) && !err; i++)
-		err = sysfs_create_file(kobj, &cc_attrs[i].attr.attr);
+	for (unsigned int i = 0; i < ARRAY_SIZE(cc_files) && !err; i++)
+		err = sysfs_create_file(kobj, &cc_files[i].attr.attr);
 	return err;
 }
 late_initcall(cc_stats_init);

@@ -1,0 +1,211 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# make bench-icount: instructions per map and per unmap, counted in QEMU while the
+# kernel's own dma_map_benchmark runs (tests/bench/icount.c), so exact and the
+# same on every machine. Sizes 4 KiB to 512 KiB, to the device, one CPU; then two
+# CPUs, to see which cache lines both write. Two runs of each must agree within
+# 1 %. Writes out/bench-icount.json; fails if a run fails or does not repeat.
+. "$(dirname "$0")/lib.sh"
+
+need gcc busybox cpio jq nm qemu-system-x86_64
+record_to bench-icount
+dir=$out/bench-icount
+mkdir -p "$dir"
+
+# The tool of this kernel, static, in a small initramfs of its own.
+make_initrd() {
+	local root=$dir/root t
+	for t in tools/dma tools/testing/selftests/dma; do
+		[ ! -f "$src/$t/dma_map_benchmark.c" ] || break
+	done
+	rm -rf "$root"
+	mkdir -p "$root"/{bin,dev,proc,sys,tmp,tests} "$dir/include/linux"
+	find "$src/include/uapi/linux/map_benchmark.h" "$src/include/linux/map_benchmark.h" 2>/dev/null |
+		head -1 | xargs -I{} cp {} "$dir/include/linux/"
+	gcc -static -O2 -w -I"$dir/include" -o "$root/bin/dma_map_benchmark" "$src/$t/dma_map_benchmark.c"
+	cp "$(command -v busybox)" "$root/bin/"
+	cp "$top"/tests/guest/{init,lib.sh,bench-icount} "$root/tests/"
+	ln -s tests/init "$root/init"
+	(cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet) >"$dir/initrd"
+}
+
+# The plugin, for the API version of this QEMU.
+make_plugin() {
+	local api
+	for api in 1 2 3 4 5 6; do
+		gcc -shared -fPIC -fvisibility=hidden -O2 -Wall -Wextra -DAPI=$api \
+			-o "$dir/icount.so" "$top/tests/bench/icount.c"
+		echo '0 - none' >"$dir/none"
+		echo quit | timeout 20 qemu-system-x86_64 -accel tcg -M none -display none -monitor stdio \
+			-plugin "$dir/icount.so,syms=$dir/none,out=/dev/null" >/dev/null 2>&1 || continue
+		return
+	done
+	die "this QEMU loads no TCG plugin: use a build with plugins (Debian's has them)"
+}
+
+# What the plugin must know of a kernel's symbols.
+symbols() { # vmlinux
+	nm "$1" | grep -i ' [tw] ' | sort -u -k1,1 | awk '
+		{ k = "-" }
+		$3 == "dma_map_page_attrs" { k = "m" }
+		$3 == "dma_unmap_page_attrs" { k = "u" }
+		$3 ~ /^(__)?memcpy(_orig)?$/ { k = "c" }
+		$3 ~ /^(map_benchmark_thread|dma_single_map_benchmark_)/ { k = "o" }
+		$3 ~ /^asm_(exc|sysvec|common)_/ { k = "i" }
+		{ print $1, k, $3 }'
+}
+
+# guest <name> <bzImage> <cpus> <granules> <swiotlb argument>
+guest() {
+	local d=$dir/$1 args
+	step "$1: swiotlb=$5"
+	rm -rf "$d"
+	mkdir -p "$d"
+	symbols "${2%/arch/*}/vmlinux" >"$d/syms"
+	args="syms=$d/syms,out=$d/counts"
+	if [ "$3" = 1 ]; then
+		set -- "$@" -icount shift=0,sleep=off
+	else
+		args+=,lines=on
+	fi
+	timeout --foreground 900 qemu-system-x86_64 -accel tcg,thread=single -cpu max -machine q35 -m 2G -smp "$3" \
+		-nodefaults -no-user-config -no-reboot -display none -device edu "${@:6}" \
+		-plugin "$dir/icount.so,$args" -serial "file:$d/console.log" -serial "file:$d/results.jsonl" \
+		-kernel "$2" -initrd "$dir/initrd" -append \
+		"console=ttyS0 panic=-1 cctest=bench-icount granules=$4 threads=$3 tsc=reliable swiotlb=$5" \
+		2>"$d/qemu.err" || die "$1: QEMU failed: $(tail -1 "$d/qemu.err")"
+	[ "$(jq -s 'last.exit' "$d/results.jsonl")" = 0 ] || die "$1: the benchmark failed: see $d/console.log"
+}
+
+# The counts of a run, one line per size: map and unmap beside each other. The
+# plugin tells sizes apart by the length of the copy, so they are in order.
+counts() { # name granules
+	jq -s --arg granules "$2" '
+		map(select(.call and .calls > 100))
+		| (map(.copy_key) | unique) as $keys
+		| ($granules | split(",") | map(tonumber)) as $g
+		| [$keys | to_entries[] | .value as $k | {
+			size: ($g[.key] * 4096), copy: $k,
+			map: (map(select(.call == "map" and .copy_key == $k))[0]),
+			unmap: (map(select(.call == "unmap" and .copy_key == $k))[0])}]' \
+		"$dir/$1/counts" >"$dir/$1/counts.json"
+}
+
+# One CPU, twice: the two must agree within 1 %.
+twice() { # name bzImage granules swiotlb-argument
+	local again
+	guest "$1-again" "$2" 1 "$3" "$4"
+	counts "$1-again" "$3"
+	guest "$1" "$2" 1 "$3" "$4"
+	counts "$1" "$3"
+	again=$(jq -n --slurpfile a "$dir/$1/counts.json" --slurpfile b "$dir/$1-again/counts.json" '
+		def total: .map.instructions + .unmap.instructions;
+		[$a[0], $b[0]] | transpose
+		| map((.[0] | total) / (.[1] | total) - 1 | fabs) | max * 10000 | round / 100')
+	emit "$1" "${5:-legacy}" repeat_difference "$again" %
+	[ "$(jq -n "$again < 1")" = true ] || {
+		step "$1: two runs differ by $again %"
+		pass=false
+	}
+}
+
+# Records of a run; what is left without copy and unbounced path is the overhead.
+collect() { # name backend
+	jq -c --arg n "$1" --arg b "$2" --slurpfile none "$dir/none/counts.json" '
+		def r: . * 100 | round / 100;
+		def rec($s; $m; $v; $u): {name: "\($n)-\($s / 1024)K", backend: $b, metric: $m, value: ($v | r), unit: $u};
+		($none[0][0] | .map.instructions + .unmap.instructions) as $unbounced
+		| .[] | .size as $s
+		| rec($s; "map_instructions"; .map.instructions; "instructions"),
+		  rec($s; "unmap_instructions"; .unmap.instructions; "instructions"),
+		  rec($s; "copy_instructions"; .map.copy + .unmap.copy; "instructions"),
+		  rec($s; "overhead_instructions"; .map.instructions + .unmap.instructions - .map.copy - .unmap.copy - $unbounced; "instructions"),
+		  rec($s; "irq_flag_instructions"; .map.irq_flag + .unmap.irq_flag; "instructions"),
+		  rec($s; "locked_instructions"; .map.locked + .unmap.locked; "instructions")' "$dir/$1/counts.json" >>"$records"
+}
+
+# Instructions of one function in one map and unmap, at the first size.
+in_function() { # name function
+	jq --arg f "$2" '.[0] | (.map.functions[$f] // 0) + (.unmap.functions[$f] // 0)' "$dir/$1/counts.json"
+}
+
+value() { # name metric
+	jq -s --arg n "$1" --arg m "$2" 'map(select(.name == $n and .metric == $m)) | last.value' "$records"
+}
+
+must() { # what must hold, a jq expression
+	if [ "$(jq -n "$2")" = true ]; then
+		echo "  ok      $1: $2"
+	else
+		echo "  NOT OK  $1: $2"
+		pass=false
+	fi
+}
+
+images=$("$top/scripts/build.sh" legacy cc)
+{ read -r legacy && read -r cc; } <<<"$images"
+legacy_sizes=1,4,16,32,64
+pass=true
+make_initrd
+make_plugin
+
+twice none "$legacy" 1 noforce none
+twice legacy "$legacy" $legacy_sizes 32768,force
+twice not-selected "$cc" $legacy_sizes 32768,force
+twice not-selected-none "$cc" 1 noforce none
+twice cc "$cc" $legacy_sizes,128 cc,force cc
+for n in none not-selected-none; do
+	collect $n none
+done
+for n in legacy not-selected; do
+	collect $n legacy
+done
+collect cc cc
+
+# The lookup by address, with few chunks and with more than 10,000.
+guest cc-10000-chunks "$cc" 1 1 'cc,force cc_swiotlb=max=6G,min=5200M,reserve=5200M' -m 9G
+counts cc-10000-chunks 1
+for n in cc cc-10000-chunks; do
+	emit $n cc chunks "$(jq -s 'map(select(.metric == "chunks"))[0].value' "$dir/$n/results.jsonl")" chunks
+	emit $n cc find_pool_instructions "$(in_function $n cc_swiotlb_find_pool)" instructions
+done
+
+# Two CPUs: with one, the kernel patches its LOCK prefixes away.
+for n in legacy cc; do
+	arg=32768,force
+	[ $n != cc ] || arg=cc,force
+	guest $n-2cpus "${!n}" 2 1 $arg
+	counts $n-2cpus 1
+	emit $n-2cpus $n locked_instructions "$(jq '.[0] | .map.locked + .unmap.locked' "$dir/$n-2cpus/counts.json")" instructions
+	emit $n-2cpus $n irq_flag_instructions "$(jq '.[0] | .map.irq_flag + .unmap.irq_flag' "$dir/$n-2cpus/counts.json")" instructions
+	emit $n-2cpus $n shared_lines_written "$(jq -s 'map(select(.shared_line)) | length' "$dir/$n-2cpus/counts")" lines
+done
+
+echo
+echo "Linux $(tree_version "$src"), instructions per map + unmap, without copy and unbounced path ($(value none-4K map_instructions) + $(value none-4K unmap_instructions))"
+jq -rs '
+	["size", "copy", "legacy", "not selected", "cc", "legacy / cc"],
+	(map(select(.metric == "overhead_instructions")) as $o
+	| $o | map(select(.backend == "cc") | .name | sub("cc-"; ""))[] as $s
+	| ($o | map(select(.name == "legacy-" + $s))[0].value) as $l
+	| ($o | map(select(.name == "cc-" + $s))[0].value) as $c
+	| [$s, (map(select(.name == "cc-" + $s and .metric == "copy_instructions"))[0].value), $l // "fails",
+	   ($o | map(select(.name == "not-selected-" + $s))[0].value) // "fails", $c,
+	   if $l then $l / $c * 10 | round / 10 else "-" end])
+	| @tsv' "$records" | column -t -s "$(printf '\t')"
+echo
+echo "cc by function, 4 KiB:"
+jq -r '.[0] | "  map    \(.map.functions | tojson)", "  unmap  \(.unmap.functions | tojson)"' "$dir/cc/counts.json"
+echo
+must 'overhead of cc' "$(value cc-4K overhead_instructions) <= 230"
+must 'not selected, bounced: instructions more' "$(value not-selected-4K overhead_instructions) - $(value legacy-4K overhead_instructions) <= 1"
+must 'not selected, unbounced: instructions more' "$(value not-selected-none-4K overhead_instructions) <= 1"
+must 'LOCK prefixes with cc, two CPUs' "$(value cc-2cpus locked_instructions) == 0"
+must 'cli, sti, pushf, popf with cc' "$(value cc-2cpus irq_flag_instructions) == 0"
+must 'cache lines that both CPUs write, cc' "$(value cc-2cpus shared_lines_written) == 0"
+must 'cc_swiotlb_find_pool' "$(value cc find_pool_instructions) <= 25"
+must "cc_swiotlb_find_pool with $(value cc-10000-chunks chunks) chunks" "$(value cc-10000-chunks find_pool_instructions) == $(value cc find_pool_instructions)"
+
+finish $pass
+step "wrote out/bench-icount.json"
+[ $pass = true ]

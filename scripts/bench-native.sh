@@ -1,0 +1,109 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# make bench-native: what a bounced mapping costs in real time, on User Mode Linux
+# with two CPUs (tests/bench/swiotlb-bench), by size and by how full the pool is;
+# two CPUs at once, completion on the other CPU, partial sync. The backends take
+# turns, $ROUNDS (5) times; medians. Always of Linux 7.2: older UML has one CPU.
+# Writes out/bench-native.json.
+export KVER=7.2
+. "$(dirname "$0")/lib.sh"
+
+need gcc ccache flex bison rsync jq
+export ARCH=um
+rounds=${ROUNDS:-5}
+dir=$out/bench-native
+mkdir -p "$dir"
+record_to bench-native
+
+# edit <file> <sed script>: the bench tree's version of a file of the kernel
+edit() {
+	sed "$2" "$t/$1" >"$bench.edit"
+	cmp -s "$t/$1" "$bench.edit" && die "$1: Linux $(tree_version "$t") is not as expected: correct scripts/bench-native.sh"
+	cmp -s "$bench.edit" "$bench/$1" || install -m 644 "$bench.edit" "$bench/$1"
+}
+
+# Beside a tree, the same with the benchmark in it; files that are the same are
+# links. UML itself neither has nor needs swiotlb.
+bench_tree() { # tree
+	local t=$1 bench=$1-bench edited=(arch/um/kernel/mem.c kernel/dma/Kconfig kernel/dma/Makefile)
+	lock "bench-${t##*/}"
+	mkdir -p "$bench"
+	rsync -a --delete --link-dest="$t" --exclude='/build-*' --exclude=/kernel/dma/swiotlb-bench \
+		"${edited[@]/#/--exclude=/}" "$t/" "$bench/"
+	edit arch/um/kernel/mem.c '/^#include <linux\/init.h>/a #include <linux/swiotlb.h>
+		/max_pfn = max_low_pfn;/a swiotlb_init(true, SWIOTLB_VERBOSE);'
+	edit kernel/dma/Kconfig '/^config DMA_BOUNCE_UNALIGNED_KMALLOC/i source "kernel/dma/swiotlb-bench/Kconfig"\n'
+	# shellcheck disable=SC2016 # the variable is of the Makefile
+	edit kernel/dma/Makefile '$a obj-$(CONFIG_SWIOTLB_BENCH) += swiotlb-bench/'
+	rm -f "$bench.edit"
+	rsync -a --delete "$top/tests/bench/swiotlb-bench/" "$bench/kernel/dma/swiotlb-bench/"
+	echo "$bench"
+}
+
+build() { # tree variant [config line...]
+	local t=$1 b=$1/build-$2 variant=$2
+	shift 2
+	mkdir -p "$b"
+	printf '%s\n' "$@" | cat "$top/configs/bench-uml.config" - >"$b/fragment"
+	if ! cmp -s "$b/fragment" "$b/fragment.done"; then
+		(cd "$t" && scripts/kconfig/merge_config.sh -n -O "$b" "$b/fragment") >"$b/config.log" 2>&1 ||
+			die "configuring $variant failed: see $b/config.log"
+		grep '^CONFIG_' "$b/fragment" | grep -vxF -f "$b/.config" && die "not configured as asked, see above: correct configs/bench-uml.config"
+		cp "$b/fragment" "$b/fragment.done"
+	fi
+	step "building UML, $variant"
+	kmake "$t" "$b" linux >"$b/build.log" 2>&1 || {
+		grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$b/build.log" >&2
+		die "building $variant failed: see $b/build.log"
+	}
+	echo "$b/linux"
+}
+
+# native <backend-run> <linux> <argument...>: one run; its lines go to a log
+native() {
+	local log=$dir/$1.log n=$1
+	shift
+	timeout --foreground 300 "$@" seccomp=on ncpus=2 mem=4G con=null con0=fd:0,fd:1 quiet loglevel=7 </dev/null >"$log.new" 2>&1 || true
+	grep -aq 'BENCH end' "$log.new" || {
+		mv "$log.new" "$log.failed"
+		die "$n did not end: see $log.failed"
+	}
+	sed -n "s/.*BENCH \([a-z]\)/$n \1/p" "$log.new" | tr -d '\r' | awk 'NF == 4' >>"$dir/lines"
+	mv "$log.new" "$log"
+}
+
+"$top/scripts/get-kernel.sh" >/dev/null
+"$top/scripts/apply.sh" >/dev/null
+plain=$(bench_tree "$src")
+patched=$(bench_tree "$src_cc")
+legacy=$(build "$plain" bench-legacy)
+dynamic=$(build "$plain" bench-dynamic CONFIG_SWIOTLB_DYNAMIC=y)
+cc=$(build "$patched" bench-cc CONFIG_CC_SWIOTLB=y)
+
+: >"$dir/lines"
+small='swiotlb_bench.pool=64' large='swiotlb_bench.pool=1024 swiotlb_bench.run=map'
+# shellcheck disable=SC2086 # lists of words
+for ((round = 1; round <= rounds; round++)); do
+	step "round $round of $rounds"
+	native legacy "$legacy" swiotlb=32768,force $small
+	native dynamic "$dynamic" swiotlb=32768,force $small
+	native cc "$cc" swiotlb=cc,force cc_swiotlb=max=2G $small
+	native legacy-1g "$legacy" swiotlb=524288,force $large
+	native cc-1g "$cc" swiotlb=cc,force cc_swiotlb=max=2G $large
+	native alternatives "$cc" swiotlb=cc,force cc_swiotlb=max=2G swiotlb_bench.pool=1024 swiotlb_bench.run=magazine,lookup
+done
+
+# The median of each figure over the rounds, as a record.
+jq -cR '
+	split(" ") | {run: .[0], name: .[1], metric: .[2], value: (.[3] | tonumber)}' "$dir/lines" |
+	jq -cs '
+	def backend: {legacy: "legacy", dynamic: "dynamic"}[sub("-1g"; "")] // "cc";
+	group_by([.run, .name, .metric])[]
+	| (map(.value) | sort | .[length / 2 | floor]) as $v
+	| {name: (if .[0].run | endswith("-1g") then .[0].name + "-1GiB" else .[0].name end),
+	   backend: (.[0].run | backend), metric: .[0].metric, value: $v,
+	   unit: (.[0].metric | if test("ns") then "ns" elif test("ops") then "1/ms"
+		elif test("bytes") then "B" elif . == "failed" then "%" else "" end)}' >>"$records"
+finish true
+"$top/scripts/bench-report.py" native
+step "wrote out/bench-native.json"

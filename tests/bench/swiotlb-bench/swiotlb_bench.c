@@ -1,0 +1,628 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a bounced mapping costs in real time: dma_map_single() and
+ * dma_unmap_single() of a fake 64-bit device, all bounced. Runs at the end of
+ * boot, prints lines "BENCH <name> <metric> <value>", powers off.
+ *
+ *	swiotlb_bench.run=	names of the parts to run, with commas
+ *	swiotlb_bench.pool=	MiB that count as 100 % for the fill levels
+ *
+ * Every figure is the median of many short batches, so that a host which takes
+ * the CPU away now and then does not disturb it. The copy is measured by batches
+ * between those of the mappings, and the median is of the difference.
+ */
+#define pr_fmt(fmt) "BENCH " fmt
+
+#include <linux/atomic.h>
+#include <linux/completion.h>
+#include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/dma-map-ops.h>
+#include <linux/init.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <linux/platform_device.h>
+#include <linux/prandom.h>
+#include <linux/reboot.h>
+#include <linux/sched.h>
+#include <linux/sizes.h>
+#include <linux/sort.h>
+#include <linux/string.h>
+#include <linux/swiotlb.h>
+#include <linux/vmalloc.h>
+#include <linux/xarray.h>
+
+#ifdef CONFIG_CC_SWIOTLB
+#include "../cc-swiotlb/internal.h"
+#endif
+
+#define NR_BATCHES	301
+#define FILL_SIZE	2048
+#define BUF_SIZE	SZ_512K
+#define NR_THREADS	2
+
+static char *run = "map,threads,remote,sync";
+module_param(run, charp, 0400);
+static unsigned int pool = 64;
+module_param(pool, uint, 0400);
+
+static const unsigned int sizes[] = {
+	SZ_512, SZ_2K, SZ_4K, SZ_16K, SZ_64K, SZ_128K, SZ_256K, SZ_512K
+};
+
+static struct device *dev;
+static char *bufs[NR_THREADS], *copies[NR_THREADS];
+static struct rnd_state rnd;
+
+static int compare(const void *a, const void *b)
+{
+	s64 x = *(const s64 *)a, y = *(const s64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static s64 median(s64 *val, unsigned int nr)
+{
+	sort(val, nr, sizeof(*val), compare, NULL);
+	return val[nr / 2];
+}
+
+/* Operations that take some 50 us, long against the clock, short against host. */
+static unsigned int batch_of(unsigned int size)
+{
+	return clamp(SZ_1M / size, 8U, 200U);
+}
+
+static u64 time_maps(unsigned int thread, unsigned int size, unsigned int nr,
+		     unsigned int *failed)
+{
+	u64 start = ktime_get_ns();
+
+	for (unsigned int i = 0; i < nr; i++) {
+		dma_addr_t addr = dma_map_single_attrs(dev, bufs[thread], size,
+						       DMA_TO_DEVICE,
+						       DMA_ATTR_NO_WARN);
+
+		if (unlikely(dma_mapping_error(dev, addr)))
+			(*failed)++;
+		else
+			dma_unmap_single(dev, addr, size, DMA_TO_DEVICE);
+	}
+	return ktime_get_ns() - start;
+}
+
+static u64 time_copies(unsigned int thread, unsigned int size, unsigned int nr)
+{
+	u64 start = ktime_get_ns();
+
+	for (unsigned int i = 0; i < nr; i++) {
+		memcpy(copies[thread], bufs[thread], size);
+		barrier();
+	}
+	return ktime_get_ns() - start;
+}
+
+/* Tenths of a nanosecond per map and unmap, without the copy. */
+static s64 overhead(unsigned int thread, unsigned int size, s64 *copy,
+		    unsigned int *failed)
+{
+	unsigned int nr = batch_of(size), tries = 0;
+	s64 *diff, *plain, res;
+
+	diff = kvmalloc_array(2 * NR_BATCHES, sizeof(*diff), GFP_KERNEL);
+	if (!diff)
+		return 0;
+	plain = diff + NR_BATCHES;
+	*failed = 0;
+
+	time_maps(thread, size, 1, failed);
+	msleep(20);		/* let the allocator adapt to the size */
+	*failed = 0;
+	for (unsigned int i = 0; i < NR_BATCHES; i++) {
+		u64 map = time_maps(thread, size, nr, failed);
+
+		plain[i] = time_copies(thread, size, nr);
+		diff[i] = map - plain[i];
+		tries += nr;
+		/* A batch of failures can take long: a few are enough. */
+		if (*failed == tries && i == 10)
+			break;
+		if (i % 16 == 0)
+			cond_resched();
+	}
+	if (*failed) {
+		*failed = *failed * 100 / tries ?: 1;
+		res = time_maps(thread, size, nr, &tries) * 10 / nr;
+	} else {
+		*copy = median(plain, NR_BATCHES) * 10 / nr;
+		res = median(diff, NR_BATCHES) * 10 / nr;
+	}
+	kvfree(diff);
+	return res;
+}
+
+static void print10(const char *name, unsigned int size, const char *metric,
+		    s64 val)
+{
+	pr_info("%s-%u %s %s%lld.%lld\n", name, size, metric, val < 0 ? "-" : "",
+		abs(val) / 10, abs(val) % 10);
+}
+
+/* Fill levels */
+
+static dma_addr_t *filled;
+static unsigned int nr_filled;
+
+static void fill_all(void)
+{
+	unsigned int nr = (unsigned long)pool * SZ_1M / FILL_SIZE, waits = 0;
+
+	filled = vmalloc_array(nr, sizeof(*filled));
+	if (!filled)
+		return;
+	while (nr_filled < nr) {
+		dma_addr_t addr = dma_map_single_attrs(dev, bufs[0], FILL_SIZE,
+						       DMA_TO_DEVICE,
+						       DMA_ATTR_NO_WARN);
+
+		if (!dma_mapping_error(dev, addr)) {
+			filled[nr_filled++] = addr;
+			if (nr_filled % 256 == 0)
+				cond_resched();
+			continue;
+		}
+		if (waits++ > 500)	/* it will not grow any more */
+			break;
+		msleep(2);
+	}
+	pr_info("fill mapped_bytes %lu\n", (unsigned long)nr_filled * FILL_SIZE);
+	pr_info("fill waits %u\n", waits);
+}
+
+/* Free mappings at random until only this many are left. */
+static void thin_out(unsigned int left)
+{
+	while (nr_filled > left) {
+		unsigned int i = prandom_u32_state(&rnd) % nr_filled;
+
+		dma_unmap_single(dev, filled[i], FILL_SIZE, DMA_TO_DEVICE);
+		filled[i] = filled[--nr_filled];
+	}
+}
+
+static void bench_map_at(unsigned int percent)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "fill%u", percent);
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+		unsigned int failed;
+		s64 copy = 0, ns = overhead(0, sizes[i], &copy, &failed);
+
+		if (failed) {
+			pr_info("%s-%u failed %u\n", name, sizes[i], failed);
+			print10(name, sizes[i], "failed_ns", ns);
+			continue;
+		}
+		print10(name, sizes[i], "ns", ns);
+		if (!percent)
+			print10(name, sizes[i], "copy_ns", copy);
+	}
+}
+
+static void bench_map(void)
+{
+	static const unsigned int levels[] = { 99, 90, 50 };
+	unsigned int all;
+
+	bench_map_at(0);
+	fill_all();
+	all = nr_filled;
+	for (unsigned int i = 0; i < ARRAY_SIZE(levels); i++) {
+		thin_out(all / 100 * levels[i]);
+		msleep(50);
+		bench_map_at(levels[i]);
+	}
+	thin_out(0);
+	vfree(filled);
+}
+
+/* Both CPUs at once */
+
+struct worker {
+	unsigned int nr;
+	unsigned int size;
+	struct worker *other;
+	s64 result;
+	struct completion done;
+	/* of remote completion: what this worker has mapped for the other */
+	unsigned int put ____cacheline_aligned_in_smp;
+	dma_addr_t ring[64];
+	unsigned int got ____cacheline_aligned_in_smp;
+	unsigned long ops;
+};
+
+static struct worker workers[NR_THREADS];
+static atomic_t ready;
+static bool stop;
+
+static void rendezvous(unsigned int nr)
+{
+	atomic_inc(&ready);
+	while (atomic_read(&ready) < nr)
+		cpu_relax();
+}
+
+static void start_workers(int (*fn)(void *arg), unsigned int nr,
+			  unsigned int size)
+{
+	atomic_set(&ready, 0);
+	WRITE_ONCE(stop, false);
+	for (unsigned int i = 0; i < nr; i++) {
+		struct worker *w = &workers[i];
+		struct task_struct *t;
+
+		w->nr = i;
+		w->size = size;
+		w->other = &workers[nr - 1 - i];
+		w->put = 0;
+		w->got = 0;
+		w->ops = 0;
+		init_completion(&w->done);
+		t = kthread_create_on_cpu(fn, w, i, "bench/%u");
+		if (!IS_ERR(t))
+			wake_up_process(t);
+	}
+}
+
+/* Each measures itself while the other runs; the first to end runs on. */
+static atomic_t running;
+
+static int map_thread(void *arg)
+{
+	struct worker *w = arg;
+	unsigned int nr = batch_of(w->size), failed = 0;
+	s64 *t = kmalloc_array(NR_BATCHES, sizeof(*t), GFP_KERNEL);
+
+	if (t) {
+		rendezvous(atomic_read(&running));
+		for (unsigned int i = 0; i < NR_BATCHES; i++) {
+			t[i] = time_maps(w->nr, w->size, nr, &failed);
+			if (i % 16 == 0)
+				cond_resched();
+		}
+		w->result = median(t, NR_BATCHES) * 10 / nr;
+		kfree(t);
+		atomic_dec(&running);
+		while (atomic_read(&running)) {
+			time_maps(w->nr, w->size, nr, &failed);
+			cond_resched();
+		}
+	}
+	complete(&w->done);
+	return 0;
+}
+
+static s64 both(unsigned int nr, unsigned int size)
+{
+	s64 sum = 0;
+
+	atomic_set(&running, nr);
+	start_workers(map_thread, nr, size);
+	for (unsigned int i = 0; i < nr; i++) {
+		wait_for_completion(&workers[i].done);
+		sum += workers[i].result;
+	}
+	return sum / nr;
+}
+
+static void bench_threads(void)
+{
+	static const unsigned int s[] = { SZ_512, SZ_4K, SZ_16K };
+
+	if (num_online_cpus() < 2)
+		return;
+	for (unsigned int i = 0; i < ARRAY_SIZE(s); i++) {
+		print10("threads1", s[i], "ns_with_copy", both(1, s[i]));
+		print10("threads2", s[i], "ns_with_copy", both(2, s[i]));
+	}
+}
+
+/*
+ * Submit here, complete there: a worker maps and puts the address into its
+ * ring, the other takes it out and unmaps. Alone, a worker serves itself.
+ */
+static int remote_thread(void *arg)
+{
+	struct worker *w = arg, *from = w->other;
+	const unsigned int burst = ARRAY_SIZE(w->ring) / 2;
+
+	rendezvous(atomic_read(&running));
+	while (!READ_ONCE(stop)) {
+		unsigned int put = w->put, got;
+
+		for (unsigned int i = 0; i < burst &&
+		     put - smp_load_acquire(&w->got) < ARRAY_SIZE(w->ring); i++) {
+			dma_addr_t addr = dma_map_single_attrs(dev, bufs[w->nr],
+					w->size, DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
+
+			if (dma_mapping_error(dev, addr))
+				break;
+			w->ring[put++ % ARRAY_SIZE(w->ring)] = addr;
+		}
+		smp_store_release(&w->put, put);
+
+		got = from->got;
+		put = smp_load_acquire(&from->put);
+		w->ops += put - got;
+		while (got != put)
+			dma_unmap_single(dev, from->ring[got++ % ARRAY_SIZE(from->ring)],
+					 w->size, DMA_TO_DEVICE);
+		smp_store_release(&from->got, got);
+		cond_resched();
+	}
+	atomic_dec(&running);
+	while (atomic_read(&running))
+		cpu_relax();
+	while (w->got != w->put)
+		dma_unmap_single(dev, w->ring[w->got++ % ARRAY_SIZE(w->ring)],
+				 w->size, DMA_TO_DEVICE);
+	complete(&w->done);
+	return 0;
+}
+
+/* Operations in a ms, of all workers: the median of many short intervals. */
+static s64 remote(unsigned int nr, unsigned int size)
+{
+	enum { INTERVALS = 101 };
+	static s64 rate[INTERVALS];
+	unsigned long last = 0;
+	u64 t0 = 0;
+
+	atomic_set(&running, nr);
+	start_workers(remote_thread, nr, size);
+	for (int i = -2; i < INTERVALS; i++) {
+		unsigned long ops = 0;
+		u64 t;
+
+		usleep_range(3000, 3100);
+		t = ktime_get_ns();
+		for (unsigned int j = 0; j < nr; j++)
+			ops += READ_ONCE(workers[j].ops);
+		if (i >= 0)
+			rate[i] = (ops - last) * 1000000 / (t - t0);
+		last = ops;
+		t0 = t;
+	}
+	WRITE_ONCE(stop, true);
+	for (unsigned int i = 0; i < nr; i++)
+		wait_for_completion(&workers[i].done);
+	return median(rate, INTERVALS);
+}
+
+static void bench_remote(void)
+{
+	static const unsigned int s[] = { SZ_512, SZ_4K, SZ_16K };
+
+	if (num_online_cpus() < 2)
+		return;
+	for (unsigned int i = 0; i < ARRAY_SIZE(s); i++) {
+		pr_info("remote1-%u ops_per_ms %lld\n", s[i], remote(1, s[i]));
+		pr_info("remote2-%u ops_per_ms %lld\n", s[i], remote(2, s[i]));
+	}
+}
+
+/* What a network driver pays per packet in a page that stays mapped. */
+static void bench_sync(void)
+{
+	static const unsigned int s[] = { 64, 256, 1500 };
+	dma_addr_t addr = dma_map_single(dev, bufs[0], SZ_4K, DMA_FROM_DEVICE);
+	static s64 diff[NR_BATCHES];
+	const unsigned int nr = 500, offset = 128;
+
+	if (dma_mapping_error(dev, addr))
+		return;
+	for (unsigned int i = 0; i < ARRAY_SIZE(s); i++) {
+		for (unsigned int j = 0; j < NR_BATCHES; j++) {
+			u64 start = ktime_get_ns();
+
+			for (unsigned int k = 0; k < nr; k++)
+				dma_sync_single_range_for_cpu(dev, addr, offset,
+							      s[i], DMA_FROM_DEVICE);
+			diff[j] = ktime_get_ns() - start -
+				  time_copies(0, s[i], nr);
+			if (j % 16 == 0)
+				cond_resched();
+		}
+		print10("sync", s[i], "ns", median(diff, NR_BATCHES) * 10 / nr);
+	}
+	dma_unmap_single(dev, addr, SZ_4K, DMA_FROM_DEVICE);
+}
+
+#ifdef CONFIG_CC_SWIOTLB
+
+/* What could have been otherwise: the size of a magazine */
+
+static unsigned long depot_pops(unsigned int class)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += per_cpu(cc_cpu, cpu).mag[class].count[CC_DEPOT];
+	return sum;
+}
+
+static unsigned long maps(unsigned int class)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += per_cpu(cc_cpu, cpu).mag[class].count[CC_MAPS];
+	return sum;
+}
+
+static void bench_magazine(void)
+{
+	const unsigned int nr = ilog2(SZ_4K) - CC_SLOT_MIN_SHIFT;
+	struct cc_class *class = &cc_classes[nr];
+	u8 mag_size = class->mag_size;
+
+	for (unsigned int size = 8; size <= 128; size *= 2) {
+		unsigned long pops = depot_pops(nr), nr_maps = maps(nr);
+		s64 rate;
+
+		cc_magazine_drain_all();
+		WRITE_ONCE(class->mag_size, size);
+		rate = remote(min(num_online_cpus(), 2U), SZ_4K);
+		nr_maps = maps(nr) - nr_maps;
+		pops = depot_pops(nr) - pops;
+		pr_info("magazine-%u ops_per_ms %lld\n", size, rate);
+		/* Each magazine is pushed and popped once: two acquisitions. */
+		pr_info("magazine-%u depot_locks_per_1000_maps %lu\n", size,
+			2000 * pops / max(nr_maps, 1UL));
+	}
+	WRITE_ONCE(class->mag_size, mag_size);
+}
+
+/* The lookup by address: table, xarray, field of struct page */
+
+static struct xarray by_frame;
+static volatile unsigned long sink;
+
+static s64 time_lookup(int how, const phys_addr_t *addrs, unsigned int nr)
+{
+	static s64 t[NR_BATCHES];
+
+	for (unsigned int i = 0; i < NR_BATCHES; i++) {
+		unsigned long sum = 0;
+		u64 start = ktime_get_ns();
+
+		for (unsigned int j = 0; j < nr; j++) {
+			phys_addr_t a = addrs[j];
+
+			if (how == 0)
+				sum += (unsigned long)cc_chunk_by_addr(a);
+			else if (how == 1)
+				sum += (unsigned long)xa_load(&by_frame,
+							      a >> CC_FRAME_SHIFT);
+			else
+				sum += READ_ONCE(pfn_to_page(PHYS_PFN(a))->private);
+		}
+		t[i] = ktime_get_ns() - start;
+		sink = sum;
+		if (i % 16 == 0)
+			cond_resched();
+	}
+	return median(t, NR_BATCHES) * 10 / nr;
+}
+
+static void bench_lookup(void)
+{
+	static const char * const name[] = { "table", "xarray", "page" };
+	enum { NR = 4096 };
+	phys_addr_t *addrs = kvmalloc_array(NR, sizeof(*addrs), GFP_KERNEL);
+	unsigned int nr = 0, nr_chunks = 0;
+	struct cc_block *block;
+
+	xa_init(&by_frame);
+	fill_all();
+	mutex_lock(&cc.mutex);
+	list_for_each_entry(block, &cc.blocks, node)
+		for (unsigned int i = 0; i < block->nr_chunks; i++) {
+			struct io_tlb_pool *p = &block->chunks[i].pool;
+
+			for (phys_addr_t a = p->start; a < p->end; a += 1 << CC_FRAME_SHIFT)
+				xa_store(&by_frame, a >> CC_FRAME_SHIFT,
+					 &block->chunks[i], GFP_KERNEL);
+			nr_chunks++;
+		}
+	mutex_unlock(&cc.mutex);
+	for (; addrs && nr_filled && nr < NR; nr++)
+		addrs[nr] = dma_to_phys(dev, filled[prandom_u32_state(&rnd) % nr_filled]);
+	if (nr) {
+		pr_info("lookup chunks %u\n", nr_chunks);
+		for (int how = 0; how < 3; how++) {
+			s64 hot = time_lookup(how, addrs, 16);
+			s64 cold = time_lookup(how, addrs, nr);
+
+			pr_info("lookup-%s hot_ns %lld.%lld\n", name[how], hot / 10, hot % 10);
+			pr_info("lookup-%s random_ns %lld.%lld\n", name[how], cold / 10, cold % 10);
+		}
+	}
+	thin_out(0);
+	vfree(filled);
+	xa_destroy(&by_frame);
+	kvfree(addrs);
+}
+#else
+static void bench_magazine(void) { }
+static void bench_lookup(void) { }
+#endif
+
+static const struct {
+	const char *name;
+	void (*fn)(void);
+} parts[] = {
+	{ "map", bench_map },
+	{ "threads", bench_threads },
+	{ "remote", bench_remote },
+	{ "sync", bench_sync },
+	{ "magazine", bench_magazine },
+	{ "lookup", bench_lookup },
+};
+
+static bool __init wanted(const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *p = run; p; p = strchr(p, ',')) {
+		p += *p == ',';
+		if (!strncmp(p, name, len) && (!p[len] || p[len] == ','))
+			return true;
+	}
+	return false;
+}
+
+static DECLARE_COMPLETION(finished);
+
+static int bench_thread(void *unused)
+{
+	for (unsigned int i = 0; i < NR_THREADS; i++) {
+		bufs[i] = (void *)__get_free_pages(GFP_KERNEL, get_order(BUF_SIZE));
+		copies[i] = (void *)__get_free_pages(GFP_KERNEL, get_order(BUF_SIZE));
+		if (!bufs[i] || !copies[i])
+			goto out;
+	}
+	prandom_seed_state(&rnd, 1);
+	for (unsigned int i = 0; i < ARRAY_SIZE(parts); i++)
+		if (wanted(parts[i].name))
+			parts[i].fn();
+out:
+	pr_info("end\n");
+	complete(&finished);
+	return 0;
+}
+
+static int __init swiotlb_bench_init(void)
+{
+	struct platform_device *pdev;
+	struct task_struct *t;
+
+	pdev = platform_device_register_simple("swiotlb-bench", -1, NULL, 0);
+	if (IS_ERR(pdev))
+		return PTR_ERR(pdev);
+	dev = &pdev->dev;
+	dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(64));
+	t = kthread_create_on_cpu(bench_thread, NULL, 0, "bench");
+	if (IS_ERR(t))
+		return PTR_ERR(t);
+	wake_up_process(t);
+	wait_for_completion(&finished);
+	kernel_power_off();
+	return 0;
+}
+late_initcall_sync(swiotlb_bench_init);

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A fake of what is below the allocator: pages, their conversion, and memory
+ * for metadata. It fails when it is told to, knows the state of each page, and
+ * fails the test when a page is converted or freed in a state that forbids it.
+ */
+#include <linux/err.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "cc_test.h"
+
+struct cc_fake cc_fake;
+
+static struct kunit *fake_test;
+
+enum fake_state { PRIVATE, SHARED, UNKNOWN };
+
+struct fake_block {
+	struct list_head node;
+	struct page *page;
+	unsigned int order;
+	enum fake_state state;
+};
+
+static bool fails(enum cc_fake_call call)
+{
+	unsigned int n = cc_fake.calls[call]++;
+
+	return n >= cc_fake.fail_from[call] && n < cc_fake.fail_to[call];
+}
+
+static struct fake_block *fake_find(struct page *page, unsigned int order)
+{
+	struct fake_block *block;
+
+	list_for_each_entry(block, &cc_fake.blocks, node)
+		if (block->page == page && block->order == order)
+			return block;
+	KUNIT_FAIL(fake_test, "page was never allocated, or freed already");
+	return NULL;
+}
+
+/* Pages above cc_fake.above; those below are held until one is found. */
+static struct page *alloc_above(unsigned int order)
+{
+	struct page *page, *next;
+	LIST_HEAD(below);
+
+	while ((page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, order))) {
+		if (page_to_phys(page) >= cc_fake.above)
+			break;
+		list_add(&page->lru, &below);
+	}
+	while (!list_empty(&below)) {
+		next = list_first_entry(&below, struct page, lru);
+		list_del(&next->lru);
+		__free_pages(next, order);
+	}
+	return page;
+}
+
+static struct page *fake_alloc_memory(unsigned int order, bool try_hard)
+{
+	struct fake_block *block;
+
+	if (order > cc_fake.max_order || fails(CC_FAKE_MEMORY))
+		return NULL;
+	block = kzalloc(sizeof(*block), GFP_KERNEL);
+	if (!block)
+		return NULL;
+	block->page = alloc_above(order);
+	block->order = order;
+	if (!block->page) {
+		kfree(block);
+		return NULL;
+	}
+	list_add(&block->node, &cc_fake.blocks);
+	return block->page;
+}
+
+static void fake_free_memory(struct page *page, unsigned int order)
+{
+	struct fake_block *block = fake_find(page, order);
+
+	if (!block)
+		return;
+	KUNIT_EXPECT_EQ_MSG(fake_test, block->state, PRIVATE,
+			    "freed while shared or of unknown state");
+	list_del(&block->node);
+	kfree(block);
+	__free_pages(page, order);
+}
+
+static int fake_convert(struct page *page, unsigned int order, bool decrypt)
+{
+	struct fake_block *block = fake_find(page, order);
+
+	if (!block)
+		return -EINVAL;
+	KUNIT_EXPECT_NE_MSG(fake_test, block->state, decrypt ? SHARED : PRIVATE,
+			    "converted to what it is");
+	if (block->state == SHARED)
+		KUNIT_EXPECT_NULL_MSG(fake_test,
+				      cc_chunk_by_addr(page_to_phys(page)),
+				      "can still be found");
+	if (fails(decrypt ? CC_FAKE_DECRYPT : CC_FAKE_ENCRYPT)) {
+		block->state = UNKNOWN;
+		return -EIO;
+	}
+	block->state = decrypt ? SHARED : PRIVATE;
+	return 0;
+}
+
+static void *fake_alloc_metadata(size_t size)
+{
+	void *ptr = fails(CC_FAKE_METADATA) ? NULL : kvzalloc(size, GFP_KERNEL);
+
+	cc_fake.metadata += !!ptr;
+	return ptr;
+}
+
+static void fake_free_metadata(void *ptr)
+{
+	cc_fake.metadata -= !!ptr;
+	kvfree(ptr);
+}
+
+/**
+ * cc_fake_begin() - put the fake in place, and let nothing fail
+ * @test: the test; before it starts the allocator
+ */
+void cc_fake_begin(struct kunit *test)
+{
+	memset(&cc_fake, 0, sizeof(cc_fake));
+	INIT_LIST_HEAD(&cc_fake.blocks);
+	cc_fake.max_order = MAX_PAGE_ORDER;
+	fake_test = test;
+	kunit_activate_static_stub(test, cc_alloc_memory, fake_alloc_memory);
+	kunit_activate_static_stub(test, cc_free_memory, fake_free_memory);
+	kunit_activate_static_stub(test, cc_alloc_metadata, fake_alloc_metadata);
+	kunit_activate_static_stub(test, cc_free_metadata, fake_free_metadata);
+	kunit_activate_static_stub(test, cc_convert, fake_convert);
+}
+
+/**
+ * cc_fake_fail() - let calls fail
+ * @call: which
+ * @from: number of calls that still work
+ * @nr: number of calls that fail after that
+ */
+void cc_fake_fail(enum cc_fake_call call, unsigned int from, unsigned int nr)
+{
+	cc_fake.fail_from[call] = cc_fake.calls[call] + from;
+	cc_fake.fail_to[call] = nr > UINT_MAX - cc_fake.fail_from[call] ?
+				UINT_MAX : cc_fake.fail_from[call] + nr;
+}
+
+/**
+ * cc_fake_end() - fail the test if memory is missing
+ * @test: the test; after it has stopped the allocator
+ *
+ * Only what is quarantined may be left, and its metadata.
+ */
+void cc_fake_end(struct kunit *test)
+{
+	struct fake_block *block, *next;
+	unsigned long unknown = 0;
+	unsigned int nr = 0;
+
+	if (!fake_test)
+		return;
+	list_for_each_entry_safe(block, next, &cc_fake.blocks, node) {
+		KUNIT_EXPECT_EQ_MSG(test, block->state, UNKNOWN, "leaked");
+		unknown += PAGE_SIZE << block->order;
+		nr++;
+		__free_pages(block->page, block->order);
+		kfree(block);
+	}
+	INIT_LIST_HEAD(&cc_fake.blocks);
+	KUNIT_EXPECT_EQ(test, unknown, cc.quarantined);
+	/* A block, its slots, and its gen_pool descriptors. */
+	KUNIT_EXPECT_EQ(test, cc_fake.metadata, 3 * nr);
+	fake_test = NULL;
+}

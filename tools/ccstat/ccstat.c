@@ -1,0 +1,736 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ccstat: what the bounce buffers of cc-swiotlb do, live, as slabtop shows
+ * what slab caches do.
+ *
+ * Reads the tables in /sys/kernel/debug/swiotlb/cc by the names in their
+ * headers, so that it works with kernels whose tables have more columns. All
+ * rates are differences between two samples of counters that only grow.
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <stdnoreturn.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define MIB		(1024.0 * 1024)
+#define DEBUGFS		"/sys/kernel/debug"
+#define MAX_COLS	32
+#define MAX_NAME	32
+#define HISTORY		512
+#define SUMMARY_LINES	6
+
+enum { CLASSES, CPUS, NR_VIEWS };
+
+/* A file; "name value" lines are taken as the columns of a single row. */
+struct table {
+	unsigned int cols, rows;
+	char name[MAX_COLS][MAX_NAME];
+	double *cell;		/* the first one is 0 in the row "total" */
+};
+
+struct sample {
+	double time;		/* seconds; 0: nothing was sampled */
+	struct table view[NR_VIEWS], kccd, bins, shares;
+};
+
+/* Before RATE: as the kernel says. From there on: made of two samples. */
+enum kind { VALUE, CLASS, RATE, MIB_RATE, HITS, WASTE };
+
+struct column {
+	const char *head;
+	int width;
+	enum kind kind;
+	const char *field;	/* name in the file */
+	const char *json;	/* name in our output */
+};
+
+static const struct column class_columns[] = {
+	{ "CLASS", 5, CLASS, "class", NULL },
+	{ "SLOTS", 7, VALUE, "slots", NULL },
+	{ "IN_USE", 7, VALUE, "in_use", NULL },
+	{ "HIGH", 7, VALUE, "high", NULL },
+	{ "CACHED", 6, VALUE, "cached", NULL },
+	{ "DEPOT", 6, VALUE, "depot", NULL },
+	{ "MAPS/S", 9, RATE, "maps", "maps_per_second" },
+	{ "HIT%", 5, HITS, "hits", "hit_percent" },
+	{ "MIB/S", 7, MIB_RATE, "requested_bytes", "mib_per_second" },
+	{ "WASTE", 5, WASTE, "slot_bytes", "waste" },
+	{ "LARGER", 6, VALUE, "larger", NULL },
+	{ "LEGACY", 6, VALUE, "legacy", NULL },
+	{ "FAILED", 6, VALUE, "failed", NULL },
+};
+
+static const struct column cpu_columns[] = {
+	{ "CPU", 5, VALUE, "cpu", NULL },
+	{ "CLASS", 6, CLASS, "class", NULL },
+	{ "LOADED", 6, VALUE, "loaded", NULL },
+	{ "SPARE", 6, VALUE, "spare", NULL },
+	{ "MAPS/S", 9, RATE, "maps", "maps_per_second" },
+	{ "UNMAPS/S", 9, RATE, "unmaps", "unmaps_per_second" },
+	{ "HIT%", 5, HITS, "hits", "hit_percent" },
+	{ "DEPOT/S", 8, RATE, "depot_hits", "depot_hits_per_second" },
+	{ "POOL/S", 8, RATE, "pool_hits", "pool_hits_per_second" },
+	{ "RESERVE", 8, VALUE, "reserve", NULL },
+};
+
+/* The first @keys columns of a view say what a row is about. */
+static struct {
+	const char *file;
+	const struct column *col;
+	unsigned int cols, keys, sort;
+} view[NR_VIEWS] = {
+	{ "stats", class_columns, ARRAY_SIZE(class_columns), 1, 0 },
+	{ "percpu", cpu_columns, ARRAY_SIZE(cpu_columns), 2, 0 },
+};
+
+static struct {
+	const char *dir;
+	double delay;
+	unsigned long count;	/* 0: until the user quits */
+	int view;
+	bool json, live, reverse, utf8;
+} opt = { .dir = DEBUGFS "/swiotlb/cc", .delay = 1 };
+
+static double shared_history[HISTORY], used_history[HISTORY];
+static unsigned int nr_history;
+static struct termios saved_termios;
+
+/* Say what is in the way, and what to do about it. */
+static noreturn void die_unreadable(const char *path, int error)
+{
+	struct stat debug, parent;
+
+	if (error == EACCES || error == EPERM)
+		errx(EXIT_FAILURE, "%s: permission denied: run ccstat as root",
+		     path);
+	if (strncmp(path, DEBUGFS, strlen(DEBUGFS)))
+		errx(EXIT_FAILURE, "%s: %s", path, strerror(error));
+	if (stat(DEBUGFS, &debug) || stat(DEBUGFS "/..", &parent) ||
+	    debug.st_dev == parent.st_dev)
+		errx(EXIT_FAILURE, "debugfs is not mounted. As root:\n"
+		     "\tmount -t debugfs none " DEBUGFS "\n"
+		     "A kernel without CONFIG_DEBUG_FS has only the totals in\n"
+		     "/sys/kernel/mm/cc_swiotlb.");
+	errx(EXIT_FAILURE, "%s: not there, so cc-swiotlb does not run.\n"
+	     "Boot a kernel that has CONFIG_CC_SWIOTLB=y with swiotlb=cc.\n"
+	     "If that was done, this says why it does not run:\n"
+	     "\tdmesg | grep cc-swiotlb", path);
+}
+
+static void *not_null(void *p)
+{
+	if (!p)
+		errx(EXIT_FAILURE, "out of memory");
+	return p;
+}
+
+static char *read_file(const char *name)
+{
+	size_t len = 0, size = 16384;
+	char *text = not_null(malloc(size)), path[4096];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", opt.dir, name);
+	f = fopen(path, "r");
+	if (!f)
+		die_unreadable(path, errno);
+	while ((len += fread(text + len, 1, size - len - 1, f)) == size - 1) {
+		size *= 2;
+		text = not_null(realloc(text, size));
+	}
+	if (ferror(f))
+		die_unreadable(path, errno);
+	fclose(f);
+	text[len] = '\0';
+	return text;
+}
+
+static void add_column(struct table *t, const char *file, const char *name)
+{
+	if (t->cols == MAX_COLS)
+		errx(EXIT_FAILURE, "%s/%s: more than %d columns", opt.dir, file,
+		     MAX_COLS);
+	snprintf(t->name[t->cols++], MAX_NAME, "%s", name);
+}
+
+static double *add_row(struct table *t)
+{
+	size_t row = t->cols * sizeof(*t->cell);
+
+	t->cell = not_null(realloc(t->cell, (t->rows + 1) * row));
+	return memset(t->cell + t->rows++ * t->cols, 0, row);
+}
+
+static void read_table(struct table *t, const char *file)
+{
+	char *text = read_file(file), *next = text, *line, *save;
+
+	while ((line = strsep(&next, "\n"))) {
+		char *word = strtok_r(line, " ", &save);
+		unsigned int col = 0;
+		double *row;
+
+		if (!t->cols) {
+			for (; word; word = strtok_r(NULL, " ", &save))
+				add_column(t, file, word);
+			continue;
+		}
+		if (word)
+			row = add_row(t);
+		for (; word && col < t->cols; word = strtok_r(NULL, " ", &save))
+			row[col++] = strtod(word, NULL);
+	}
+	free(text);
+}
+
+/* Lines "name value", or those "prefix name value" that have this prefix */
+static void read_pairs(struct table *t, const char *file, const char *prefix)
+{
+	char *text = read_file(file), *next = text, *line;
+	double values[MAX_COLS];
+
+	while ((line = strsep(&next, "\n"))) {
+		char word[3][MAX_NAME];
+		int n = sscanf(line, "%31s %31s %31s", word[0], word[1], word[2]);
+		int name = prefix ? 1 : 0;
+
+		if (n != name + 2 || (prefix && strcmp(word[0], prefix)))
+			continue;
+		add_column(t, file, word[name]);
+		values[t->cols - 1] = strtod(word[name + 1], NULL);
+	}
+	if (t->cols)
+		memcpy(add_row(t), values, t->cols * sizeof(*values));
+	free(text);
+}
+
+static int find_column(const struct table *t, const char *name)
+{
+	for (unsigned int i = 0; i < t->cols; i++)
+		if (!strcmp(t->name[i], name))
+			return i;
+	return -1;
+}
+
+/* 0 if there is no such row or column */
+static double get(const struct table *t, unsigned int row, const char *name)
+{
+	int col = find_column(t, name);
+
+	return col < 0 || row >= t->rows ? 0 : t->cell[row * t->cols + col];
+}
+
+static void read_view(struct sample *s, int v)
+{
+	read_table(&s->view[v], view[v].file);
+	for (unsigned int i = 0; i < view[v].cols; i++)
+		if (find_column(&s->view[v], view[v].col[i].field) < 0)
+			errx(EXIT_FAILURE, "%s/%s has no column \"%s\"",
+			     opt.dir, view[v].file, view[v].col[i].field);
+}
+
+static void sample_free(struct sample *s)
+{
+	free(s->view[CLASSES].cell);
+	free(s->view[CPUS].cell);
+	free(s->kccd.cell);
+	free(s->bins.cell);
+	free(s->shares.cell);
+}
+
+static void sample(struct sample *s)
+{
+	struct timespec ts;
+
+	memset(s, 0, sizeof(*s));
+	read_view(s, CLASSES);
+	if (opt.view == CPUS || opt.live)
+		read_view(s, CPUS);
+	read_pairs(&s->kccd, "kccd", NULL);
+	if (opt.json) {
+		read_pairs(&s->bins, "histogram", "up_to");
+		read_pairs(&s->shares, "histogram", "share_up_to");
+	}
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	s->time = ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static double used_bytes(const struct sample *s)
+{
+	const struct table *t = &s->view[CLASSES];
+	double bytes = 0;
+
+	for (unsigned int i = 0; i < t->rows; i++)
+		bytes += get(t, i, "class") * get(t, i, "in_use");
+	return bytes;
+}
+
+static bool is_total(const struct table *t, int v, unsigned int row)
+{
+	return v == CLASSES && !get(t, row, "class");
+}
+
+/* How much a counter has grown; all of it if it was reset in between */
+static double grown(const struct table *now, unsigned int row,
+		    const struct table *was, unsigned int keys,
+		    const char *field)
+{
+	double new = get(now, row, field), old;
+	unsigned int i = 0;
+
+	while (i < was->rows && memcmp(now->cell + row * now->cols,
+				       was->cell + i * was->cols,
+				       keys * sizeof(*now->cell)))
+		i++;
+	old = get(was, i, field);
+	return new >= old ? new - old : new;
+}
+
+/* What stands in a column; NAN: nothing can be said */
+static double value(int v, unsigned int col, const struct sample *s_now,
+		    unsigned int row, const struct sample *s_was)
+{
+	const struct table *now = &s_now->view[v], *was = &s_was->view[v];
+	const struct column *c = &view[v].col[col];
+	double seconds = s_was->time ? s_now->time - s_was->time : 0, n, of;
+
+	if (c->kind < RATE)
+		return get(now, row, c->field);
+	n = grown(now, row, was, view[v].keys, c->field);
+	if (c->kind == HITS || c->kind == WASTE) {
+		of = grown(now, row, was, view[v].keys,
+			   c->kind == HITS ? "maps" : "requested_bytes");
+		return of ? n / of * (c->kind == HITS ? 100 : 1) : NAN;
+	}
+	return seconds ? n / seconds / (c->kind == RATE ? 1 : MIB) : NAN;
+}
+
+/* As many of the latest values as fit, as a line of bars up to @max high */
+static void print_sparkline(const double *history, int width, double max)
+{
+	static const char * const bars[][9] = {
+		{ " ", ".", ":", "-", "=", "+", "*", "#", "@" },
+		{ " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" },
+	};
+	int n = nr_history < HISTORY ? nr_history : HISTORY;
+
+	if (n > width)
+		n = width;
+	while (n-- > 0) {
+		double v = history[(nr_history - n - 1) % HISTORY];
+
+		fputs(bars[opt.utf8][max ? (int)(8 * v / max + 0.5) : 0], stdout);
+	}
+}
+
+static double mib(const struct sample *s, const char *name)
+{
+	return get(&s->kccd, 0, name) / MIB;
+}
+
+/* SUMMARY_LINES lines */
+static void print_summary(const struct sample *s, int width)
+{
+	const struct table *t = &s->view[CLASSES];
+	double max = 0, sum[3] = { 0 };
+	int space = opt.live ? width - 58 : 0;
+
+	for (int i = 0; i < HISTORY; i++)
+		if (shared_history[i] > max)
+			max = shared_history[i];
+	for (unsigned int i = 0; i < t->rows; i++) {
+		if (is_total(t, CLASSES, i))
+			continue;
+		sum[0] += get(t, i, "larger");
+		sum[1] += get(t, i, "legacy");
+		sum[2] += get(t, i, "failed");
+	}
+	printf("shared  %8.1f MiB  peak %8.1f MiB  max %9.1f MiB  ",
+	       mib(s, "decrypted_bytes"), mib(s, "decrypted_peak_bytes"),
+	       mib(s, "max_bytes"));
+	print_sparkline(shared_history, space, max);
+	printf("\nin use  %8.1f MiB%40s", used_bytes(s) / MIB, "");
+	print_sparkline(used_history, space, max);
+	printf("\nreserve %8.1f MiB  target %6.1f MiB  min %9.1f MiB\n",
+	       mib(s, "reserve_bytes"), mib(s, "reserve_target_bytes"),
+	       mib(s, "reserve_min_bytes"));
+	printf("kccd    grown %.1f MiB, retired %.1f MiB, failures %.0f, backoff %.0f ms\n",
+	       mib(s, "grown_bytes"), mib(s, "retired_bytes"),
+	       get(&s->kccd, 0, "grow_failed"), get(&s->kccd, 0, "backoff_ms"));
+	printf("fallen back to a larger class %.0f, to the legacy pool %.0f; failed %.0f\n\n",
+	       sum[0], sum[1], sum[2]);
+}
+
+struct line {
+	unsigned int row;
+	double key;
+	bool ascending;
+};
+
+/* NAN last, whatever the order; equal keys as in the file */
+static int compare(const void *a, const void *b)
+{
+	const struct line *x = a, *y = b;
+
+	if (isnan(x->key) != isnan(y->key))
+		return isnan(x->key) ? 1 : -1;
+	if (x->key < y->key || x->key > y->key)
+		return (x->key < y->key) == x->ascending ? -1 : 1;
+	return x->row < y->row ? -1 : 1;
+}
+
+static void print_row(int v, const struct sample *now, unsigned int row,
+		      const struct sample *was)
+{
+	for (unsigned int i = 0; i < view[v].cols; i++) {
+		const struct column *col = &view[v].col[i];
+		double n = value(v, i, now, row, was);
+		char text[32] = "-";
+
+		if (col->kind == CLASS && !n)
+			snprintf(text, sizeof(text), "total");
+		else if (col->kind == CLASS && n >= 1024)
+			snprintf(text, sizeof(text), "%.0fK", n / 1024);
+		else if (!isnan(n))
+			snprintf(text, sizeof(text), "%.*f",
+				 col->kind == WASTE ? 2 : col->kind > RATE, n);
+		printf("%s%*s", i ? " " : "", col->width, text);
+	}
+	putchar('\n');
+}
+
+static void print_table(const struct sample *now, const struct sample *was,
+			unsigned int room)
+{
+	int v = opt.view;
+	const struct table *t = &now->view[v];
+	struct line *lines = not_null(calloc(t->rows + 1, sizeof(*lines)));
+	unsigned int nr = 0, sort = view[v].sort;
+
+	for (unsigned int i = 0; i < view[v].cols; i++)
+		printf("%s%s%*s%s", i ? " " : "",
+		       opt.live && i == sort ? "\033[7m" : "",
+		       view[v].col[i].width, view[v].col[i].head,
+		       opt.live && i == sort ? "\033[m" : "");
+	putchar('\n');
+	for (unsigned int i = 0; i < t->rows; i++) {
+		if (is_total(t, v, i))
+			continue;
+		lines[nr].row = i;
+		lines[nr].key = value(v, sort, now, i, was);
+		/* What a row is about: upwards. How much of it: the most first */
+		lines[nr++].ascending = (sort < view[v].keys) != opt.reverse;
+	}
+	qsort(lines, nr, sizeof(*lines), compare);
+	for (unsigned int i = 0; i < nr && i < room; i++)
+		print_row(v, now, lines[i].row, was);
+	for (unsigned int i = 0; i < t->rows && nr < room; i++)
+		if (is_total(t, v, i))
+			print_row(v, now, i, was);
+	free(lines);
+}
+
+static void print_screen(const struct sample *now, const struct sample *was)
+{
+	struct winsize ws = { .ws_row = 24, .ws_col = 80 };
+
+	if (!opt.live) {
+		print_summary(now, 0);
+		print_table(now, was, -1);
+		return;
+	}
+	ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws);
+	fputs("\033[H\033[J", stdout);
+	print_summary(now, ws.ws_col);
+	print_table(now, was, ws.ws_row > SUMMARY_LINES + 2 ?
+			      ws.ws_row - SUMMARY_LINES - 2 : 0);
+	fputs("q quit  p per CPU  < > sort key  r reverse", stdout);
+}
+
+static void json_pairs(const char *name, const struct table *t)
+{
+	printf("\"%s\":{", name);
+	for (unsigned int i = 0; i < t->cols; i++)
+		printf("%s\"%s\":%.16g", i ? "," : "", t->name[i], t->cell[i]);
+	putchar('}');
+}
+
+static void json_rows(const char *name, int v, const struct sample *now,
+		      const struct sample *was)
+{
+	const struct table *t = &now->view[v];
+	const char *sep = "";
+
+	printf(",\"%s\":[", name);
+	for (unsigned int i = 0; i < t->rows; i++) {
+		if (is_total(t, v, i))
+			continue;
+		printf("%s{", sep);
+		sep = ",";
+		for (unsigned int j = 0; j < t->cols; j++)
+			printf("\"%s\":%.16g,", t->name[j],
+			       t->cell[i * t->cols + j]);
+		for (unsigned int j = 0, n = 0; j < view[v].cols; j++) {
+			double d = value(v, j, now, i, was);
+
+			if (!view[v].col[j].json)
+				continue;
+			printf("%s\"%s\":", n++ ? "," : "", view[v].col[j].json);
+			if (isnan(d))
+				fputs("null", stdout);
+			else
+				printf("%.6g", d);
+		}
+		putchar('}');
+	}
+	putchar(']');
+}
+
+static void print_json(const struct sample *now, const struct sample *was)
+{
+	printf("{\"time\":%lld,\"seconds\":%.3f,\"used_bytes\":%.16g,",
+	       (long long)time(NULL), was->time ? now->time - was->time : 0,
+	       used_bytes(now));
+	json_pairs("kccd", &now->kccd);
+	json_rows("classes", CLASSES, now, was);
+	if (opt.view == CPUS)
+		json_rows("percpu", CPUS, now, was);
+	fputs(",\"histogram\":{", stdout);
+	json_pairs("up_to", &now->bins);
+	putchar(',');
+	json_pairs("share_up_to", &now->shares);
+	puts("}}");
+}
+
+/* May be called by a signal handler. */
+static void terminal(bool ours)
+{
+	/* The other screen, no cursor, no wrapped lines; or back from that */
+	static const char * const set[] = {
+		"\033[?7h\033[?25h\033[?1049l", "\033[?1049h\033[?25l\033[?7l"
+	};
+	struct termios t = saved_termios;
+
+	if (ours)
+		t.c_lflag &= ~(ICANON | ECHO);
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &t);
+	if (write(STDOUT_FILENO, set[ours], strlen(set[ours])) < 0)
+		_exit(EXIT_FAILURE);
+}
+
+static void on_signal(int sig)
+{
+	if (sig == SIGWINCH)
+		return;
+	terminal(false);
+	if (sig != SIGTSTP)
+		_exit(EXIT_SUCCESS);
+	raise(SIGSTOP);
+	terminal(true);
+}
+
+static void on_exit_live(void)
+{
+	terminal(false);
+}
+
+/* Wait for the next sample, or for a key; false: that to quit */
+static bool wait_delay(void)
+{
+	struct pollfd fd = { .fd = opt.live ? STDIN_FILENO : -1,
+			     .events = POLLIN };
+	unsigned int *sort = &view[opt.view].sort, cols = view[opt.view].cols;
+	char key;
+
+	fflush(stdout);
+	if (poll(&fd, 1, opt.delay * 1000) <= 0)
+		return true;
+	if (read(STDIN_FILENO, &key, 1) != 1 || key == 'q')
+		return false;
+	if (key == 'p')
+		opt.view = !opt.view;
+	else if (key == 'r')
+		opt.reverse = !opt.reverse;
+	else if (key == '<')
+		*sort = (*sort + cols - 1) % cols;
+	else if (key == '>')
+		*sort = (*sort + 1) % cols;
+	return true;
+}
+
+static void run(void)
+{
+	struct sample now, was = { 0 };
+
+	/* A screen is there at once; what is printed waits for its rates. */
+	if (!opt.live && opt.delay) {
+		sample(&was);
+		wait_delay();
+	}
+	for (unsigned long n = 1;; n++) {
+		sample(&now);
+		shared_history[nr_history % HISTORY] =
+			get(&now.kccd, 0, "decrypted_bytes");
+		used_history[nr_history++ % HISTORY] = used_bytes(&now);
+		(opt.json ? print_json : print_screen)(&now, &was);
+		sample_free(&was);
+		was = now;
+		if (n == opt.count || !wait_delay())
+			break;
+		if (!opt.live && !opt.json)
+			putchar('\n');
+	}
+	sample_free(&was);
+}
+
+static void usage(void)
+{
+	puts("Usage: ccstat [option...]: what the bounce buffers of cc-swiotlb do\n"
+	     "  -d, --delay=SECONDS  between samples (default 1)\n"
+	     "  -n, --count=N        end after N tables\n"
+	     "  -o, --once           print one table, with the rates of one delay;\n"
+	     "                       with -d 0 at once and without rates\n"
+	     "  -j, --json           print one object per sample and line\n"
+	     "  -c, --percpu         a row for each CPU and class\n"
+	     "  -s, --sort=COLUMN    by its heading: class, in_use, maps/s, hit%, ...\n"
+	     "  -r, --reverse        the other way round\n"
+	     "  -p, --path=DIR       where the files are\n"
+	     "  -h, --help           this text");
+	exit(EXIT_SUCCESS);
+}
+
+static void sort_by(const char *head)
+{
+	unsigned int *sort = &view[opt.view].sort;
+
+	for (*sort = 0; *sort < view[opt.view].cols; ++*sort)
+		if (!strcasecmp(view[opt.view].col[*sort].head, head))
+			return;
+	errx(EXIT_FAILURE, "--sort=%s: no such column; see the headings", head);
+}
+
+static double parse_number(const char *option, double max)
+{
+	char *end;
+	double n = strtod(optarg, &end);
+
+	if (end == optarg || *end || !(n >= 0 && n <= max))
+		errx(EXIT_FAILURE, "--%s=%s: not a number from 0 to %.0f",
+		     option, optarg, max);
+	return n;
+}
+
+static void parse_options(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "delay", required_argument, NULL, 'd' },
+		{ "count", required_argument, NULL, 'n' },
+		{ "once", no_argument, NULL, 'o' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "percpu", no_argument, NULL, 'c' },
+		{ "sort", required_argument, NULL, 's' },
+		{ "reverse", no_argument, NULL, 'r' },
+		{ "path", required_argument, NULL, 'p' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	const char *sort = NULL;
+	bool once = false;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "d:n:ojcs:rp:h", options,
+				NULL)) != -1) {
+		switch (c) {
+		case 'd':
+			opt.delay = parse_number("delay", 1e6);
+			break;
+		case 'n':
+			opt.count = parse_number("count", 1e9);
+			break;
+		case 'o':
+			once = true;
+			break;
+		case 'j':
+			opt.json = true;
+			break;
+		case 'c':
+			opt.view = CPUS;
+			break;
+		case 's':
+			sort = optarg;
+			break;
+		case 'r':
+			opt.reverse = true;
+			break;
+		case 'p':
+			opt.dir = optarg;
+			break;
+		case 'h':
+			usage();
+			break;
+		default:
+			exit(EXIT_FAILURE);
+		}
+	}
+	if (optind < argc)
+		errx(EXIT_FAILURE, "%s: not an option; see ccstat --help",
+		     argv[optind]);
+	if (once)
+		opt.count = 1;
+	if (opt.delay < 0.01 && opt.count != 1)
+		errx(EXIT_FAILURE, "--delay below 0.01 s is for --once only");
+	if (sort)
+		sort_by(sort);
+	opt.live = !once && !opt.json && isatty(STDIN_FILENO) &&
+		   isatty(STDOUT_FILENO);
+}
+
+static bool is_utf8(void)
+{
+	static const char * const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
+		const char *locale = getenv(names[i]);
+
+		if (locale && *locale)
+			return strcasestr(locale, "utf");
+	}
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	static const int sigs[] = { SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH };
+	struct sample first;
+
+	parse_options(argc, argv);
+	opt.utf8 = is_utf8();
+	/* What is wrong is to be seen on the screen that stays. */
+	sample(&first);
+	sample_free(&first);
+	if (opt.live) {
+		setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+		tcgetattr(STDIN_FILENO, &saved_termios);
+		for (unsigned int i = 0; i < ARRAY_SIZE(sigs); i++)
+			signal(sigs[i], on_signal);
+		terminal(true);
+		atexit(on_exit_live);
+	}
+	run();
+	return EXIT_SUCCESS;
+}
