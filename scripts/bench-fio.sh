@@ -28,14 +28,13 @@ iperf3 -s -B 127.0.0.1 -p 5201 >"$dir/iperf3.log" 2>&1 &
 server=$!
 trap 'kill $server' EXIT
 
-# guest <run> <bzImage> <swiotlb argument> <rw> <round> [network]
+# guest <run> <bzImage> <swiotlb argument> <rw> <round> yes|no (network too)
 guest() {
-	local d=$dir/$1-$4-$5 net=()
+	local d=$dir/$1-$4-$5 f n
 	local q="-drive file=$dir/iperf3.tar,format=raw,if=none,id=tar,readonly=on -device virtio-blk-pci,drive=tar,iommu_platform=on,disable-legacy=on -netdev user,id=net -device virtio-net-pci,netdev=net,iommu_platform=on,disable-legacy=on,romfile="
-	[ -z "${6:-}" ] || net=(net=yes)
 	step "round $5, $4: $1"
 	"$top/scripts/qemu.sh" -m 4G -n 21 -s 256M -t 1200 -q "$q" "$2" "$d" bench-fio \
-		"rw=$4" "bs=$bs" "depth=$depth" "seconds=$seconds" io_mib=1024 "${net[@]}" "swiotlb=$3"
+		"rw=$4" "bs=$bs" "depth=$depth" "seconds=$seconds" io_mib=1024 "net=$6" "swiotlb=$3"
 	bad_lines "$d/console.log" >"$d/bad" || true
 	jq -c --arg run "$1" 'select(.metric) | {run: $run} + .' "$d/results.jsonl" >>"$dir/lines"
 	jq -cn --arg run "$1" --arg n "log-$4" --argjson v "$(wc -l <"$d/bad")" \
@@ -55,12 +54,12 @@ guest() {
 for ((round = 1; round <= rounds; round++)); do
 	net=yes
 	for way in $ways; do
-		guest none "$legacy" noforce "$way" $round $net
-		guest legacy "$legacy" 32768,force "$way" $round $net
-		[ "${QUICK:-}" ] || guest legacy-1g "$legacy" 524288,force "$way" $round $net
-		[ "${QUICK:-}" ] || guest dynamic "$dynamic" 32768,force "$way" $round $net
-		guest cc "$cc" cc,force "$way" $round $net
-		net=
+		guest none "$legacy" noforce "$way" "$round" "$net"
+		guest legacy "$legacy" 32768,force "$way" "$round" "$net"
+		[ "${QUICK:-}" ] || guest legacy-1g "$legacy" 524288,force "$way" "$round" "$net"
+		[ "${QUICK:-}" ] || guest dynamic "$dynamic" 32768,force "$way" "$round" "$net"
+		guest cc "$cc" cc,force "$way" "$round" "$net"
+		net=no
 	done
 done
 
@@ -72,5 +71,5 @@ jq -cs '
 	| {name: (if .[0].run == "legacy-1g" then $m[0] + "-1GiB" else $m[0] end),
 	   backend: (.[0].run | backend), metric: $m[1], value: $v, unit: .[0].unit}' "$dir/lines" >>"$records"
 finish true
-"$top/scripts/bench-report.py" fio
+"$top/scripts/bench-report.py"
 step "wrote out/bench-fio.json"

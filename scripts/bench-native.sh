@@ -105,5 +105,5 @@ jq -cR '
 	   unit: (.[0].metric | if test("ns") then "ns" elif test("ops") then "1/ms"
 		elif test("bytes") then "B" elif . == "failed" then "%" else "" end)}' >>"$records"
 finish true
-"$top/scripts/bench-report.py" native
+"$top/scripts/bench-report.py"
 step "wrote out/bench-native.json"

@@ -141,6 +141,8 @@ check_isolation() {
 	done
 	reported shared >"$g/guest-shared"
 	reported returned >"$g/guest-returned"
+	reported bounce | sort >"$g/guest-bounce-end"
+	jq -r 'select(.file == "bounce").data' "$g/report" | head -n 1 | base64 -d | sort >"$g/guest-bounce-burst"
 	n=$(common_pages "$g/host-shared" "$g/guest-shared")
 	emit "$name" "$backend" pages_private "$(pages "$g/host-private")" ''
 	emit "$name" "$backend" pages_shared_by_guest "$(pages "$g/guest-shared")" ''
@@ -151,10 +153,31 @@ check_isolation() {
 	check returned_pages_readable == 0 "$(common_pages "$g/host-shared" "$g/guest-returned")" ''
 	awk '$3 == "shared"' "$g/scan.burst" >"$g/host-shared-burst"
 	emit "$name" "$backend" returned_pages_readable_before "$(common_pages "$g/host-shared-burst" "$g/guest-returned")" ''
-	for n in 1 2 3; do
-		check secret${n}_found == 0 "$(awk '/^found/ { print $2 }' "$g/found.secret$n")" ''
+	check_secrets
+	check marker_found '>' 0 "$(occurrences end.marker)" ''
+}
+
+occurrences() { # of a search
+	awk '/^found/ { print $2 }' "$g/found.$1"
+}
+
+# The kernels without the series may leak what is in free pages through the atomic
+# DMA pools: that is reported, not judged.
+check_secrets() {
+	local when n where
+	for when in burst end; do
+		for n in 1 2 3; do
+			if [ "$backend" = cc ]; then
+				check "secret${n}_found_$when" == 0 "$(occurrences $when.secret$n)" ''
+			else
+				emit "$name" "$backend" "secret${n}_found_$when" "$(occurrences $when.secret$n)" ''
+			fi
+			sed 1d "$g/found.$when.secret$n" >"$g/found"
+			[ -s "$g/found" ] || continue
+			where=$(common_pages "$g/found" "$g/guest-bounce-$when")
+			step "$name: secret $n is in $(pages "$g/found") readable pages, $where of them bounce buffers"
+		done
 	done
-	check marker_found '>' 0 "$(awk '/^found/ { print $2 }' "$g/found.marker")" ''
 }
 
 check_io() {
@@ -201,7 +224,7 @@ evaluate() {
 			continue
 			;;
 		io)
-			if [ ! -f "$g/found.marker" ]; then
+			if [ ! -f "$g/found.end.marker" ]; then
 				failed+=("$name: the guest did not get through: see $g/console and $g/qemu")
 				continue
 			fi

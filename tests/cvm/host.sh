@@ -84,14 +84,13 @@ go() {
 	echo >/tmp/con.in
 }
 
-look() { # at a guest that is quiet
+look() { # when: at a guest that is quiet
 	local i=0 secret
-	view scan scan.end
+	view scan "scan.$1"
 	for secret in $(sed -n 's/.*"secrets":\["\(.*\)"\].*/\1/p' "$dir/report" | tr -d '"' | tr , ' '); do
 		i=$((i + 1))
-		view find found.secret$i "$secret"
+		view find "found.$1.secret$i" "$secret"
 	done
-	view find found.marker "$(sed -n 's/.*"marker":"\([^"]*\)".*/\1/p' "$dir/report")"
 }
 
 play() { # mode
@@ -101,10 +100,11 @@ play() { # mode
 		;;
 	io)
 		await_phase burst 600 || return
-		view scan scan.burst
+		look burst
 		go
 		await_phase quiet 300 || return
-		look
+		look end
+		view find found.end.marker "$(sed -n 's/.*"marker":"\([^"]*\)".*/\1/p' "$dir/report")"
 		go
 		;;
 	hostile)

@@ -7,14 +7,13 @@
 #include <linux/console.h>
 #include <linux/cpumask.h>
 #include <linux/dma-map-ops.h>
+#include <linux/kmsg_dump.h>
 #include <linux/mm.h>
 #include <linux/printk.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
-#include <linux/tracepoint.h>
 #include <asm/sections.h>
-#include <trace/events/printk.h>
 
 #include "cc_test.h"
 
@@ -310,37 +309,31 @@ void cc_test_check(struct kunit *test)
 	mutex_unlock(&cc.mutex);
 }
 
-/* What the test's thread has logged. */
 #define LOG_LINES	64
 #define LOG_WIDTH	224
 
 static struct {
-	struct task_struct *task;
+	struct kmsg_dump_iter iter;
 	unsigned int lines;
 	int console;
 	char line[LOG_LINES][LOG_WIDTH];
 } captured;
 
-static void log_probe(void *unused, const char *text, size_t len)
-{
-	if (current != captured.task || captured.lines == LOG_LINES)
-		return;
-	len = min(len, LOG_WIDTH - 1);
-	memcpy(captured.line[captured.lines], text, len);
-	captured.line[captured.lines++][len] = 0;
-}
-
 /**
- * cc_test_log_begin() - remember what this thread logs, instead of showing it
+ * cc_test_log_begin() - remember what is logged, instead of showing it
  * @test: the test
  *
  * Warnings that come once per boot come again.
  */
 void cc_test_log_begin(struct kunit *test)
 {
-	captured.task = current;
-	captured.lines = 0;
-	KUNIT_ASSERT_EQ(test, 0, register_trace_console(log_probe, NULL));
+	size_t len;
+
+	if (!IS_ENABLED(CONFIG_PRINTK))
+		kunit_skip(test, "needs CONFIG_PRINTK");
+	kmsg_dump_rewind(&captured.iter);
+	while (kmsg_dump_get_line(&captured.iter, false, NULL, 0, &len))
+		;
 	/* What /sys/kernel/debug/clear_warn_once does. */
 	generic_bug_clear_once();
 	memset(__start_once, 0, __end_once - __start_once);
@@ -354,10 +347,18 @@ void cc_test_log_begin(struct kunit *test)
  */
 void cc_test_log_end(struct kunit *test)
 {
+	char *line;
+	size_t len;
+
 	console_loglevel = captured.console;
-	unregister_trace_console(log_probe, NULL);
-	tracepoint_synchronize_unregister();
-	captured.task = NULL;
+	captured.lines = 0;
+	do {
+		line = captured.line[captured.lines];
+		if (!kmsg_dump_get_line(&captured.iter, false, line,
+					LOG_WIDTH - 1, &len))
+			break;
+		line[len] = 0;
+	} while (++captured.lines < LOG_LINES);
 }
 
 /**
@@ -370,6 +371,7 @@ unsigned int cc_test_log_lines(const char *with, const char *and_with)
 	unsigned int nr = 0;
 
 	for (unsigned int i = 0; i < captured.lines; i++)
-		nr += strstr(captured.line[i], with) && strstr(captured.line[i], and_with);
+		nr += strstr(captured.line[i], with) &&
+		      strstr(captured.line[i], and_with);
 	return nr;
 }

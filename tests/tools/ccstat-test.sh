@@ -29,11 +29,13 @@ ok() { # what <command...>
 
 # Two samples: $samples, and half a second later one in which 1000 slots of 4096
 # bytes more have been mapped for 2 MiB, 900 of them hits, and CPU 1 did it all.
+# The class of 16384 was reset in between, and 10 have been mapped since.
 two_samples() { # option...
 	rm -rf "$tmp/now" "$tmp/later"
 	cp -r "$samples" "$tmp/now"
 	cp -r "$samples" "$tmp/later"
-	awk '$1 == 4096 { $7 += 1000; $8 += 2097152; $9 += 4096000; $10 += 900; $11 += 100 } 1' \
+	awk '$1 == 4096 { $7 += 1000; $8 += 2097152; $9 += 4096000; $10 += 900; $11 += 100 }
+		$1 == 16384 { $7 = 10 } 1' \
 		"$samples/stats" >"$tmp/later/stats"
 	awk '$1 == 1 && $2 == 4096 { $5 += 1000; $6 += 990; $7 += 900; $8 += 100 } 1' \
 		"$samples/percpu" >"$tmp/later/percpu"
@@ -75,6 +77,8 @@ says() { # <text> <ccstat option...>: fails, and its message has the text
 	ok 'sort: the most first, total last' table '$1 ~ /K$|^[0-9]/ { r = r $1 " " } END { exit r !~ /^4K 2K 512 16K 128K 512K / } $1 == "total" { if (r !~ /256K/) exit 1 }'
 	"$ccstat" -p "$samples" --once -d 0 --sort class --reverse >"$tmp/out"
 	ok 'sort: reversed' table '$1 ~ /^[0-9]+K?$/ { print $1; exit $1 != "512K" }'
+	"$ccstat" -p "$samples" --once -d 0 --sort hit% --reverse >"$tmp/out"
+	ok 'sort: what is not known is last' table '$1 ~ /^[0-9]+K?$/ { r = r $1 " " } END { exit r !~ /^512K 128K 16K 2K 512 4K 1K / }'
 	"$ccstat" -p "$samples" --once -d 0 --percpu --sort loaded >"$tmp/out"
 	ok 'percpu: a row per CPU and class' table '$1 ~ /^[01]$/ { n++ } n == 1 && !$0 { exit 1 } END { exit n != 12 }'
 	ok 'percpu: sorted' table '$1 == 0 || $1 == 1 { print; exit !($2 == "4K" && $3 == 45) }'
@@ -85,6 +89,7 @@ says() { # <text> <ccstat option...>: fails, and its message has the text
 	ok 'json: hit rate and waste of the interval' json '.[0].classes[3] | .hit_percent == 90 and (.waste * 1000 | round == 1953)'
 	ok 'json: null where nothing was mapped' json '.[0].classes[2] | .maps_per_second == 0 and .hit_percent == null and .waste == null'
 	ok 'json: rates of a CPU' json '.[0] | .seconds as $s | [.percpu[] | select(.class == 4096) | .unmaps_per_second * $s | round] == [0, 990]'
+	ok 'json: a reset is no negative rate' json '.[0] | .classes[5].maps_per_second * .seconds | round == 10'
 	ok 'json: kccd' json '.[0].kccd | .decrypted_bytes == 67108864 and .max_bytes == 536870912'
 	ok 'json: bytes in use' json '.[0].used_bytes == 2136064'
 	ok 'json: histogram' json '.[0].histogram | .up_to["4096"] == 409600 and .share_up_to["2048"] == 19.3'

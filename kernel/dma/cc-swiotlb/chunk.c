@@ -7,6 +7,7 @@
  * converting it back failed too, is quarantined: leaked on purpose and counted.
  */
 #include <kunit/static_stub.h>
+#include <linux/cc_platform.h>
 #include <linux/gfp.h>
 #include <linux/idr.h>
 #include <linux/ktime.h>
@@ -25,22 +26,35 @@ struct cc_chunk **cc_by_id[(CC_MAX_ID + 1) >> CC_LEAF_BITS];
 
 static DEFINE_IDA(cc_ids);
 
+/* Does sharing show memory to a host that could not see it before? */
+static bool sharing_reveals(void)
+{
+	if (IS_ENABLED(CONFIG_X86))
+		return cc_platform_has(CC_ATTR_MEM_ENCRYPT);
+	return IS_ENABLED(CONFIG_ARCH_HAS_MEM_ENCRYPT);
+}
+
 /**
  * cc_alloc_memory() - allocate memory that is to be shared
  * @order: log2 of the number of pages
  * @try_hard: reclaim and compact rather than fail
  *
  * It is zeroed while it is private, so that nothing in it leaks to the host.
+ * Where the host sees all memory anyway, that would only make growth slower.
  *
  * Context: task.
  * Return: the first page, or NULL.
  */
 struct page *cc_alloc_memory(unsigned int order, bool try_hard)
 {
-	gfp_t gfp = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN;
+	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN;
 
 	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_memory, order, try_hard);
-	return alloc_pages(gfp | (try_hard ? 0 : __GFP_NORETRY), order);
+	if (sharing_reveals())
+		gfp |= __GFP_ZERO;
+	if (!try_hard)
+		gfp |= __GFP_NORETRY;
+	return alloc_pages(gfp, order);
 }
 
 /**

@@ -30,7 +30,7 @@ void cc_options_default(struct cc_options *opts, unsigned long ram)
 	*opts = (struct cc_options){
 		.classes = CC_ALL_CLASSES,
 		.max = ram / 4,
-		.reserve = clamp(ram / 8192, SZ_4M, SZ_64M),
+		.reserve = clamp(ram / 4096, SZ_8M, SZ_64M),
 	};
 	opts->mark[CC_NR_CLASSES - 1] = CC_LARGEST_MARK;
 }

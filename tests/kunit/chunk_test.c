@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Chunks: reserve, lookup by address, quarantine, and what remains when the
+ * page allocator, the allocation of metadata, or a conversion fails.
+ */
+#include <linux/dma-map-ops.h>
+#include <linux/memblock.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "cc_test.h"
+
+static int fake_init(struct kunit *test)
+{
+	cc_fake_begin(test);
+	cc_test_start(test);
+	return 0;
+}
+
+static void fake_exit(struct kunit *test)
+{
+	cc_test_stop(test);
+	cc_fake_end(test);
+}
+
+/* Only the addresses of chunks are found, and all of them. */
+static void chunk_lookup(struct kunit *test)
+{
+	void *vmem = vmalloc(PAGE_SIZE);
+	struct cc_block *block;
+	phys_addr_t foreign[] = {
+		0, 1, ~0ULL, ~0ULL >> 1, 1ULL << 32, 1ULL << 40, 1ULL << 52,
+		PFN_PHYS(max_pfn), PFN_PHYS(max_pfn) - 1,
+		PFN_PHYS(max_pfn) + (1ULL << (CC_FRAME_SHIFT + CC_LEAF_BITS)),
+		vmem ? PFN_PHYS(vmalloc_to_pfn(vmem)) : 0,
+		virt_to_phys(test), virt_to_phys(phys_to_virt(0)),
+	};
+
+	vfree(vmem);
+	for (unsigned int i = 0; i < ARRAY_SIZE(foreign); i++)
+		KUNIT_EXPECT_NULL_MSG(test, cc_swiotlb_find_pool(foreign[i]),
+				      "%pa", &foreign[i]);
+	mutex_lock(&cc.mutex);
+	list_for_each_entry(block, &cc.blocks, node) {
+		phys_addr_t start = page_to_phys(block->page);
+
+		for (unsigned long i = 0; i < 1UL << block->shift; i += SZ_4K) {
+			struct io_tlb_pool *pool = cc_swiotlb_find_pool(start + i);
+
+			KUNIT_ASSERT_NOT_NULL(test, pool);
+			KUNIT_EXPECT_TRUE(test, pool->cc);
+			KUNIT_EXPECT_GE(test, start + i, pool->start);
+			KUNIT_EXPECT_LT(test, start + i, pool->end);
+			KUNIT_EXPECT_PTR_EQ(test, phys_to_virt(start + i),
+					    pool->vaddr + (start + i - pool->start));
+		}
+	}
+	mutex_unlock(&cc.mutex);
+}
+
+/* Each address in memory is found if it is in a block, and only then. */
+static void chunk_lookup_all(struct kunit *test)
+{
+	unsigned long found = 0;
+
+	for (phys_addr_t a = 0; a < PFN_PHYS(max_pfn); a += SZ_64K)
+		if (cc_swiotlb_find_pool(a))
+			found += SZ_64K;
+	KUNIT_EXPECT_EQ(test, found, cc.decrypted);
+}
+
+static unsigned int nr_blocks(void)
+{
+	return list_count_nodes(&cc.blocks);
+}
+
+/* Blocks are as large as one entry of the direct map, and aligned. */
+static void chunk_block_size(struct kunit *test)
+{
+	struct cc_block *block;
+
+	if (MAX_PAGE_ORDER < CC_BLOCK_SHIFT - PAGE_SHIFT)
+		kunit_skip(test, "no page is that large");
+	list_for_each_entry(block, &cc.blocks, node) {
+		KUNIT_EXPECT_EQ(test, block->shift, CC_BLOCK_SHIFT);
+		KUNIT_EXPECT_TRUE(test, IS_ALIGNED(page_to_phys(block->page), SZ_2M));
+		KUNIT_EXPECT_EQ(test, block->nr_chunks, 4);
+	}
+	KUNIT_EXPECT_EQ(test, cc.decrypted, nr_blocks() * SZ_2M);
+}
+
+static const unsigned int order_params[] = { 4, 5, 6, 7, 8 };
+
+static void order_desc(const unsigned int *p, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "order %u", *p);
+}
+KUNIT_ARRAY_PARAM(order, order_params, order_desc);
+
+/* Fragmented memory gives smaller blocks, and the reserve is filled all the same. */
+static void chunk_fragmented(struct kunit *test)
+{
+	unsigned int order = *(const unsigned int *)test->param_value;
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	size_t size = min(PAGE_SIZE << order, CC_SLOT_MAX);
+	u8 *buf = cc_test_buffer(test, size);
+	phys_addr_t tlb[32], large;
+
+	cc_test_settle(test);
+	cc_fake.max_order = order;
+	for (unsigned int i = 0; i < ARRAY_SIZE(tlb); i++) {
+		memset(buf, i, size);
+		tlb[i] = cc_test_map(dev, buf, size, 0, DMA_TO_DEVICE);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[i]));
+		KUNIT_EXPECT_NOT_NULL(test, cc_swiotlb_find_pool(tlb[i]));
+		cc_kccd_step();
+	}
+	KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
+	for (unsigned int i = 0; i < ARRAY_SIZE(tlb); i++) {
+		KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb[i]), i, size));
+		cc_test_unmap(dev, tlb[i], size, DMA_TO_DEVICE);
+	}
+	/* Chunks that are too small for the largest class do not serve it. */
+	large = swiotlb_tbl_map_single(dev, virt_to_phys(buf), size, 0,
+				       DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
+	if (!cc_test_failed(large))
+		cc_test_unmap(dev, large, size, DMA_TO_DEVICE);
+	cc_test_check(test);
+}
+
+/* A broken block is taken before a whole one, so that whole ones stay. */
+static void chunk_reserve_order(struct kunit *test)
+{
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	u8 *buf = cc_test_buffer(test, SZ_16K);
+	struct cc_block *block;
+	unsigned int broken = 0;
+	phys_addr_t tlb[3];
+
+	KUNIT_ASSERT_GE(test, nr_blocks(), 2);
+	for (unsigned int i = 0; i < ARRAY_SIZE(tlb); i++) {
+		tlb[i] = cc_test_map(dev, buf, 512 << (2 * i), 0, DMA_TO_DEVICE);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[i]));
+	}
+	/* Two 512 KiB chunks for the mark of the largest class, and three. */
+	list_for_each_entry(block, &cc.blocks, node)
+		broken += block->nr_reserve && block->nr_reserve < block->nr_chunks;
+	KUNIT_EXPECT_LE(test, broken, 1);
+	for (unsigned int i = 0; i < ARRAY_SIZE(tlb); i++)
+		cc_test_unmap(dev, tlb[i], 512 << (2 * i), DMA_TO_DEVICE);
+}
+
+/* A class gives its chunks back only when none of their slots is used. */
+static void chunk_retire(struct kunit *test)
+{
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	u8 *buf = cc_test_buffer(test, SZ_64K);
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_64K)];
+	phys_addr_t tlb = cc_test_map(dev, buf, SZ_64K, 0, DMA_TO_DEVICE);
+	unsigned long slots = class->nr_slots, reserve = cc.reserve_bytes;
+
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+	KUNIT_ASSERT_GT(test, slots, 0);
+	cc_magazine_drain_all();
+	cc_depot_drain(class, UINT_MAX);
+	mutex_lock(&cc.mutex);
+	KUNIT_EXPECT_EQ(test, cc_class_retire(class, ULONG_MAX), 0);
+	mutex_unlock(&cc.mutex);
+	KUNIT_EXPECT_EQ(test, class->nr_slots, slots);
+	cc_test_check(test);
+
+	cc_test_unmap(dev, tlb, SZ_64K, DMA_TO_DEVICE);
+	mutex_lock(&cc.mutex);
+	KUNIT_EXPECT_EQ_MSG(test, cc_class_retire(class, ULONG_MAX), 0,
+			    "the slot is in a magazine");
+	mutex_unlock(&cc.mutex);
+	cc_magazine_drain_all();
+	cc_depot_drain(class, UINT_MAX);
+	mutex_lock(&cc.mutex);
+	KUNIT_EXPECT_EQ(test, cc_class_retire(class, slots - 1), 0);
+	KUNIT_EXPECT_EQ(test, cc_class_retire(class, ULONG_MAX), slots);
+	mutex_unlock(&cc.mutex);
+	KUNIT_EXPECT_EQ(test, class->nr_slots, 0);
+	KUNIT_EXPECT_EQ(test, cc.reserve_bytes, reserve + (slots << class->shift));
+	cc_test_check(test);
+}
+
+/* A block goes back only as a whole, and never below what is to be kept. */
+static void chunk_shrink(struct kunit *test)
+{
+	unsigned long before = cc.decrypted, done;
+
+	mutex_lock(&cc.mutex);
+	KUNIT_EXPECT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
+	KUNIT_EXPECT_EQ(test, cc.decrypted, before + SZ_2M);
+	KUNIT_EXPECT_EQ(test, 0, cc_block_shrink(cc.reserve_bytes, ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, cc_block_shrink(cc.reserve_bytes - SZ_2M + 1, ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, cc_block_shrink(0, SZ_2M - 1));
+	KUNIT_EXPECT_EQ(test, SZ_2M, cc_block_shrink(cc.reserve_bytes - SZ_2M, ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, cc.decrypted, before);
+	done = cc_block_shrink(0, ULONG_MAX);
+	KUNIT_EXPECT_EQ(test, cc.decrypted, before - done);
+	/* The mark of the largest class lives in one block. */
+	KUNIT_EXPECT_EQ(test, nr_blocks(), 1);
+	mutex_unlock(&cc.mutex);
+	cc_test_check(test);
+}
+
+/* Nothing is left to be read by the host in a page that is shared. */
+static void chunk_zeroed(struct kunit *test)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, 4);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	memset(page_address(page), 0xff, PAGE_SIZE << 4);
+	__free_pages(page, 4);
+	kunit_deactivate_static_stub(test, cc_alloc_memory);
+	page = cc_alloc_memory(4, true);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_EXPECT_NULL(test, memchr_inv(page_address(page), 0, PAGE_SIZE << 4));
+	__free_pages(page, 4);
+}
+
+/* What cannot be converted back is never used or freed, but counted. */
+static void chunk_quarantine(struct kunit *test)
+{
+	unsigned long before = cc.decrypted;
+
+	cc_test_log_begin(test);
+	mutex_lock(&cc.mutex);
+	/* Decrypting fails, and so does the way back. */
+	cc_fake_fail(CC_FAKE_DECRYPT, 0, 1);
+	cc_fake_fail(CC_FAKE_ENCRYPT, 0, 1);
+	KUNIT_EXPECT_EQ(test, -EIO, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
+	KUNIT_EXPECT_EQ(test, cc.quarantined, SZ_2M);
+	KUNIT_EXPECT_EQ(test, cc.decrypted, before);
+	/* Decrypting fails, but the way back works. */
+	cc_fake_fail(CC_FAKE_DECRYPT, 0, 1);
+	KUNIT_EXPECT_EQ(test, -EIO, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
+	KUNIT_EXPECT_EQ(test, cc.quarantined, SZ_2M);
+	/* Encrypting fails when memory is returned. */
+	KUNIT_EXPECT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
+	cc_fake_fail(CC_FAKE_ENCRYPT, 0, 1);
+	KUNIT_EXPECT_EQ(test, SZ_2M, cc_block_shrink(0, SZ_2M));
+	KUNIT_EXPECT_EQ(test, cc.quarantined, SZ_4M);
+	KUNIT_EXPECT_EQ(test, cc.decrypted, before);
+	mutex_unlock(&cc.mutex);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_EQ(test, 2, cc_test_log_lines("state of", "unknown"));
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.failed[true], 2);
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.failed[false], 2);
+	cc_test_check(test);
+}
+
+struct fail_param {
+	const char *name;
+	bool fails[CC_FAKE_NR];
+	unsigned int nr;
+};
+
+static const struct fail_param fail_params[] = {
+	{ "one page allocation", { [CC_FAKE_MEMORY] = true }, 1 },
+	{ "all page allocations", { [CC_FAKE_MEMORY] = true }, UINT_MAX },
+	{ "one metadata allocation", { [CC_FAKE_METADATA] = true }, 1 },
+	{ "all metadata allocations", { [CC_FAKE_METADATA] = true }, UINT_MAX },
+	{ "one decrypt", { [CC_FAKE_DECRYPT] = true }, 1 },
+	{ "all decrypts", { [CC_FAKE_DECRYPT] = true }, UINT_MAX },
+	{ "one encrypt", { [CC_FAKE_ENCRYPT] = true }, 1 },
+	{ "all encrypts", { [CC_FAKE_ENCRYPT] = true }, UINT_MAX },
+	{ "one decrypt, all encrypts",
+	  { [CC_FAKE_DECRYPT] = true, [CC_FAKE_ENCRYPT] = true }, 1 },
+};
+
+static void fail_desc(const struct fail_param *p, char *desc)
+{
+	strscpy(desc, p->name, KUNIT_PARAM_DESC_SIZE);
+}
+KUNIT_ARRAY_PARAM(fail, fail_params, fail_desc);
+
+#define FAIL_CALLS	50
+#define FAIL_MAPS	24
+#define FAIL_SIZE	SZ_256K
+
+/* A burst that makes kccd convert some 60 blocks, and the way back. */
+static void burst(struct kunit *test, struct device *dev, u8 *buf)
+{
+	phys_addr_t tlb[FAIL_MAPS];
+
+	for (unsigned int i = 0; i < FAIL_MAPS; i++) {
+		size_t size = FAIL_SIZE >> (i % 8);
+
+		buf[0] = i;
+		buf[size - 1] = ~i;
+		tlb[i] = swiotlb_tbl_map_single(dev, virt_to_phys(buf), size, 0,
+						DMA_BIDIRECTIONAL,
+						DMA_ATTR_NO_WARN);
+		cc_kccd_step();
+	}
+	for (unsigned int i = 0; i < FAIL_MAPS; i++) {
+		size_t size = FAIL_SIZE >> (i % 8);
+
+		if (cc_test_failed(tlb[i]))
+			continue;
+		swiotlb_tbl_unmap_single(dev, tlb[i], size, DMA_FROM_DEVICE, 0);
+		KUNIT_EXPECT_EQ(test, buf[0], (u8)i);
+		KUNIT_EXPECT_EQ(test, buf[size - 1], (u8)~i);
+	}
+}
+
+/* Every call fails in turn. */
+static void chunk_failures(struct kunit *test)
+{
+	const struct fail_param *p = test->param_value;
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	u8 *buf = cc_test_buffer(test, FAIL_SIZE);
+	unsigned int reached = 0;
+	struct cc_options opts;
+
+	cc_test_options(&opts);
+	opts.max = SZ_32M;
+	fake_exit(test);
+	for (unsigned int n = 0; n < FAIL_CALLS; n++) {
+		unsigned int calls = 0;
+
+		cc_fake_begin(test);
+		cc_fake.max_order = CC_CHUNK_SHIFT - 1 - PAGE_SHIFT;
+		for (unsigned int c = 0; c < CC_FAKE_NR; c++) {
+			bool back = c == CC_FAKE_ENCRYPT && p->fails[CC_FAKE_DECRYPT];
+
+			if (p->fails[c])
+				cc_fake_fail(c, back ? 0 : n, back ? UINT_MAX : p->nr);
+		}
+		cc_test_log_begin(test);
+		cc_test_start_with(test, &opts, false);
+		burst(test, dev, buf);
+		cc_test_settle(test);
+		cc_test_log_end(test);
+		cc_test_check(test);
+
+		/* When it works again, all is as ever. */
+		for (unsigned int c = 0; c < CC_FAKE_NR; c++) {
+			cc_fake_fail(c, 0, 0);
+			if (p->fails[c])
+				calls = max(calls, cc_fake.calls[c]);
+		}
+		reached += calls > n;
+		KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+		KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
+		burst(test, dev, buf);
+		cc_test_check(test);
+		fake_exit(test);
+	}
+	kunit_info(test, "%u of %u calls reached", reached, FAIL_CALLS);
+	KUNIT_EXPECT_GE(test, reached, FAIL_CALLS / 2);
+}
+
+static struct kunit_case chunk_cases[] = {
+	KUNIT_CASE(chunk_lookup),
+	KUNIT_CASE(chunk_lookup_all),
+	KUNIT_CASE(chunk_block_size),
+	KUNIT_CASE_PARAM(chunk_fragmented, order_gen_params),
+	KUNIT_CASE(chunk_reserve_order),
+	KUNIT_CASE(chunk_retire),
+	KUNIT_CASE(chunk_shrink),
+	KUNIT_CASE(chunk_zeroed),
+	KUNIT_CASE(chunk_quarantine),
+	KUNIT_CASE_PARAM_ATTR(chunk_failures, fail_gen_params,
+			      { .speed = KUNIT_SPEED_SLOW }),
+	{}
+};
+
+static struct kunit_suite chunk_suite = {
+	.name = "cc_swiotlb_chunk",
+	.init = fake_init,
+	.exit = fake_exit,
+	.test_cases = chunk_cases,
+};
+
+kunit_test_suite(chunk_suite);
+
+MODULE_DESCRIPTION("Tests of the chunks of cc-swiotlb");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kccd: watermarks, growth, decay, return, backoff. No thread runs: the tests
+ * take its steps and ticks themselves, with nothing real below them.
+ */
+#include <linux/dma-map-ops.h>
+#include <linux/mm.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+
+#include "cc_test.h"
+
+#define BURST	64
+
+struct kccd_test {
+	struct device *dev;
+	u8 *buf;
+	phys_addr_t tlb[BURST];
+};
+
+static int kccd_init(struct kunit *test)
+{
+	struct kccd_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	t->buf = cc_test_buffer(test, CC_SLOT_MAX);
+	test->priv = t;
+	cc_fake_begin(test);
+	cc_test_start(test);
+	return 0;
+}
+
+static void kccd_exit(struct kunit *test)
+{
+	cc_test_stop(test);
+	cc_fake_end(test);
+}
+
+/* Map up to @nr buffers; return how many slots of the allocator they got. */
+static unsigned int take(struct kccd_test *t, unsigned int nr, size_t size,
+			 bool step)
+{
+	unsigned int served = 0;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		struct io_tlb_pool *pool;
+
+		t->tlb[i] = cc_swiotlb_map(t->dev, virt_to_phys(t->buf), size,
+					   0, &pool);
+		served += !cc_test_failed(t->tlb[i]);
+		if (step)
+			cc_kccd_step();
+	}
+	return served;
+}
+
+static void give(struct kccd_test *t, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		if (!cc_test_failed(t->tlb[i]))
+			cc_swiotlb_unmap_end(t->tlb[i],
+					     cc_swiotlb_find_pool(t->tlb[i]));
+}
+
+/* The reserve, and the marks, are there when the allocator has started. */
+static void kccd_start(struct kunit *test)
+{
+	struct cc_options opts;
+
+	cc_test_options(&opts);
+	KUNIT_EXPECT_EQ(test, cc.target, opts.reserve);
+	KUNIT_EXPECT_GE(test, cc.reserve_bytes, opts.reserve);
+	KUNIT_EXPECT_LT(test, cc.reserve_bytes, opts.reserve + SZ_2M);
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		KUNIT_EXPECT_GE(test, cc_class_free(&cc_classes[i]), opts.mark[i]);
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown, cc.decrypted);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff());
+}
+
+/* A step without need does nothing. */
+static void kccd_idle_step(struct kunit *test)
+{
+	unsigned int before = cc_fake.calls[CC_FAKE_DECRYPT];
+
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_DECRYPT], before);
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_ENCRYPT], 0);
+}
+
+/* What is taken from the reserve is filled up again. */
+static void kccd_refill(struct kunit *test)
+{
+	struct kccd_test *t = test->priv;
+
+	KUNIT_ASSERT_EQ(test, 2, take(t, 2, SZ_128K, false));
+	KUNIT_EXPECT_LT(test, cc.reserve_bytes, cc.target + SZ_2M);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
+	give(t, 2);
+}
+
+/* The target doubles when the reserve ran low, up to a quarter of the limit. */
+static void kccd_target_grows(struct kunit *test)
+{
+	struct kccd_test *t = test->priv;
+	unsigned long target = cc.target;
+
+	/* A little is taken: the target stays. */
+	KUNIT_ASSERT_EQ(test, 2, take(t, 2, CC_SLOT_MAX, false));
+	cc_kccd_step();
+	KUNIT_EXPECT_EQ(test, cc.target, target);
+	give(t, 2);
+	cc_test_settle(test);
+
+	/* All of it is taken: the target doubles once. */
+	KUNIT_ASSERT_GE(test, take(t, BURST, CC_SLOT_MAX, false), 8);
+	KUNIT_EXPECT_EQ(test, 0, cc.reserve_bytes);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	KUNIT_EXPECT_EQ(test, cc.target, 2 * target);
+	KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
+	give(t, BURST);
+
+	/* Time and again: up to its limit. */
+	for (int i = 0; i < 20; i++) {
+		unsigned long flags;
+
+		raw_spin_lock_irqsave(&cc.lock, flags);
+		cc.reserve_low = 0;
+		raw_spin_unlock_irqrestore(&cc.lock, flags);
+		cc_kccd_step();
+	}
+	KUNIT_EXPECT_LE(test, cc.target, cc.max / 4);
+	KUNIT_EXPECT_GT(test, cc.target, cc.max / 8);
+}
+
+/* The whole cycle: growth in a burst, all of it returned after it. */
+static void kccd_returns_memory(struct kunit *test)
+{
+	struct kccd_test *t = test->priv;
+	unsigned long idle, peak;
+	int ticks = 0;
+
+	cc_test_settle(test);
+	idle = cc.decrypted;
+	KUNIT_EXPECT_EQ(test, BURST, take(t, BURST, CC_SLOT_MAX, true));
+	peak = cc.decrypted;
+	KUNIT_EXPECT_GE(test, peak, BURST * CC_SLOT_MAX);
+	cc_test_check(test);
+	/* Nothing that is used is returned, however long it takes. */
+	for (int i = 0; i < 50; i++)
+		cc_kccd_tick();
+	KUNIT_EXPECT_GE(test, cc.decrypted, BURST * CC_SLOT_MAX);
+	give(t, BURST);
+	while (cc.decrypted > idle + SZ_2M && ticks < 60) {
+		cc_kccd_tick();
+		ticks++;
+	}
+	KUNIT_EXPECT_LT_MSG(test, ticks, 60, "%lu KiB left", cc.decrypted >> 10);
+	/* Gradually: the next burst may come soon. */
+	KUNIT_EXPECT_GT(test, ticks, 3);
+	cc_test_settle(test);
+	KUNIT_EXPECT_LE(test, cc.decrypted, idle + SZ_2M);
+	KUNIT_EXPECT_GE(test, cc.decrypted, cc.reserve_min);
+	KUNIT_EXPECT_EQ(test, cc.peak, peak);
+	KUNIT_EXPECT_EQ(test, cc.target, cc.reserve_min);
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown - cc_kccd_stats.retired, cc.decrypted);
+	cc_test_check(test);
+}
+
+/* A burst that comes back within a second costs no conversion. */
+static void kccd_hysteresis(struct kunit *test)
+{
+	struct kccd_test *t = test->priv;
+	unsigned int decrypts, encrypts;
+
+	for (int i = 0; i < 4; i++) {
+		KUNIT_ASSERT_EQ(test, 32, take(t, 32, SZ_64K, true));
+		give(t, 32);
+		cc_kccd_tick();
+	}
+	decrypts = cc_fake.calls[CC_FAKE_DECRYPT];
+	encrypts = cc_fake.calls[CC_FAKE_ENCRYPT];
+	for (int i = 0; i < 20; i++) {
+		KUNIT_ASSERT_EQ(test, 32, take(t, 32, SZ_64K, true));
+		give(t, 32);
+		cc_kccd_tick();
+	}
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_DECRYPT], decrypts);
+	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_ENCRYPT], encrypts + 2);
+}
+
+/* One step's worth of chunks serves another class without a conversion. */
+static void kccd_reserve_serves_all(struct kunit *test)
+{
+	struct kccd_test *t = test->priv;
+	unsigned int before;
+
+	KUNIT_ASSERT_EQ(test, 8, take(t, 8, SZ_4K, true));
+	give(t, 8);
+	cc_test_settle(test);
+	KUNIT_EXPECT_EQ(test, cc_classes[cc_test_class(SZ_4K)].nr_slots, 0);
+	before = cc_fake.calls[CC_FAKE_DECRYPT];
+	KUNIT_ASSERT_EQ(test, 4, take(t, 4, SZ_128K, false));
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_DECRYPT], before);
+	give(t, 4);
+}
+
+/* The limit is kept, and reaching it is an error that suspends growth. */
+static void kccd_limit(struct kunit *test)
+{
+	struct kccd_test *t = test->priv;
+
+	cc.max = SZ_16M;
+	KUNIT_EXPECT_LT(test, take(t, BURST, CC_SLOT_MAX, true), BURST);
+	KUNIT_EXPECT_EQ(test, -ENOSPC, cc_kccd_step());
+	KUNIT_EXPECT_GT(test, cc_kccd_backoff(), 0);
+	KUNIT_EXPECT_LE(test, cc.decrypted, SZ_16M);
+	KUNIT_EXPECT_LE(test, cc.peak, SZ_16M);
+	KUNIT_EXPECT_GE(test, cc.decrypted, SZ_16M - SZ_512K);
+	cc_test_check(test);
+	give(t, BURST);
+	cc_test_settle(test);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff());
+}
+
+/* Memory that is to be kept when idle is kept. */
+static void kccd_minimum(struct kunit *test)
+{
+	cc.min = SZ_16M;
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	KUNIT_EXPECT_GE(test, cc.decrypted, SZ_16M);
+	cc_test_settle(test);
+	KUNIT_EXPECT_GE(test, cc.decrypted, SZ_16M);
+	cc.min = 0;
+	cc_test_settle(test);
+	KUNIT_EXPECT_LT(test, cc.decrypted, SZ_16M);
+}
+
+/* The marks of the classes are kept free, and survive the decay. */
+static void kccd_marks(struct kunit *test)
+{
+	static const u8 shifts[] = { 9, 11, 12, 14, 19 };
+	struct kccd_test *t = test->priv;
+	struct cc_options opts;
+
+	kccd_exit(test);
+	cc_fake_begin(test);
+	cc_test_options(&opts);
+	for (unsigned int i = 0; i < ARRAY_SIZE(shifts); i++)
+		opts.mark[shifts[i] - CC_SLOT_MIN_SHIFT] = 10 * (i + 1);
+	cc_test_start_with(test, &opts, false);
+	for (int round = 0; round < 3; round++) {
+		for (unsigned int i = 0; i < ARRAY_SIZE(shifts); i++) {
+			struct cc_class *class = &cc_classes[shifts[i] - CC_SLOT_MIN_SHIFT];
+
+			KUNIT_EXPECT_GE_MSG(test, cc_class_free(class), 10 * (i + 1),
+					    "round %d class %u", round, 1U << shifts[i]);
+		}
+		if (!round) {
+			KUNIT_EXPECT_EQ(test, 30, take(t, 30, SZ_16K, false));
+			KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+		} else if (round == 1) {
+			give(t, 30);
+			cc_test_settle(test);
+		}
+	}
+	cc_test_check(test);
+}
+
+/* Growth that fails is tried again later and later, then as soon as it works. */
+static void kccd_backoff(struct kunit *test)
+{
+	static const enum cc_fake_call calls[] = {
+		CC_FAKE_MEMORY, CC_FAKE_METADATA, CC_FAKE_DECRYPT,
+	};
+	struct kccd_test *t = test->priv;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(calls); i++) {
+		unsigned long backoff, last = 0;
+
+		take(t, BURST, CC_SLOT_MAX, false);
+		cc_fake_fail(calls[i], 0, UINT_MAX);
+		for (int j = 0; j < 16; j++) {
+			unsigned int n = cc_fake.calls[calls[i]];
+
+			KUNIT_EXPECT_EQ(test, calls[i] == CC_FAKE_DECRYPT ? -EIO : -ENOMEM,
+					cc_kccd_step());
+			/* It does not spin: one attempt, with all sizes. */
+			KUNIT_EXPECT_LE(test, cc_fake.calls[calls[i]], n + 12);
+			backoff = cc_kccd_backoff();
+			KUNIT_EXPECT_GT(test, backoff, 0);
+			KUNIT_EXPECT_LE(test, backoff, 10 * HZ);
+			if (last && last < 4 * HZ)
+				KUNIT_EXPECT_GE(test, backoff, last + last / 2);
+			last = backoff;
+		}
+		KUNIT_EXPECT_GT(test, last, 8 * HZ);
+		cc_fake_fail(calls[i], 0, 0);
+		KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+		KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff());
+		KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
+		give(t, BURST);
+		cc_test_check(test);
+	}
+	KUNIT_EXPECT_GE(test, cc_kccd_stats.grow_failed, 3 * 16);
+}
+
+/* After a reboot or kexec has begun, nothing is converted any more. */
+static void kccd_stopping(struct kunit *test)
+{
+	struct kccd_test *t = test->priv;
+	unsigned int decrypts = cc_fake.calls[CC_FAKE_DECRYPT];
+
+	take(t, BURST, CC_SLOT_MAX, false);
+	cc.stopping = true;
+	cc_kccd_step();
+	give(t, BURST);
+	for (int i = 0; i < 50; i++)
+		cc_kccd_tick();
+	KUNIT_EXPECT_EQ(test, decrypts, cc_fake.calls[CC_FAKE_DECRYPT]);
+	KUNIT_EXPECT_EQ(test, 0, cc_fake.calls[CC_FAKE_ENCRYPT]);
+	/* What is there still serves. */
+	KUNIT_EXPECT_GE(test, take(t, BURST, CC_SLOT_MAX, true), 8);
+	give(t, BURST);
+	cc.stopping = false;
+}
+
+/* The depot's idle slots, and those alone, go back to the gen_pool. */
+static void kccd_depot_decay(struct kunit *test)
+{
+	struct kccd_test *t = test->priv;
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_64K)];
+	unsigned int slots;
+
+	KUNIT_ASSERT_EQ(test, BURST, take(t, BURST, SZ_64K, true));
+	give(t, BURST);
+	cc_magazine_drain_all();
+	slots = class->depot.slots;
+	KUNIT_ASSERT_GE(test, slots, BURST);
+	/* The first tick sets the mark, the second one drains what is below it. */
+	cc_kccd_tick();
+	KUNIT_EXPECT_EQ(test, class->depot.slots, slots);
+	cc_kccd_tick();
+	KUNIT_EXPECT_LT(test, class->depot.slots, slots);
+	cc_test_settle(test);
+	KUNIT_EXPECT_EQ(test, class->depot.slots, 0);
+	cc_test_check(test);
+}
+
+/* Fragmented memory must not starve the largest class for ever. */
+static void kccd_starved(struct kunit *test)
+{
+	struct kccd_test *t = test->priv;
+	unsigned int served;
+
+	cc_fake.max_order = CC_FRAME_SHIFT - PAGE_SHIFT;
+	served = take(t, BURST, CC_SLOT_MAX, true);
+	KUNIT_EXPECT_LT(test, served, BURST);
+	give(t, served);
+	cc_test_check(test);
+	/* Now there is memory again, but the reserve is full of small chunks. */
+	served = take(t, BURST, CC_SLOT_MAX, true);
+	give(t, BURST);
+	cc_fake.max_order = MAX_PAGE_ORDER;
+	KUNIT_EXPECT_LT(test, served, BURST);
+	take(t, BURST, CC_SLOT_MAX, true);
+	give(t, BURST);
+	KUNIT_EXPECT_EQ(test, BURST, take(t, BURST, CC_SLOT_MAX, true));
+	give(t, BURST);
+	cc_test_check(test);
+}
+
+/* With the thread: a burst is served, and the memory returns by itself. */
+static void kccd_thread(struct kunit *test)
+{
+	struct kccd_test *t = test->priv;
+	unsigned long idle, limit;
+	unsigned int served = 0;
+	struct cc_options opts;
+
+	kccd_exit(test);
+	kunit_deactivate_static_stub(test, cc_alloc_memory);
+	kunit_deactivate_static_stub(test, cc_free_memory);
+	kunit_deactivate_static_stub(test, cc_alloc_metadata);
+	kunit_deactivate_static_stub(test, cc_free_metadata);
+	kunit_deactivate_static_stub(test, cc_convert);
+	kunit_deactivate_static_stub(test, cc_kccd_run);
+	cc_test_options(&opts);
+	cc_test_start_with(test, &opts, true);
+	idle = cc.decrypted;
+	limit = jiffies + 20 * HZ;
+	while (served < BURST && time_before(jiffies, limit)) {
+		struct io_tlb_pool *pool;
+
+		t->tlb[served] = cc_swiotlb_map(t->dev, virt_to_phys(t->buf),
+						CC_SLOT_MAX, 0, &pool);
+		if (cc_test_failed(t->tlb[served]))
+			schedule_timeout_uninterruptible(1);
+		else
+			served++;
+	}
+	KUNIT_EXPECT_EQ(test, served, BURST);
+	KUNIT_EXPECT_GE(test, cc.decrypted, BURST * CC_SLOT_MAX);
+	give(t, served);
+	limit = jiffies + 60 * HZ;
+	while (READ_ONCE(cc.decrypted) > idle + SZ_8M && time_before(jiffies, limit))
+		schedule_timeout_uninterruptible(HZ / 4);
+	KUNIT_EXPECT_LE(test, cc.decrypted, idle + SZ_8M);
+}
+
+static struct kunit_case kccd_cases[] = {
+	KUNIT_CASE(kccd_start),
+	KUNIT_CASE(kccd_idle_step),
+	KUNIT_CASE(kccd_refill),
+	KUNIT_CASE(kccd_target_grows),
+	KUNIT_CASE(kccd_returns_memory),
+	KUNIT_CASE(kccd_hysteresis),
+	KUNIT_CASE(kccd_reserve_serves_all),
+	KUNIT_CASE(kccd_limit),
+	KUNIT_CASE(kccd_minimum),
+	KUNIT_CASE(kccd_marks),
+	KUNIT_CASE(kccd_backoff),
+	KUNIT_CASE(kccd_stopping),
+	KUNIT_CASE(kccd_depot_decay),
+	KUNIT_CASE(kccd_starved),
+	KUNIT_CASE_SLOW(kccd_thread),
+	{}
+};
+
+static struct kunit_suite kccd_suite = {
+	.name = "cc_swiotlb_kccd",
+	.init = kccd_init,
+	.exit = kccd_exit,
+	.test_cases = kccd_cases,
+};
+
+kunit_test_suite(kccd_suite);
+
+MODULE_DESCRIPTION("Tests of kccd");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Magazines and the depot: how slots move between a CPU, the depot, and the
+ * gen_pool, and that the head of a magazine changes by the rule of map.c.
+ */
+#include <linux/cpu.h>
+#include <linux/dma-map-ops.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "cc_test.h"
+
+#define SIZE	SZ_4K
+#define MAX_TLB	512
+
+struct mag_test {
+	struct device *dev;
+	struct cc_class *class;
+	unsigned int nr;
+	phys_addr_t buf;
+	phys_addr_t tlb[MAX_TLB];
+};
+
+static int magazine_init(struct kunit *test)
+{
+	struct mag_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	test->priv = t;
+	cc_test_pin(test);
+	cc_test_start(test);
+	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	t->buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	t->nr = cc_test_class(SIZE);
+	t->class = &cc_classes[t->nr];
+	return 0;
+}
+
+static void take(struct kunit *test, unsigned int from, unsigned int nr)
+{
+	struct mag_test *t = test->priv;
+
+	for (unsigned int i = from; i < from + nr; i++) {
+		struct io_tlb_pool *pool;
+
+		t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0, &pool);
+		if (cc_test_failed(t->tlb[i])) {
+			cc_kccd_step();
+			t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0, &pool);
+		}
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(t->tlb[i]));
+	}
+}
+
+static void give(struct kunit *test, unsigned int from, unsigned int nr)
+{
+	struct mag_test *t = test->priv;
+
+	for (unsigned int i = from; i < from + nr; i++)
+		cc_swiotlb_unmap_end(t->tlb[i], cc_swiotlb_find_pool(t->tlb[i]));
+}
+
+static unsigned int loaded(struct mag_test *t)
+{
+	return cc_chain_count(cc_test_magazine(t->nr)->loaded);
+}
+
+static unsigned int spare(struct mag_test *t)
+{
+	return cc_chain_count(cc_test_magazine(t->nr)->spare);
+}
+
+static u64 tid(struct mag_test *t)
+{
+	return cc_test_magazine(t->nr)->loaded / CC_CHAIN_TID;
+}
+
+/* The slot that was given back last is taken first, while it is in the cache. */
+static void magazine_pop_push(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	unsigned int count;
+	phys_addr_t last;
+
+	take(test, 0, 2);
+	count = loaded(t);
+	last = t->tlb[1];
+	give(test, 1, 1);
+	KUNIT_EXPECT_EQ(test, loaded(t), count + 1);
+	take(test, 1, 1);
+	KUNIT_EXPECT_EQ(test, t->tlb[1], last);
+	KUNIT_EXPECT_EQ(test, loaded(t), count);
+	cc_test_check(test);
+	give(test, 0, 2);
+}
+
+/* An empty magazine is refilled with a batch from the gen_pool. */
+static void magazine_refill(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	unsigned int batch = t->class->batch;
+
+	KUNIT_ASSERT_GT(test, batch, 1);
+	take(test, 0, 1);
+	KUNIT_EXPECT_EQ(test, loaded(t), batch - 1);
+	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_RESERVE), 1);
+	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_POOL), 0);
+	take(test, 1, batch - 1);
+	KUNIT_EXPECT_EQ(test, loaded(t), 0);
+	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_POOL), 0);
+	take(test, batch, 1);
+	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_POOL), 1);
+	KUNIT_EXPECT_EQ(test, loaded(t), batch - 1);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&t->class->pool_free),
+			(long)t->class->nr_slots - 2 * batch);
+	cc_test_check(test);
+	give(test, 0, batch + 1);
+}
+
+/* A full magazine becomes the spare one, a second one goes to the depot. */
+static void magazine_flush(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	unsigned int size = t->class->mag_size;
+
+	KUNIT_ASSERT_LE(test, 4 * size, MAX_TLB);
+	take(test, 0, 4 * size);
+	cc_magazine_drain_all();
+	cc_depot_drain(t->class, UINT_MAX);
+	give(test, 0, size);
+	KUNIT_EXPECT_EQ(test, loaded(t), size);
+	KUNIT_EXPECT_EQ(test, spare(t), 0);
+	give(test, size, 1);
+	KUNIT_EXPECT_EQ(test, loaded(t), 1);
+	KUNIT_EXPECT_EQ(test, spare(t), size);
+	give(test, size + 1, size - 1);
+	KUNIT_EXPECT_EQ(test, t->class->depot.slots, 0);
+	give(test, 2 * size, 1);
+	KUNIT_EXPECT_EQ(test, loaded(t), 1);
+	KUNIT_EXPECT_EQ(test, spare(t), size);
+	KUNIT_EXPECT_EQ(test, t->class->depot.slots, size);
+	cc_test_check(test);
+
+	/* And the way back: loaded, spare, depot. */
+	take(test, 0, 1 + size);
+	KUNIT_EXPECT_EQ(test, t->class->depot.slots, size);
+	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_DEPOT), 0);
+	take(test, 1 + size, 1);
+	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_DEPOT), 1);
+	KUNIT_EXPECT_EQ(test, t->class->depot.slots, 0);
+	KUNIT_EXPECT_EQ(test, loaded(t), size - 1);
+	cc_test_check(test);
+	give(test, 0, size + 2);
+	give(test, 2 * size + 1, 2 * size - 1);
+}
+
+/* Going back and forth around a full or an empty magazine needs no depot. */
+static void magazine_spare(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	unsigned int size = t->class->mag_size;
+	unsigned long depot, pool;
+
+	take(test, 0, 3 * size);
+	give(test, 0, 3 * size);
+	/* Loaded and spare are full. */
+	KUNIT_ASSERT_EQ(test, loaded(t) + spare(t), 2 * size);
+	depot = cc_count(t->nr, CC_DEPOT);
+	pool = cc_count(t->nr, CC_POOL) + cc_count(t->nr, CC_RESERVE);
+	for (int i = 0; i < 10; i++) {
+		take(test, 0, size + 2);
+		give(test, 0, size + 2);
+		take(test, 0, 2);
+		give(test, 0, 2);
+	}
+	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_DEPOT), depot);
+	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_POOL) + cc_count(t->nr, CC_RESERVE), pool);
+	cc_test_check(test);
+}
+
+/* Each change of the head is seen by whoever it interrupts. */
+static void magazine_tid(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	struct cc_magazine *mag = cc_test_magazine(t->nr);
+	u64 before, spare_before;
+
+	take(test, 0, 2);
+	before = tid(t);
+	take(test, 2, 1);
+	KUNIT_EXPECT_EQ(test, tid(t), before + 1);
+	give(test, 2, 1);
+	KUNIT_EXPECT_EQ(test, tid(t), before + 2);
+	spare_before = mag->spare / CC_CHAIN_TID;
+	preempt_disable();
+	cc_magazine_flush(t->class);
+	preempt_enable();
+	KUNIT_EXPECT_EQ(test, tid(t), before + 3);
+	KUNIT_EXPECT_EQ(test, mag->spare / CC_CHAIN_TID, spare_before + 1);
+	take(test, 2, 1);
+	KUNIT_EXPECT_GT(test, tid(t), before + 3);
+	KUNIT_EXPECT_EQ(test, mag->spare / CC_CHAIN_TID, spare_before + 2);
+	before = tid(t);
+	cc_magazine_drain_all();
+	KUNIT_EXPECT_EQ(test, tid(t), before + 1);
+	cc_test_check(test);
+	give(test, 0, 3);
+}
+
+/* When the tid wraps, count and index are not hurt. */
+static void magazine_tid_wraps(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	struct cc_magazine *mag = cc_test_magazine(t->nr);
+	unsigned int count;
+
+	take(test, 0, 1);
+	count = loaded(t);
+	mag->loaded |= ~CC_CHAIN_MASK;
+	take(test, 1, 1);
+	KUNIT_EXPECT_EQ(test, tid(t), 0);
+	KUNIT_EXPECT_EQ(test, loaded(t), count - 1);
+	mag->loaded |= ~CC_CHAIN_MASK;
+	give(test, 0, 1);
+	KUNIT_EXPECT_EQ(test, tid(t), 0);
+	KUNIT_EXPECT_EQ(test, loaded(t), count);
+	give(test, 1, 1);
+	cc_test_check(test);
+}
+
+/* A class whose slots are too large for magazines does without. */
+static void magazine_bypass(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+
+	t->class->mag_size = 0;
+	t->class->batch = 1;
+	take(test, 0, 10);
+	KUNIT_EXPECT_EQ(test, loaded(t), 0);
+	KUNIT_EXPECT_EQ(test, spare(t), 0);
+	KUNIT_EXPECT_EQ(test, t->class->depot.slots, 0);
+	cc_test_check(test);
+	give(test, 0, 10);
+	KUNIT_EXPECT_EQ(test, loaded(t), 0);
+	KUNIT_EXPECT_EQ(test, spare(t), 0);
+	KUNIT_EXPECT_EQ(test, t->class->depot.slots, 10);
+	take(test, 0, 10);
+	KUNIT_EXPECT_EQ(test, t->class->depot.slots, 0);
+	cc_test_check(test);
+	give(test, 0, 10);
+}
+
+/* No class's magazine ever holds more than its size. */
+static void magazine_limits(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+
+	for (size_t size = 512; size <= CC_SLOT_MAX; size *= 2) {
+		struct cc_magazine *mag = cc_test_magazine(cc_test_class(size));
+		struct cc_class *class = &cc_classes[cc_test_class(size)];
+		unsigned int n = min(3 * class->mag_size + 3, (int)(SZ_8M / size));
+		struct io_tlb_pool *pool;
+
+		for (unsigned int i = 0; i < n; i++) {
+			cc_kccd_step();
+			t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, size, 0, &pool);
+			KUNIT_ASSERT_FALSE(test, cc_test_failed(t->tlb[i]));
+			KUNIT_EXPECT_LE(test, cc_chain_count(mag->loaded), class->batch);
+		}
+		for (unsigned int i = 0; i < n; i++) {
+			cc_swiotlb_unmap_end(t->tlb[i], cc_swiotlb_find_pool(t->tlb[i]));
+			KUNIT_EXPECT_LE(test, cc_chain_count(mag->loaded), class->mag_size);
+			KUNIT_EXPECT_LE(test, cc_chain_count(mag->spare), class->mag_size);
+		}
+		cc_test_check(test);
+	}
+}
+
+/* Only a magazine that has not moved since the last tick is emptied. */
+static void magazine_drain_idle(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	unsigned int size = t->class->mag_size;
+
+	take(test, 0, 2 * size);
+	give(test, 0, 2 * size);
+	cc_magazine_drain_idle();
+	KUNIT_EXPECT_EQ(test, loaded(t) + spare(t), 2 * size);
+	for (int i = 0; i < 5; i++) {
+		take(test, 0, 1);
+		give(test, 0, 1);
+		cc_magazine_drain_idle();
+		KUNIT_EXPECT_EQ_MSG(test, loaded(t) + spare(t), 2 * size, "in use");
+	}
+	cc_magazine_drain_idle();
+	KUNIT_EXPECT_EQ(test, loaded(t), 0);
+	KUNIT_EXPECT_EQ(test, spare(t), 0);
+	KUNIT_EXPECT_GE(test, t->class->depot.slots, 2 * size);
+	cc_test_check(test);
+}
+
+/* The depot: last in, first out; counts right; low water for kccd. */
+static void depot_order(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	struct cc_class *class = t->class;
+	u64 chain[3];
+
+	KUNIT_EXPECT_EQ(test, cc_depot_pop(class), 0);
+	take(test, 0, 3);
+	cc_magazine_drain_all();
+	cc_depot_drain(class, UINT_MAX);
+	KUNIT_EXPECT_EQ(test, class->depot.slots, 0);
+	class->mag_size = 0;
+	give(test, 0, 3);
+	class->depot.low = UINT_MAX;
+	KUNIT_EXPECT_EQ(test, class->depot.slots, 3);
+	for (int i = 0; i < 3; i++) {
+		chain[i] = cc_depot_pop(class);
+		KUNIT_EXPECT_EQ(test, cc_chain_count(chain[i]), 1);
+		KUNIT_EXPECT_EQ(test, class->depot.slots, 2 - i);
+		KUNIT_EXPECT_EQ(test, class->depot.low, 2 - i);
+	}
+	KUNIT_EXPECT_EQ(test, cc_depot_pop(class), 0);
+	for (int i = 3; i--; )
+		cc_depot_push(class, chain[i]);
+	KUNIT_EXPECT_EQ(test, cc_depot_pop(class), chain[0]);
+	cc_depot_push(class, chain[0]);
+	/* Draining stops before more than it was told. */
+	cc_depot_drain(class, 2);
+	KUNIT_EXPECT_EQ(test, class->depot.slots, 1);
+	class->depot.low = 0;
+	cc_test_check(test);
+}
+
+static void depot_drain_keeps_rest(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	struct cc_class *class = t->class;
+	unsigned int size = class->mag_size;
+
+	take(test, 0, 5 * size);
+	cc_magazine_drain_all();
+	cc_depot_drain(class, UINT_MAX);
+	give(test, 0, 5 * size);
+	KUNIT_EXPECT_EQ(test, class->depot.slots, 3 * size);
+	cc_depot_drain(class, size - 1);
+	KUNIT_EXPECT_EQ(test, class->depot.slots, 3 * size);
+	cc_depot_drain(class, 2 * size + 1);
+	KUNIT_EXPECT_EQ(test, class->depot.slots, size);
+	cc_test_check(test);
+}
+
+/* Slots that are freed on another CPU come back through the depot. */
+static long give_elsewhere(void *arg)
+{
+	struct kunit *test = arg;
+	struct mag_test *t = test->priv;
+
+	give(test, 0, 4 * t->class->mag_size);
+	return 0;
+}
+
+static unsigned int other_cpu(void)
+{
+	unsigned int cpu = cpumask_any_but(cpu_online_mask, 0);
+
+	return cpu < nr_cpu_ids ? cpu : 0;
+}
+
+static void magazine_remote_free(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	unsigned int n = 4 * t->class->mag_size;
+	unsigned long pool;
+
+	if (!other_cpu())
+		kunit_skip(test, "needs two CPUs");
+	take(test, 0, n);
+	pool = cc_count(t->nr, CC_POOL) + cc_count(t->nr, CC_RESERVE);
+	for (int i = 0; i < 8; i++) {
+		KUNIT_ASSERT_EQ(test, 0, work_on_cpu(other_cpu(), give_elsewhere, test));
+		cc_test_check(test);
+		take(test, 0, n);
+	}
+	/* Two magazines stay there; the others travelled. */
+	KUNIT_EXPECT_LE(test, cc_count(t->nr, CC_POOL) + cc_count(t->nr, CC_RESERVE) - pool,
+			3 * t->class->mag_size / t->class->batch + 2);
+	KUNIT_EXPECT_GE(test, cc_count(t->nr, CC_DEPOT), 8);
+	give(test, 0, n);
+}
+
+/* What a CPU held when it died is not lost. */
+static void magazine_dead_cpu(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	unsigned int n = 4 * t->class->mag_size;
+
+	if (!IS_ENABLED(CONFIG_HOTPLUG_CPU) || !other_cpu())
+		kunit_skip(test, "needs two CPUs and CPU hotplug");
+#ifdef CONFIG_HOTPLUG_CPU
+	for (int i = 0; i < 3; i++) {
+		unsigned int cpu = other_cpu();
+		struct cc_magazine *mag = &per_cpu_ptr(&cc_cpu, cpu)->mag[t->nr];
+
+		take(test, 0, n);
+		KUNIT_ASSERT_EQ(test, 0, work_on_cpu(cpu, give_elsewhere, test));
+		KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), t->class->mag_size);
+		KUNIT_EXPECT_EQ(test, cc_chain_count(mag->spare), t->class->mag_size);
+		KUNIT_ASSERT_EQ(test, 0, remove_cpu(cpu));
+		KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), 0);
+		KUNIT_EXPECT_EQ(test, cc_chain_count(mag->spare), 0);
+		cc_test_check(test);
+		KUNIT_ASSERT_EQ(test, 0, add_cpu(cpu));
+	}
+#endif
+	cc_test_check(test);
+}
+
+static struct kunit_case magazine_cases[] = {
+	KUNIT_CASE(magazine_pop_push),
+	KUNIT_CASE(magazine_refill),
+	KUNIT_CASE(magazine_flush),
+	KUNIT_CASE(magazine_spare),
+	KUNIT_CASE(magazine_tid),
+	KUNIT_CASE(magazine_tid_wraps),
+	KUNIT_CASE(magazine_bypass),
+	KUNIT_CASE(magazine_limits),
+	KUNIT_CASE(magazine_drain_idle),
+	KUNIT_CASE(depot_order),
+	KUNIT_CASE(depot_drain_keeps_rest),
+	KUNIT_CASE(magazine_remote_free),
+	KUNIT_CASE(magazine_dead_cpu),
+	{}
+};
+
+static struct kunit_suite magazine_suite = {
+	.name = "cc_swiotlb_magazine",
+	.init = magazine_init,
+	.exit = cc_test_exit,
+	.test_cases = magazine_cases,
+};
+
+kunit_test_suite(magazine_suite);
+
+MODULE_DESCRIPTION("Tests of the magazines and the depot of cc-swiotlb");
+MODULE_LICENSE("GPL");
