@@ -161,21 +161,29 @@ occurrences() { # of a search
 	awk '/^found/ { print $2 }' "$g/found.$1"
 }
 
-# The kernels without the series may leak what is in free pages through the atomic
-# DMA pools: that is reported, not judged.
+# Secrets 1 and 2 are in memory that somebody owns and must never be found. The third
+# is in free pages, from which the shared ones are taken. After the disks' I/O it must
+# not be found either. After the NIC's it may be in bounce buffers: swiotlb has to copy
+# the buffer of a receiver into them, for a device may write only a part of it, and
+# drivers do not clear those before. Kernels without the series leak it through the
+# atomic DMA pools too, which is reported and not judged.
 check_secrets() {
-	local when n where
+	local when n all bounced
 	for when in burst end; do
 		for n in 1 2 3; do
-			if [ "$backend" = cc ]; then
-				check "secret${n}_found_$when" == 0 "$(occurrences $when.secret$n)" ''
-			else
-				emit "$name" "$backend" "secret${n}_found_$when" "$(occurrences $when.secret$n)" ''
-			fi
 			sed 1d "$g/found.$when.secret$n" >"$g/found"
-			[ -s "$g/found" ] || continue
-			where=$(common_pages "$g/found" "$g/guest-bounce-$when")
-			step "$name: secret $n is in $(pages "$g/found") readable pages, $where of them bounce buffers"
+			all=$(pages "$g/found")
+			bounced=$(common_pages "$g/found" "$g/guest-bounce-$when")
+			rm "$g/found"
+			if [ $n -lt 3 ]; then
+				check "pages_with_secret${n}_$when" == 0 "$all" ''
+				continue
+			fi
+			emit "$name" "$backend" "bounce_pages_with_secret3_$when" "$bounced" ''
+			emit "$name" "$backend" "other_pages_with_secret3_$when" $((all - bounced)) ''
+			[ "$backend" = cc ] || continue
+			expect "other_pages_with_secret3_$when" $((all - bounced)) == 0
+			[ $when = end ] || expect "bounce_pages_with_secret3_$when" "$bounced" == 0
 		done
 	done
 }

@@ -71,7 +71,7 @@ struct symbol {
 
 struct block {
 	unsigned int sym;
-	bool entry;
+	bool first;		/* of its function */
 	unsigned int n[NR_WHAT];
 };
 
@@ -79,10 +79,15 @@ struct block {
 #define MAX_CPUS	8
 #define MAX_LINES	(1 << 16)
 
+/* What was executed of one function. */
+struct share {
+	uint64_t insns, calls;
+};
+
 /* All calls of one kind and size. */
 struct group {
 	uint64_t calls, dirty, sum[NR_WHAT], copy, min, max;
-	uint64_t *by_sym;
+	struct share *by_sym;
 };
 
 struct cpu {
@@ -92,7 +97,7 @@ struct cpu {
 	uint64_t n[NR_WHAT], copy, key;
 	unsigned int nr_syms;
 	unsigned int touched[64];
-	uint64_t *by_sym;
+	struct share *by_sym;
 };
 
 /* A cache line that was written in a call. */
@@ -162,9 +167,13 @@ static void end(struct cpu *c)
 		g->min = UINT64_MAX;
 	}
 	for (i = 0; i < c->nr_syms; i++) {
-		if (!c->interrupted)
-			g->by_sym[c->touched[i]] += c->by_sym[c->touched[i]];
-		c->by_sym[c->touched[i]] = 0;
+		struct share *share = &c->by_sym[c->touched[i]];
+
+		if (!c->interrupted) {
+			g->by_sym[c->touched[i]].insns += share->insns;
+			g->by_sym[c->touched[i]].calls += share->calls;
+		}
+		memset(share, 0, sizeof(*share));
 	}
 	if (c->interrupted) {
 		g->dirty++;
@@ -188,7 +197,8 @@ static void on_block(unsigned int cpu, void *data)
 	unsigned int i;
 
 	if (c->in == OTHER) {
-		if (b->entry && syms[c->last].kind == CALLER)
+		if (b->first && (s->kind == MAP || s->kind == UNMAP) &&
+		    syms[c->last].kind == CALLER)
 			begin(c, s->kind);
 	} else if (s->kind == CALLER) {
 		end(c);
@@ -203,14 +213,15 @@ static void on_block(unsigned int cpu, void *data)
 		c->n[i] += b->n[i];
 	if (s->kind == COPY)
 		c->copy += b->n[INSNS];
-	if (!c->by_sym[b->sym]) {
+	if (!c->by_sym[b->sym].insns) {
 		if (c->nr_syms == sizeof(c->touched) / sizeof(c->touched[0])) {
 			c->interrupted = true;
 			return;
 		}
 		c->touched[c->nr_syms++] = b->sym;
 	}
-	c->by_sym[b->sym] += b->n[INSNS];
+	c->by_sym[b->sym].insns += b->n[INSNS];
+	c->by_sym[b->sym].calls += b->first;
 }
 
 static void on_write(unsigned int cpu, uint32_t info, uint64_t vaddr, void *data)
@@ -276,8 +287,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		return;
 	b = calloc(1, sizeof(*b));
 	b->sym = find_symbol(addr);
-	b->entry = addr == syms[b->sym].addr &&
-		   (syms[b->sym].kind == MAP || syms[b->sym].kind == UNMAP);
+	b->first = addr == syms[b->sym].addr;
 	b->n[INSNS] = qemu_plugin_tb_n_insns(tb);
 	for (i = 0; i < b->n[INSNS]; i++) {
 		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
@@ -304,10 +314,11 @@ static void report_group(FILE *f, const char *name, unsigned int k, struct group
 		fprintf(f, ",\"%s\":%.3f", what_name[i], (double)g->sum[i] / g->calls);
 	fprintf(f, ",\"functions\":{");
 	for (i = 0; i < nr_syms; i++) {
-		if (!g->by_sym[i])
+		if (!g->by_sym[i].insns)
 			continue;
-		fprintf(f, "%s\"%s\":%.3f", sep, syms[i].name,
-			(double)g->by_sym[i] / g->calls);
+		fprintf(f, "%s\"%s\":[%.3f,%.3f]", sep, syms[i].name,
+			(double)g->by_sym[i].insns / g->calls,
+			(double)g->by_sym[i].calls / g->calls);
 		sep = ",";
 	}
 	fprintf(f, "}}\n");

@@ -102,7 +102,7 @@ play() { # mode
 		await_phase burst 600 || return
 		look burst
 		go
-		await_phase quiet 300 || return
+		await_phase quiet 600 || return
 		look end
 		view find found.end.marker "$(sed -n 's/.*"marker":"\([^"]*\)".*/\1/p' "$dir/report")"
 		go

@@ -27,6 +27,15 @@ void cc_test_options(struct cc_options *opts)
 	opts->max = SZ_128M;
 }
 
+static unsigned long base[CC_NR_CLASSES][CC_NR_COUNTERS];
+
+static void set_base(void)
+{
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		for (unsigned int j = 0; j < CC_NR_COUNTERS; j++)
+			base[i][j] = cc_count(i, j);
+}
+
 static struct task_struct *no_thread(void)
 {
 	return NULL;
@@ -49,6 +58,7 @@ void cc_test_start_with(struct kunit *test, const struct cc_options *opts,
 		kunit_activate_static_stub(test, cc_kccd_run, no_thread);
 	KUNIT_ASSERT_EQ(test, 0, cc_swiotlb_start(opts));
 	KUNIT_ASSERT_EQ(test, 0, cc_used_bytes());
+	set_base();
 }
 
 /**
@@ -145,13 +155,19 @@ struct cc_magazine *cc_test_magazine(unsigned int nr)
 	return &per_cpu_ptr(&cc_cpu, raw_smp_processor_id())->mag[nr];
 }
 
-/* The value of a counter, of all classes together. */
+/* The value of a counter since the allocator was started by the test. */
+unsigned long cc_test_count(unsigned int nr, enum cc_counter counter)
+{
+	return cc_count(nr, counter) - base[nr][counter];
+}
+
+/* The same of all classes together. */
 unsigned long cc_test_sum(enum cc_counter counter)
 {
 	unsigned long sum = 0;
 
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
-		sum += cc_count(i, counter);
+		sum += cc_test_count(i, counter);
 	return sum;
 }
 
@@ -261,7 +277,7 @@ static unsigned long check_class(struct kunit *test, struct cc_class *class)
 		bytes += cc_chunk_bytes(chunk);
 	}
 	out = check_magazines(test, class) + check_depot(test, class) +
-	      cc_count(nr, CC_MAPS) - cc_count(nr, CC_UNMAPS);
+	      cc_test_count(nr, CC_MAPS) - cc_test_count(nr, CC_UNMAPS);
 	KUNIT_EXPECT_EQ(test, slots, class->nr_slots);
 	KUNIT_EXPECT_EQ(test, used, out);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&class->pool_free),

@@ -33,6 +33,7 @@ void cc_test_pin(struct kunit *test);
 void cc_test_settle(struct kunit *test);
 void cc_test_check(struct kunit *test);
 struct cc_magazine *cc_test_magazine(unsigned int nr);
+unsigned long cc_test_count(unsigned int nr, enum cc_counter counter);
 unsigned long cc_test_sum(enum cc_counter counter);
 
 phys_addr_t cc_test_map(struct device *dev, void *buf, size_t size,

@@ -104,13 +104,13 @@ static void magazine_refill(struct kunit *test)
 	KUNIT_ASSERT_GT(test, batch, 1);
 	take(test, 0, 1);
 	KUNIT_EXPECT_EQ(test, loaded(t), batch - 1);
-	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_RESERVE), 1);
-	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_POOL), 0);
+	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_RESERVE), 1);
+	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_POOL), 0);
 	take(test, 1, batch - 1);
 	KUNIT_EXPECT_EQ(test, loaded(t), 0);
-	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_POOL), 0);
+	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_POOL), 0);
 	take(test, batch, 1);
-	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_POOL), 1);
+	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_POOL), 1);
 	KUNIT_EXPECT_EQ(test, loaded(t), batch - 1);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&t->class->pool_free),
 			(long)t->class->nr_slots - 2 * batch);
@@ -145,9 +145,9 @@ static void magazine_flush(struct kunit *test)
 	/* And the way back: loaded, spare, depot. */
 	take(test, 0, 1 + size);
 	KUNIT_EXPECT_EQ(test, t->class->depot.slots, size);
-	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_DEPOT), 0);
+	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_DEPOT), 0);
 	take(test, 1 + size, 1);
-	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_DEPOT), 1);
+	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_DEPOT), 1);
 	KUNIT_EXPECT_EQ(test, t->class->depot.slots, 0);
 	KUNIT_EXPECT_EQ(test, loaded(t), size - 1);
 	cc_test_check(test);
@@ -166,16 +166,16 @@ static void magazine_spare(struct kunit *test)
 	give(test, 0, 3 * size);
 	/* Loaded and spare are full. */
 	KUNIT_ASSERT_EQ(test, loaded(t) + spare(t), 2 * size);
-	depot = cc_count(t->nr, CC_DEPOT);
-	pool = cc_count(t->nr, CC_POOL) + cc_count(t->nr, CC_RESERVE);
+	depot = cc_test_count(t->nr, CC_DEPOT);
+	pool = cc_test_count(t->nr, CC_POOL) + cc_test_count(t->nr, CC_RESERVE);
 	for (int i = 0; i < 10; i++) {
 		take(test, 0, size + 2);
 		give(test, 0, size + 2);
 		take(test, 0, 2);
 		give(test, 0, 2);
 	}
-	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_DEPOT), depot);
-	KUNIT_EXPECT_EQ(test, cc_count(t->nr, CC_POOL) + cc_count(t->nr, CC_RESERVE), pool);
+	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_DEPOT), depot);
+	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_POOL) + cc_test_count(t->nr, CC_RESERVE), pool);
 	cc_test_check(test);
 }
 
@@ -378,16 +378,16 @@ static void magazine_remote_free(struct kunit *test)
 	if (!other_cpu())
 		kunit_skip(test, "needs two CPUs");
 	take(test, 0, n);
-	pool = cc_count(t->nr, CC_POOL) + cc_count(t->nr, CC_RESERVE);
+	pool = cc_test_count(t->nr, CC_POOL) + cc_test_count(t->nr, CC_RESERVE);
 	for (int i = 0; i < 8; i++) {
 		KUNIT_ASSERT_EQ(test, 0, work_on_cpu(other_cpu(), give_elsewhere, test));
 		cc_test_check(test);
 		take(test, 0, n);
 	}
 	/* Two magazines stay there; the others travelled. */
-	KUNIT_EXPECT_LE(test, cc_count(t->nr, CC_POOL) + cc_count(t->nr, CC_RESERVE) - pool,
+	KUNIT_EXPECT_LE(test, cc_test_count(t->nr, CC_POOL) + cc_test_count(t->nr, CC_RESERVE) - pool,
 			3 * t->class->mag_size / t->class->batch + 2);
-	KUNIT_EXPECT_GE(test, cc_count(t->nr, CC_DEPOT), 8);
+	KUNIT_EXPECT_GE(test, cc_test_count(t->nr, CC_DEPOT), 8);
 	give(test, 0, n);
 }
 
@@ -395,7 +395,7 @@ static void magazine_remote_free(struct kunit *test)
 static void magazine_dead_cpu(struct kunit *test)
 {
 	struct mag_test *t = test->priv;
-	unsigned int n = 4 * t->class->mag_size;
+	__maybe_unused unsigned int n = 4 * t->class->mag_size;
 
 	if (!IS_ENABLED(CONFIG_HOTPLUG_CPU) || !other_cpu())
 		kunit_skip(test, "needs two CPUs and CPU hotplug");

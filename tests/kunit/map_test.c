@@ -320,20 +320,124 @@ static void map_dma_mask(struct kunit *test)
 	struct device *dev = cc_test_device(test, mask, 0);
 	phys_addr_t buf = virt_to_phys(cc_test_buffer(test, SZ_64K));
 
+	cc_test_log_begin(test);
 	for (unsigned int i = 0; i < ARRAY_SIZE(sizes) && sizes[i] <= SZ_64K; i++) {
-		phys_addr_t tlb = swiotlb_tbl_map_single(dev, buf, sizes[i], 0,
-							 DMA_TO_DEVICE,
-							 DMA_ATTR_NO_WARN);
+		dma_addr_t addr = swiotlb_map(dev, buf, sizes[i], DMA_TO_DEVICE,
+					      DMA_ATTR_NO_WARN);
+		phys_addr_t tlb = dma_to_phys(dev, addr);
 
 		if (cc_swiotlb_reaches(dev)) {
-			KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+			KUNIT_EXPECT_NE(test, addr, DMA_MAPPING_ERROR);
 			KUNIT_EXPECT_NOT_NULL(test, cc_swiotlb_find_pool(tlb));
 		}
-		if (cc_test_failed(tlb))
+		if (addr == DMA_MAPPING_ERROR)
 			continue;
-		KUNIT_EXPECT_LE(test, phys_to_dma_unencrypted(dev, tlb) + sizes[i] - 1, mask);
+		KUNIT_EXPECT_LE(test, addr + sizes[i] - 1, mask);
 		swiotlb_tbl_unmap_single(dev, tlb, sizes[i], DMA_TO_DEVICE, 0);
 	}
+	cc_test_log_end(test);
+	cc_test_check(test);
+}
+
+/* A device that reaches the legacy pool, and nothing of ours, uses that. */
+static void map_narrow_device(struct kunit *test)
+{
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	u8 *buf = cc_test_buffer(test, SZ_64K);
+	phys_addr_t legacy, tlb;
+	struct cc_options opts;
+
+	/* A mapping that is refused here tells where the legacy pool is. */
+	cc_test_log_begin(test);
+	dev->bus_dma_limit = 1;
+	legacy = cc_test_map(dev, buf, SZ_64K, 0, DMA_BIDIRECTIONAL);
+	cc_test_log_end(test);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(legacy));
+	KUNIT_ASSERT_NULL(test, cc_swiotlb_find_pool(legacy));
+	cc_test_unmap(dev, legacy, SZ_64K, DMA_TO_DEVICE);
+
+	cc_test_stop(test);
+	cc_fake_begin(test);
+	cc_fake.above = legacy + SZ_4M;
+	cc_test_options(&opts);
+	opts.reserve = SZ_2M;
+	cc_test_start_with(test, &opts, false);
+	if (!cc.decrypted) {
+		cc_test_stop(test);
+		cc_fake_end(test);
+		kunit_skip(test, "no memory above the legacy pool");
+	}
+	dev->bus_dma_limit = legacy + SZ_4M - 1;
+	memset(buf, 1, SZ_64K);
+	cc_test_log_begin(test);
+	tlb = cc_test_map(dev, buf, SZ_64K, 0, DMA_BIDIRECTIONAL);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_FALSE(test, cc_test_failed(tlb));
+	KUNIT_EXPECT_NULL(test, cc_swiotlb_find_pool(tlb));
+	KUNIT_EXPECT_LT(test, tlb, legacy + SZ_4M);
+	KUNIT_EXPECT_MEMEQ(test, cc_test_virt(tlb), buf, SZ_64K);
+	KUNIT_EXPECT_EQ(test, 1, cc_test_sum(CC_LEGACY));
+	KUNIT_EXPECT_EQ(test, 0, cc_test_sum(CC_MAPS));
+	cc_test_check(test);
+	memset(cc_test_virt(tlb), 2, SZ_64K);
+	cc_test_unmap(dev, tlb, SZ_64K, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_NULL(test, memchr_inv(buf, 2, SZ_64K));
+	/* It is told what fits in the legacy pool. */
+	KUNIT_EXPECT_LE(test, swiotlb_max_mapping_size(dev), SZ_256K);
+	dev->bus_dma_limit = 0;
+	KUNIT_EXPECT_EQ(test, swiotlb_max_mapping_size(dev), CC_SLOT_MAX);
+	cc_test_stop(test);
+	cc_fake_end(test);
+}
+
+/* The DMA API as drivers use it, with bouncing forced. */
+static void map_dma_api(struct kunit *test)
+{
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 511);
+	struct io_tlb_mem *mem = dev->dma_io_tlb_mem;
+	bool force = mem->force_bounce, skips;
+	u8 *buf = cc_test_buffer(test, SZ_64K);
+	struct scatterlist sg[3];
+	phys_addr_t tlb;
+	dma_addr_t addr;
+
+	mem->force_bounce = true;
+	KUNIT_EXPECT_EQ(test, 0, dma_set_mask(dev, DMA_BIT_MASK(64)));
+	skips = !dma_dev_need_sync(dev);
+	KUNIT_EXPECT_EQ(test, dma_max_mapping_size(dev), CC_SLOT_MAX - 512);
+	memset(buf, 1, SZ_64K);
+	addr = dma_map_single(dev, buf + 100, SZ_16K, DMA_BIDIRECTIONAL);
+	KUNIT_EXPECT_EQ(test, 0, dma_mapping_error(dev, addr));
+	tlb = dma_to_phys(dev, addr);
+	KUNIT_EXPECT_NOT_NULL(test, cc_swiotlb_find_pool(tlb));
+	KUNIT_EXPECT_EQ(test, addr & 511, 100);
+	if (skips)
+		KUNIT_EXPECT_TRUE_MSG(test, dma_dev_need_sync(dev), "syncs would be lost");
+	memset(cc_test_virt(tlb), 2, SZ_16K);
+	dma_sync_single_for_cpu(dev, addr + 1000, 1000, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_NULL(test, memchr_inv(buf, 1, 1100));
+	KUNIT_EXPECT_NULL(test, memchr_inv(buf + 1100, 2, 1000));
+	KUNIT_EXPECT_NULL(test, memchr_inv(buf + 2100, 1, SZ_16K));
+	buf[100] = 3;
+	dma_sync_single_for_device(dev, addr, 1, DMA_TO_DEVICE);
+	KUNIT_EXPECT_EQ(test, 3, *(u8 *)cc_test_virt(tlb));
+	dma_unmap_single(dev, addr, SZ_16K, DMA_FROM_DEVICE);
+	KUNIT_EXPECT_NULL(test, memchr_inv(buf + 101, 2, SZ_16K - 1));
+
+	sg_init_table(sg, ARRAY_SIZE(sg));
+	for (unsigned int i = 0; i < ARRAY_SIZE(sg); i++)
+		sg_set_buf(&sg[i], buf + i * 20000, 5000 * (i + 1));
+	memset(buf, 4, SZ_64K);
+	KUNIT_EXPECT_EQ(test, 3, dma_map_sg(dev, sg, 3, DMA_FROM_DEVICE));
+	for (unsigned int i = 0; i < ARRAY_SIZE(sg); i++)
+		memset(cc_test_virt(dma_to_phys(dev, sg_dma_address(&sg[i]))), 5,
+		       sg_dma_len(&sg[i]));
+	dma_unmap_sg(dev, sg, 3, DMA_FROM_DEVICE);
+	for (unsigned int i = 0; i < ARRAY_SIZE(sg); i++) {
+		KUNIT_EXPECT_NULL(test, memchr_inv(buf + i * 20000, 5, 5000 * (i + 1)));
+		KUNIT_EXPECT_EQ(test, buf[i * 20000 + 5000 * (i + 1)], 4);
+	}
+	mem->force_bounce = force;
 	cc_test_check(test);
 }
 
@@ -355,6 +459,7 @@ static void map_boundary(struct kunit *test)
 	phys_addr_t buf = virt_to_phys(cc_test_buffer(test, SZ_1M));
 
 	dev->dma_parms->segment_boundary_mask = boundary;
+	cc_test_log_begin(test);
 	for (unsigned int i = 0; i < ARRAY_SIZE(sizes) * ARRAY_SIZE(offsets); i++) {
 		u32 offset = offsets[i % ARRAY_SIZE(offsets)];
 		size_t size = min(sizes[i / ARRAY_SIZE(offsets)],
@@ -366,7 +471,7 @@ static void map_boundary(struct kunit *test)
 		tlb = swiotlb_tbl_map_single(dev, buf + offset, size, 0,
 					     DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
 		if (fits)
-			KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+			KUNIT_EXPECT_FALSE(test, cc_test_failed(tlb));
 		if (cc_test_failed(tlb))
 			continue;
 		addr = phys_to_dma_unencrypted(dev, tlb);
@@ -374,6 +479,7 @@ static void map_boundary(struct kunit *test)
 			KUNIT_EXPECT_LE(test, (addr & boundary) + size - 1, boundary);
 		swiotlb_tbl_unmap_single(dev, tlb, size, DMA_TO_DEVICE, 0);
 	}
+	cc_test_log_end(test);
 	cc_test_check(test);
 }
 
@@ -431,6 +537,8 @@ static struct kunit_case map_cases[] = {
 	KUNIT_CASE_PARAM(map_sync, sync_gen_params),
 	KUNIT_CASE(map_sync_direction),
 	KUNIT_CASE_PARAM(map_dma_mask, mask_gen_params),
+	KUNIT_CASE(map_narrow_device),
+	KUNIT_CASE(map_dma_api),
 	KUNIT_CASE_PARAM(map_boundary, boundary_gen_params),
 	KUNIT_CASE(map_no_warn),
 	KUNIT_CASE(map_highmem),

@@ -28,7 +28,7 @@
 
 #define PAGE		4096UL
 #define MAX_PFN		0x1000000UL	/* 64 GiB */
-#define KEEP_FREE	0x600000UL
+#define KEEP_FREE	0xc00000UL
 
 enum { NEVER, SHARED, RETURNED };
 

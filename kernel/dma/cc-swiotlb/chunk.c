@@ -190,6 +190,7 @@ static int chunk_publish(struct cc_chunk *chunk)
 	}
 	chunk->index = (u32)id << CC_SLOT_BITS;
 	table_set(cc_by_id, id, chunk);
+	cc_top = max_t(u64, cc_top, chunk->pool.end - 1);
 	for (; frame < end; frame++)
 		table_set(cc_by_frame.root, frame, chunk);
 	return 0;

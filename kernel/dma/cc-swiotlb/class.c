@@ -14,7 +14,7 @@ u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1] __read_mostly;
 
 /* What all CPUs together may hold in full magazines of all classes. */
 #define CC_MAGAZINES_BYTES	SZ_64M
-#define CC_MAGAZINE_SLOTS	64
+#define CC_MAGAZINE_SLOTS	128
 /* Bytes that a CPU takes from a gen_pool at once. */
 #define CC_BATCH_BYTES		SZ_32K
 #define CC_BATCH_SLOTS		16

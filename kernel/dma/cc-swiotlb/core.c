@@ -86,46 +86,59 @@ size_t cc_swiotlb_max_mapping_size(struct device *dev)
 				      1U << CC_SLOT_MIN_SHIFT);
 }
 
+/* What an operator needs to know of a shortage, and what helps. */
+static void report(struct device *dev, size_t size, unsigned int nr,
+		   const char *what)
+{
+	unsigned long shared = READ_ONCE(cc.decrypted);
+
+	if (!cc_swiotlb_reaches(dev))
+		dev_warn_ratelimited(dev,
+				     "cc-swiotlb: %zu bytes %s: the device does not reach all memory and needs the legacy pool; swiotlb=<slabs>,cc enlarges it\n",
+				     size, what);
+	else
+		dev_warn_ratelimited(dev,
+				     "cc-swiotlb: %zu bytes %s: no free %lu-byte slot, reserve %lu KiB, %lu of at most %lu KiB shared; raise cc_swiotlb=%s\n",
+				     size, what, BIT(cc_classes[nr].shift),
+				     READ_ONCE(cc.reserve_bytes) >> 10,
+				     shared >> 10, cc.max >> 10,
+				     shared < cc.max ? "reserve=" : "max=");
+}
+
 /**
  * cc_swiotlb_fallback() - note what became of a mapping that did not work here
  * @dev: device
- * @size: bytes, with the padding that the device's alignment requires
+ * @orig_addr: as passed to cc_swiotlb_map()
+ * @size: as passed to cc_swiotlb_map()
+ * @alloc_align_mask: as passed to cc_swiotlb_map()
  * @mapped: swiotlb's own pool has served it
  * @attrs: DMA attributes; DMA_ATTR_NO_WARN is honoured
  *
  * Context: any but NMI.
  */
-void cc_swiotlb_fallback(struct device *dev, size_t size, bool mapped,
+void cc_swiotlb_fallback(struct device *dev, phys_addr_t orig_addr, size_t size,
+			 unsigned int alloc_align_mask, bool mapped,
 			 unsigned long attrs)
 {
-	unsigned int order = min(fls_long(size - 1), CC_SLOT_MAX_SHIFT);
-	unsigned int nr = cc_class_of[order];
+	unsigned int order = cc_order(dev, orig_addr, size, alloc_align_mask);
+	unsigned int nr = cc_class_of[min(order, CC_SLOT_MAX_SHIFT)];
 
 	this_cpu_inc(cc_cpu.mag[nr].count[mapped ? CC_LEGACY : CC_FAILED]);
 	trace_cc_swiotlb_failed(dev, size, mapped);
 
 	if (mapped) {
 		if (cc_swiotlb_reaches(dev))
-			dev_info_ratelimited(dev,
-					     "cc-swiotlb: no free %lu-byte slot, %zu bytes mapped in the legacy pool; a larger cc_swiotlb=reserve= avoids this\n",
-					     1UL << cc_classes[nr].shift, size);
+			report(dev, size, nr, "mapped in the legacy pool");
 		return;
 	}
 	if (attrs & DMA_ATTR_NO_WARN)
 		return;
-	if (size > CC_SLOT_MAX) {
+	if (order > CC_SLOT_MAX_SHIFT)
 		dev_warn_ratelimited(dev,
-				     "cc-swiotlb: a mapping of %zu bytes with padding is larger than the maximum of %lu\n",
-				     size, CC_SLOT_MAX);
-		return;
-	}
-	dev_warn_ratelimited(dev,
-			     "cc-swiotlb: cannot map %zu bytes: no free %lu-byte slot, reserve %lu KiB, %lu of at most %lu KiB shared; raise cc_swiotlb=%s\n",
-			     size, 1UL << cc_classes[nr].shift,
-			     READ_ONCE(cc.reserve_bytes) >> 10,
-			     READ_ONCE(cc.decrypted) >> 10, cc.max >> 10,
-			     READ_ONCE(cc.decrypted) < cc.max ? "reserve=" :
-								"max=");
+				     "cc-swiotlb: %zu bytes not mapped: the maximum for this device is %zu\n",
+				     size, cc_swiotlb_max_mapping_size(dev));
+	else
+		report(dev, size, nr, "not mapped");
 }
 
 /**
@@ -147,7 +160,7 @@ int cc_swiotlb_start(const struct cc_options *opts)
 	cc.peak = 0;
 	cc.quarantined = 0;
 	cc.reserve_bytes = 0;
-	cc.reserve_low = 0;
+	cc.reserve_low = opts->reserve;
 	cc.max = opts->max;
 	cc.min = opts->min;
 	cc.reserve_min = opts->reserve;

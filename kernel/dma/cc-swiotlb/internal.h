@@ -28,8 +28,9 @@
 #define _KERNEL_DMA_CC_SWIOTLB_INTERNAL_H
 
 #include <linux/atomic.h>
-#include <linux/bits.h>
+#include <linux/bitops.h>
 #include <linux/cc_swiotlb.h>
+#include <linux/dma-mapping.h>
 #include <linux/genalloc.h>
 #include <linux/genalloc_ext.h>
 #include <linux/list.h>
@@ -231,7 +232,6 @@ struct cc_class {
  * @lock:	see the lock order above
  * @selected:	chosen on the command line and not vetoed since
  * @stopping:	conversions are over: reboot, kexec or stop
- * @legacy_bytes: size of swiotlb's own pool
  * @reserve:	class-less chunks by log2 of their size
  * @reserve_bytes: sum of @reserve; under @lock
  * @reserve_low: the least @reserve_bytes since the last tick
@@ -267,6 +267,9 @@ extern struct cc_class cc_classes[CC_NR_CLASSES];
 /* The class that serves a space of up to 1 << index bytes. */
 extern u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1];
 
+/* map.c */
+extern u64 cc_top;
+
 /* class.c */
 void cc_class_init(unsigned int nr_cpus);
 void cc_class_enable(unsigned long mask);
@@ -277,6 +280,7 @@ u32 cc_class_take_larger(struct cc_class *class);
 u32 cc_magazine_refill(struct cc_class *class);
 u32 cc_magazine_take(struct cc_class *class);
 void cc_magazine_flush(struct cc_class *class);
+void cc_magazine_give(struct cc_class *class, u32 index);
 void cc_magazine_drain_idle(void);
 void cc_magazine_drain_all(void);
 int cc_magazine_init(void);
@@ -327,7 +331,7 @@ void cc_kccd_kick(bool starved);
 int cc_kccd_step(void);
 bool cc_kccd_tick(void);
 unsigned long cc_kccd_backoff(void);
-void cc_kccd_set(unsigned long *field, unsigned long val);
+int cc_kccd_set(unsigned long *field, unsigned long val);
 struct task_struct *cc_kccd_run(void);
 int cc_kccd_start(void);
 void cc_kccd_stop(void);
@@ -399,17 +403,21 @@ static inline struct cc_chunk *cc_chunk_by_index(u32 index)
 	return cc_by_id[id >> CC_LEAF_BITS][id & (CC_LEAF_SIZE - 1)];
 }
 
+/* The number of a slot in its chunk. */
+static inline unsigned int cc_slot_nr(u32 index)
+{
+	return index & ((1U << CC_SLOT_BITS) - 1);
+}
+
 static inline struct cc_slot *cc_slot_by_index(u32 index)
 {
-	return cc_chunk_by_index(index)->slots +
-		(index & ((1U << CC_SLOT_BITS) - 1));
+	return &cc_chunk_by_index(index)->slots[cc_slot_nr(index)];
 }
 
 static inline void *cc_slot_vaddr(const struct cc_chunk *chunk, u32 index)
 {
-	u32 nr = index & ((1U << CC_SLOT_BITS) - 1);
-
-	return chunk->pool.vaddr + ((unsigned long)nr << chunk->shift);
+	return chunk->pool.vaddr +
+		((unsigned long)cc_slot_nr(index) << chunk->shift);
 }
 
 /*
@@ -428,6 +436,21 @@ static inline struct cc_chunk *cc_chunk_by_addr(phys_addr_t paddr)
 	if (!leaf)
 		return NULL;
 	return READ_ONCE(leaf[frame & (CC_LEAF_SIZE - 1)]);
+}
+
+/*
+ * The log2 of the slot that a buffer needs. Slots are aligned to their size, so
+ * one at least as large as each alignment satisfies them all.
+ */
+static __always_inline unsigned int cc_order(struct device *dev,
+					     phys_addr_t orig_addr, size_t size,
+					     unsigned int alloc_align_mask)
+{
+	unsigned int min_align_mask = dma_get_min_align_mask(dev);
+	u32 offset = orig_addr & min_align_mask;
+
+	return fls_long((offset + size - 1) | min_align_mask |
+			alloc_align_mask);
 }
 
 static inline size_t cc_chunk_bytes(const struct cc_chunk *chunk)

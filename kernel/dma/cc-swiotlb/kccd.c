@@ -100,6 +100,9 @@ static int grow(unsigned int min_shift)
 		return 0;
 	}
 	cc_kccd_stats.grow_failed++;
+	pr_warn_ratelimited("cannot share another %lu KiB at least (%d): %lu of at most %lu KiB shared, reserve %lu KiB\n",
+			    BIT(min_shift) >> 10, err, cc.decrypted >> 10,
+			    cc.max >> 10, cc.reserve_bytes >> 10);
 	if (min_shift > CC_FRAME_SHIFT)
 		return err;
 	WRITE_ONCE(backoff_until, jiffies +
@@ -108,16 +111,25 @@ static int grow(unsigned int min_shift)
 	return err;
 }
 
-/* Keep the free slots of a class at its mark. Return false if it fails. */
-static bool keep_mark(struct cc_class *class)
+/*
+ * Keep the free slots of a class at its mark. Not to get a large chunk is no
+ * error: memory may be fragmented, and more of it would not help.
+ */
+static int keep_mark(struct cc_class *class)
 {
+	unsigned int min_shift = max(class->shift, CC_FRAME_SHIFT);
+
 	while (cc_class_free(class) < class->mark) {
 		unsigned long in_depot = READ_ONCE(class->depot.slots);
+		int err;
 
-		if (!cc_reserve_give(class, class->mark - in_depot))
-			return false;
+		if (cc_reserve_give(class, class->mark - in_depot))
+			continue;
+		err = grow(min_shift);
+		if (err)
+			return min_shift > CC_FRAME_SHIFT ? 0 : err;
 	}
-	return true;
+	return 0;
 }
 
 /*
@@ -165,13 +177,9 @@ int cc_kccd_step(void)
 	raise_target();
 	if (!cc.stopping)
 		feed_starved();
-	while (!err && !cc.stopping) {
-		bool marks = true;
-
-		for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
-			marks &= keep_mark(&cc_classes[i]);
-		if (marks && !wants_memory())
-			break;
+	for (unsigned int i = CC_NR_CLASSES; i-- && !err && !cc.stopping; )
+		err = keep_mark(&cc_classes[i]);
+	while (!err && !cc.stopping && wants_memory()) {
 		err = grow(CC_FRAME_SHIFT);
 		cond_resched();
 	}
@@ -274,12 +282,18 @@ bool cc_kccd_tick(void)
  * ticks that follow.
  *
  * Context: task. Takes cc.mutex.
+ * Return: 0, or -EINVAL if cc.max would be less than one of the others.
  */
-void cc_kccd_set(unsigned long *field, unsigned long val)
+int cc_kccd_set(unsigned long *field, unsigned long val)
 {
 	unsigned long flags;
 
 	mutex_lock(&cc.mutex);
+	if (field == &cc.max ? val < max(cc.min, cc.reserve_min) :
+			       val > cc.max) {
+		mutex_unlock(&cc.mutex);
+		return -EINVAL;
+	}
 	raw_spin_lock_irqsave(&cc.lock, flags);
 	WRITE_ONCE(*field, val);
 	cc.target = max(cc.target, cc.reserve_min);
@@ -288,6 +302,7 @@ void cc_kccd_set(unsigned long *field, unsigned long val)
 	cc_kccd_step();
 	WRITE_ONCE(reclaim, true);
 	wake_up(&kccd_wait);
+	return 0;
 }
 
 static bool kccd_should_run(void)

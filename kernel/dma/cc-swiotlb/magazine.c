@@ -15,7 +15,7 @@
 
 #include "internal.h"
 
-#define CC_RESERVE_TRIES	3
+#define CC_RESERVE_TRIES	16
 
 /* Take all slots of one of this CPU's magazines. Preemption disabled. */
 static u64 detach(u64 __percpu *head)
@@ -162,7 +162,7 @@ u32 cc_magazine_refill(struct cc_class *class)
  * cc_magazine_flush() - make room in the loaded magazine
  * @class: class of the magazine
  *
- * The spare magazine goes to the depot, and the loaded one becomes the spare.
+ * The spare magazine goes to the depot, the loaded one becomes the spare.
  *
  * Context: any but NMI, preemption disabled.
  */
@@ -175,6 +175,20 @@ void cc_magazine_flush(struct cc_class *class)
 		cc_depot_push(class, spare);
 	if (full && !attach(&mag->spare, full))
 		cc_depot_push(class, full);
+}
+
+/**
+ * cc_magazine_give() - give a slot back when the loaded magazine is full
+ * @class: class of the slot
+ * @index: the slot
+ *
+ * Context: any but NMI, preemption disabled.
+ */
+void cc_magazine_give(struct cc_class *class, u32 index)
+{
+	cc_magazine_flush(class);
+	cc_slot_by_index(index)->next = 0;
+	stow(class, cc_chain(index, 1));
 }
 
 /* On the CPU itself, interrupts disabled: empty what has not moved. */

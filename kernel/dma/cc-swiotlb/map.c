@@ -26,7 +26,13 @@
 
 DEFINE_PER_CPU_ALIGNED(struct cc_cpu, cc_cpu);
 
-static __always_inline u32 magazine_pop(struct cc_magazine __percpu *mag)
+/* The highest address that was ever shared, for the first look at a mask. */
+u64 cc_top __read_mostly;
+
+/* Take a slot; @chunk and @slot are set unless 0 is returned. */
+static __always_inline u32 magazine_pop(struct cc_magazine __percpu *mag,
+					struct cc_chunk **chunk,
+					struct cc_slot **slot)
 {
 	u64 old = this_cpu_read(mag->loaded), new;
 	u32 index;
@@ -35,8 +41,10 @@ static __always_inline u32 magazine_pop(struct cc_magazine __percpu *mag)
 		index = cc_chain_index(old);
 		if (unlikely(!index))
 			return 0;
+		*chunk = cc_chunk_by_index(index);
+		*slot = &(*chunk)->slots[cc_slot_nr(index)];
 		new = ((old & ~CC_CHAIN_INDEX) + CC_CHAIN_TID - CC_CHAIN_ONE) |
-		      READ_ONCE(cc_slot_by_index(index)->next);
+		      READ_ONCE((*slot)->next);
 	} while (unlikely(!this_cpu_try_cmpxchg(mag->loaded, &old, new)));
 
 	return index;
@@ -49,13 +57,9 @@ static __always_inline void magazine_push(struct cc_magazine __percpu *mag,
 	u64 old = this_cpu_read(mag->loaded), new;
 
 	do {
-		while (unlikely(cc_chain_count(old) >= class->mag_size)) {
-			if (!class->mag_size) {
-				cc_depot_push(class, cc_chain(index, 1));
-				return;
-			}
-			cc_magazine_flush(class);
-			old = this_cpu_read(mag->loaded);
+		if (unlikely(cc_chain_count(old) >= class->mag_size)) {
+			cc_magazine_give(class, index);
+			return;
 		}
 		WRITE_ONCE(slot->next, cc_chain_index(old));
 		new = ((old & ~CC_CHAIN_INDEX) + CC_CHAIN_TID + CC_CHAIN_ONE) |
@@ -65,9 +69,8 @@ static __always_inline void magazine_push(struct cc_magazine __percpu *mag,
 	} while (unlikely(!this_cpu_try_cmpxchg(mag->loaded, &old, new)));
 }
 
-/* Can @dev reach the buffer, and does it stay within one DMA segment? */
-static __always_inline bool reachable(struct device *dev, phys_addr_t tlb_addr,
-				      size_t size)
+static noinline bool reachable_slow(struct device *dev, phys_addr_t tlb_addr,
+				    size_t size)
 {
 	dma_addr_t addr = phys_to_dma_unencrypted(dev, tlb_addr);
 	unsigned long boundary = dma_get_seg_boundary(dev);
@@ -76,11 +79,73 @@ static __always_inline bool reachable(struct device *dev, phys_addr_t tlb_addr,
 	       (addr & boundary) + (size - 1) <= boundary;
 }
 
-static __always_inline void count_map(unsigned int nr, size_t size)
+/*
+ * Can @dev reach the buffer, and does it stay within one DMA segment? Most
+ * devices reach every address; and what is naturally aligned crosses no
+ * boundary that is at least as large.
+ */
+static __always_inline bool reachable(struct device *dev, phys_addr_t tlb_addr,
+				      size_t size)
 {
+	if (likely(!IS_ENABLED(CONFIG_ARCH_HAS_PHYS_TO_DMA) &&
+		   !((unsigned long)dev->dma_range_map | dev->bus_dma_limit) &&
+		   *dev->dma_mask >= cc_top &&
+		   dma_get_seg_boundary(dev) >= CC_SLOT_MAX - 1))
+		return true;
+	return reachable_slow(dev, tlb_addr, size);
+}
+
+/* Make @slot that of the buffer. Enables preemption. */
+static __always_inline phys_addr_t
+fill_slot(struct device *dev, phys_addr_t orig_addr, size_t size, u32 offset,
+	  struct cc_chunk *chunk, struct cc_slot *slot, u32 index,
+	  struct io_tlb_pool **pool)
+{
+	unsigned int nr = chunk->shift - CC_SLOT_MIN_SHIFT;
+	phys_addr_t tlb_addr = chunk->pool.start + offset +
+		((phys_addr_t)cc_slot_nr(index) << chunk->shift);
+
+	if (unlikely(!reachable(dev, tlb_addr, size))) {
+		cc_magazine_give(chunk->class, index);
+		preempt_enable();
+		return (phys_addr_t)DMA_MAPPING_ERROR;
+	}
+
+	slot->orig_addr = orig_addr;
+	slot->dev = dev;
+	slot->size = size;
+	slot->offset = offset;
 	this_cpu_inc(cc_cpu.mag[nr].count[CC_MAPS]);
 	this_cpu_add(cc_cpu.mag[nr].count[CC_BYTES], size);
 	this_cpu_inc(cc_cpu.bin[fls_long(size - 1)]);
+	preempt_enable();
+	trace_cc_swiotlb_map(dev, orig_addr, tlb_addr, size, chunk->shift);
+
+	/*
+	 * The returned address may reach another CPU by a plain store. Order
+	 * what was written to the slot, and what this CPU has seen of the
+	 * lookup table, before that store. The other side needs no barrier: it
+	 * finds table entry and slot by address dependencies.
+	 */
+	smp_wmb();
+	*pool = &chunk->pool;
+	return tlb_addr;
+}
+
+/* The loaded magazine was empty. Preemption is disabled, and enabled here. */
+static noinline phys_addr_t map_slow(struct device *dev, phys_addr_t orig_addr,
+				     size_t size, u32 offset, unsigned int nr,
+				     struct io_tlb_pool **pool)
+{
+	u32 index = cc_magazine_refill(&cc_classes[nr]);
+
+	if (!index) {
+		preempt_enable();
+		return (phys_addr_t)DMA_MAPPING_ERROR;
+	}
+	return fill_slot(dev, orig_addr, size, offset,
+			 cc_chunk_by_index(index), cc_slot_by_index(index),
+			 index, pool);
 }
 
 /**
@@ -101,63 +166,22 @@ phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 			   size_t size, unsigned int alloc_align_mask,
 			   struct io_tlb_pool **pool)
 {
-	unsigned int min_align_mask = dma_get_min_align_mask(dev);
-	u32 offset = orig_addr & min_align_mask, index, i;
-	unsigned int order, nr;
+	unsigned int order = cc_order(dev, orig_addr, size, alloc_align_mask);
+	u32 offset = orig_addr & dma_get_min_align_mask(dev), index;
 	struct cc_chunk *chunk;
 	struct cc_slot *slot;
-	phys_addr_t tlb_addr;
+	unsigned int nr;
 
-	/*
-	 * Slots are aligned to their size, so one at least as large as each
-	 * alignment satisfies them all.
-	 */
-	order = fls_long((offset + size - 1) | min_align_mask |
-			 alloc_align_mask);
-	if (unlikely(order > CC_SLOT_MAX_SHIFT))
+	if (unlikely(order > CC_SLOT_MAX_SHIFT || !size))
 		return (phys_addr_t)DMA_MAPPING_ERROR;
 	nr = cc_class_of[order];
 
 	preempt_disable();
-	index = magazine_pop(&cc_cpu.mag[nr]);
-	if (unlikely(!index)) {
-		index = cc_magazine_refill(&cc_classes[nr]);
-		if (unlikely(!index))
-			goto fail;
-	}
-
-	chunk = cc_chunk_by_index(index);
-	i = index & ((1U << CC_SLOT_BITS) - 1);
-	slot = &chunk->slots[i];
-	nr = chunk->shift - CC_SLOT_MIN_SHIFT;
-	tlb_addr = chunk->pool.start + ((phys_addr_t)i << chunk->shift) +
-		   offset;
-	if (unlikely(!reachable(dev, tlb_addr, size))) {
-		magazine_push(&cc_cpu.mag[nr], chunk->class, slot, index);
-		goto fail;
-	}
-
-	slot->orig_addr = orig_addr;
-	slot->dev = dev;
-	slot->size = size;
-	slot->offset = offset;
-	count_map(nr, size);
-	preempt_enable();
-	trace_cc_swiotlb_map(dev, orig_addr, tlb_addr, size, chunk->shift);
-
-	/*
-	 * The returned address may reach another CPU by a plain store. Order
-	 * what was written to the slot, and what this CPU has seen of the
-	 * lookup table, before that store. The other side needs no barrier: it
-	 * finds table entry and slot by address dependencies.
-	 */
-	smp_wmb();
-	*pool = &chunk->pool;
-	return tlb_addr;
-
-fail:
-	preempt_enable();
-	return (phys_addr_t)DMA_MAPPING_ERROR;
+	index = magazine_pop(&cc_cpu.mag[nr], &chunk, &slot);
+	if (unlikely(!index))
+		return map_slow(dev, orig_addr, size, offset, nr, pool);
+	return fill_slot(dev, orig_addr, size, offset, chunk, slot, index,
+			 pool);
 }
 
 static __always_inline struct cc_slot *slot_by_addr(phys_addr_t tlb_addr,
@@ -175,23 +199,38 @@ static __always_inline u32 slot_offset(phys_addr_t tlb_addr,
 	return tlb_addr & ((1U << chunk->shift) - 1);
 }
 
+static noinline void __cold warn_unmap(struct device *dev,
+				       phys_addr_t tlb_addr, size_t size,
+				       struct cc_slot *slot)
+{
+	if (!slot->dev)
+		dev_WARN_ONCE(dev, 1,
+			      "unmap of %pa (%zu bytes), which is not mapped: unmapped twice?\n",
+			      &tlb_addr, size);
+	else
+		dev_WARN_ONCE(dev, 1,
+			      "unmap of %pa (%zu bytes), but %u bytes are mapped%s at offset %u of the slot: ignored\n",
+			      &tlb_addr, size, slot->size,
+			      slot->dev == dev ? "" : " by another device",
+			      slot->offset);
+}
+
 /**
  * cc_swiotlb_unmap_begin() - check that a mapping may be undone
  * @dev: device that did the DMA
  * @tlb_addr: what cc_swiotlb_map() returned
  * @size: what was mapped
  * @pool: the pool that holds @tlb_addr
- * @orig_addr: receives the physical address of the original buffer
  *
  * Warns once, and changes nothing, if there is no such mapping.
  *
  * Context: any but NMI.
- * Return: true if the caller may copy the data and must then call
- * cc_swiotlb_unmap_end().
+ * Return: the physical address of the original buffer; the caller may copy the
+ * data and must then call cc_swiotlb_unmap_end(). DMA_MAPPING_ERROR if there is
+ * nothing to undo.
  */
-bool cc_swiotlb_unmap_begin(struct device *dev, phys_addr_t tlb_addr,
-			    size_t size, struct io_tlb_pool *pool,
-			    phys_addr_t *orig_addr)
+phys_addr_t cc_swiotlb_unmap_begin(struct device *dev, phys_addr_t tlb_addr,
+				   size_t size, struct io_tlb_pool *pool)
 {
 	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
 	unsigned int i;
@@ -199,21 +238,10 @@ bool cc_swiotlb_unmap_begin(struct device *dev, phys_addr_t tlb_addr,
 
 	if (unlikely(slot->dev != dev || slot->size != size ||
 		     slot->offset != slot_offset(tlb_addr, chunk))) {
-		if (!slot->dev)
-			dev_WARN_ONCE(dev, 1,
-				      "unmap of %pa (%zu bytes), which is not mapped: unmapped twice?\n",
-				      &tlb_addr, size);
-		else
-			dev_WARN_ONCE(dev, 1,
-				      "unmap of %pa (%zu bytes), but %u bytes are mapped%s at offset %u of the slot: ignored\n",
-				      &tlb_addr, size, slot->size,
-				      slot->dev == dev ? "" :
-							 " by another device",
-				      slot->offset);
-		return false;
+		warn_unmap(dev, tlb_addr, size, slot);
+		return (phys_addr_t)DMA_MAPPING_ERROR;
 	}
-	*orig_addr = slot->orig_addr;
-	return true;
+	return slot->orig_addr;
 }
 
 /**
@@ -229,9 +257,10 @@ void cc_swiotlb_unmap_end(phys_addr_t tlb_addr, struct io_tlb_pool *pool)
 	unsigned int i, nr = chunk->shift - CC_SLOT_MIN_SHIFT;
 	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
 
-	trace_cc_swiotlb_unmap(slot->dev, slot->orig_addr, tlb_addr,
-			       slot->size, chunk->shift);
-	WRITE_ONCE(slot->dev, NULL);
+	if (trace_cc_swiotlb_unmap_enabled())
+		trace_cc_swiotlb_unmap(slot->dev, slot->orig_addr, tlb_addr,
+				       slot->size, chunk->shift);
+	slot->dev = NULL;
 	preempt_disable();
 	this_cpu_inc(cc_cpu.mag[nr].count[CC_UNMAPS]);
 	magazine_push(&cc_cpu.mag[nr], chunk->class, slot, chunk->index + i);

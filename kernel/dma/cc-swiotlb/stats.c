@@ -84,15 +84,6 @@ unsigned long cc_used_bytes(void)
 	return bytes;
 }
 
-static unsigned long sum_count(enum cc_counter counter)
-{
-	unsigned long sum = 0;
-
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
-		sum += cc_count(i, counter);
-	return sum;
-}
-
 struct stats_row {
 	unsigned long slots, in_use, high, cached, depot;
 	unsigned long slot_bytes, hits;
@@ -102,7 +93,7 @@ struct stats_row {
 static void stats_row(unsigned int nr, struct stats_row *row)
 {
 	struct cc_class *class = &cc_classes[nr];
-	long cached;
+	long cached, hits;
 
 	row->slots = READ_ONCE(class->nr_slots);
 	row->in_use = in_use(nr);
@@ -113,8 +104,10 @@ static void stats_row(unsigned int nr, struct stats_row *row)
 	for (unsigned int i = 0; i < CC_NR_COUNTERS; i++)
 		row->count[i] = cc_count(nr, i);
 	row->slot_bytes = row->count[CC_MAPS] << class->shift;
-	row->hits = row->count[CC_MAPS] - row->count[CC_DEPOT] -
-		    row->count[CC_POOL] - row->count[CC_RESERVE];
+	/* What a device turns out not to reach is taken, but not mapped. */
+	hits = row->count[CC_MAPS] - row->count[CC_DEPOT] -
+	       row->count[CC_POOL] - row->count[CC_RESERVE];
+	row->hits = max(hits, 0L);
 }
 
 static void stats_print(struct seq_file *m, const struct stats_row *row)
@@ -294,7 +287,6 @@ static int reset_set(void *data, u64 val)
 	}
 	for (unsigned int i = 0; i < CC_NR_BINS; i++)
 		bin_base[i] = raw_bin(i);
-	cc.peak = cc.decrypted;
 	mutex_unlock(&cc.mutex);
 	return 0;
 }
@@ -314,9 +306,23 @@ static void debugfs_init(void)
 	debugfs_create_file_unsafe("reset", 0200, dir, NULL, &reset_fops);
 }
 
+static unsigned long raw_sum(enum cc_counter counter)
+{
+	unsigned long sum = 0;
+
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		sum += raw_count(i, counter);
+	return sum;
+}
+
 static unsigned long map_failures(void)
 {
-	return sum_count(CC_FAILED);
+	return raw_sum(CC_FAILED);
+}
+
+static unsigned long legacy_maps(void)
+{
+	return raw_sum(CC_LEGACY);
 }
 
 /* A file in sysfs: a number in cc_state, or one that is computed. */
@@ -347,8 +353,7 @@ static ssize_t store(struct kobject *kobj, struct kobj_attribute *attr,
 		return -EINVAL;
 	if (val > (u64)totalram_pages() << PAGE_SHIFT)
 		return -ERANGE;
-	cc_kccd_set(a->field, val);
-	return count;
+	return cc_kccd_set(a->field, val) ?: count;
 }
 
 static struct cc_file cc_files[] = {
@@ -356,6 +361,7 @@ static struct cc_file cc_files[] = {
 	{ __ATTR(decrypted_peak_bytes, 0444, show, NULL), &cc.peak },
 	{ __ATTR(used_bytes, 0444, show, NULL), .get = cc_used_bytes },
 	{ __ATTR(map_failures, 0444, show, NULL), .get = map_failures },
+	{ __ATTR(legacy_maps, 0444, show, NULL), .get = legacy_maps },
 	{ __ATTR(quarantined_bytes, 0444, show, NULL), &cc.quarantined },
 	{ __ATTR(max_bytes, 0644, show, store), &cc.max },
 	{ __ATTR(min_bytes, 0644, show, store), &cc.min },

@@ -173,9 +173,9 @@ static void fill_all(void)
 				cond_resched();
 			continue;
 		}
-		if (waits++ > 500)	/* it will not grow any more */
+		if (waits++ > 100)	/* it will not grow any more */
 			break;
-		msleep(2);
+		msleep(20);
 	}
 	pr_info("fill mapped_bytes %lu\n", (unsigned long)nr_filled * FILL_SIZE);
 	pr_info("fill waits %u\n", waits);
@@ -343,8 +343,9 @@ static int remote_thread(void *arg)
 	while (!READ_ONCE(stop)) {
 		unsigned int put = w->put, got;
 
-		for (unsigned int i = 0; i < burst &&
-		     put - smp_load_acquire(&w->got) < ARRAY_SIZE(w->ring); i++) {
+		/* Pairs with the release of ->got: the entry has been read. */
+		got = smp_load_acquire(&w->got);
+		for (unsigned int i = 0; i < burst && put - got < ARRAY_SIZE(w->ring); i++) {
 			dma_addr_t addr = dma_map_single_attrs(dev, bufs[w->nr],
 					w->size, DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
 
@@ -352,14 +353,17 @@ static int remote_thread(void *arg)
 				break;
 			w->ring[put++ % ARRAY_SIZE(w->ring)] = addr;
 		}
+		/* Pairs with the acquire of ->put: the entries are written. */
 		smp_store_release(&w->put, put);
 
 		got = from->got;
+		/* Pairs with the release of ->put. */
 		put = smp_load_acquire(&from->put);
 		w->ops += put - got;
 		while (got != put)
 			dma_unmap_single(dev, from->ring[got++ % ARRAY_SIZE(from->ring)],
 					 w->size, DMA_TO_DEVICE);
+		/* Pairs with the acquire of ->got. */
 		smp_store_release(&from->got, got);
 		cond_resched();
 	}
@@ -491,7 +495,7 @@ static void bench_magazine(void)
 /* The lookup by address: table, xarray, field of struct page */
 
 static struct xarray by_frame;
-static volatile unsigned long sink;
+static unsigned long sink;
 
 static s64 time_lookup(int how, const phys_addr_t *addrs, unsigned int nr)
 {
@@ -513,7 +517,7 @@ static s64 time_lookup(int how, const phys_addr_t *addrs, unsigned int nr)
 				sum += READ_ONCE(pfn_to_page(PHYS_PFN(a))->private);
 		}
 		t[i] = ktime_get_ns() - start;
-		sink = sum;
+		WRITE_ONCE(sink, sum);
 		if (i % 16 == 0)
 			cond_resched();
 	}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Size classes: the table, what magazines may hold, which class serves, and
+ * the counters of each.
+ */
+#include <linux/dma-map-ops.h>
+#include <linux/slab.h>
+
+#include "cc_test.h"
+
+/* Every size gets the smallest class that holds it. */
+static void class_table(struct kunit *test)
+{
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		KUNIT_EXPECT_EQ(test, cc_classes[i].shift, CC_SLOT_MIN_SHIFT + i);
+		KUNIT_EXPECT_EQ(test, cc_classes[i].pool.min_alloc_order, CC_SLOT_MIN_SHIFT + i);
+		KUNIT_EXPECT_TRUE(test, cc_classes[i].enabled);
+	}
+	for (size_t size = 1; size <= CC_SLOT_MAX; size++) {
+		unsigned int shift = cc_classes[cc_test_class(size)].shift;
+
+		if (size > 1UL << shift ||
+		    (shift > CC_SLOT_MIN_SHIFT && size <= 1UL << (shift - 1)))
+			KUNIT_FAIL(test, "%zu bytes in a slot of %lu", size, 1UL << shift);
+	}
+}
+
+static const unsigned long mask_params[] = {
+	BIT(9) | BIT(11) | BIT(12) | BIT(14) | BIT(19),
+	BIT(19),
+	BIT(12) | BIT(19),
+	GENMASK(19, 9),
+};
+
+static void mask_desc(const unsigned long *p, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%#lx", *p);
+}
+KUNIT_ARRAY_PARAM(mask, mask_params, mask_desc);
+
+/* classes= leaves out classes; a larger one serves in their place. */
+static void class_mask(struct kunit *test)
+{
+	unsigned long mask = *(const unsigned long *)test->param_value;
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	phys_addr_t buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	struct cc_options opts;
+
+	cc_test_stop(test);
+	cc_test_options(&opts);
+	opts.classes = mask;
+	cc_test_start_with(test, &opts, false);
+	for (unsigned int order = 0; order <= CC_SLOT_MAX_SHIFT; order++) {
+		unsigned int want = max(order, CC_SLOT_MIN_SHIFT);
+		struct io_tlb_pool *pool;
+		phys_addr_t tlb;
+
+		while (!(mask & BIT(want)))
+			want++;
+		KUNIT_EXPECT_EQ(test, cc_classes[cc_class_of[order]].shift, want);
+		tlb = cc_swiotlb_map(dev, buf, 1UL << order, 0, &pool);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+		KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb)->shift, want);
+		cc_swiotlb_unmap_end(tlb, pool);
+		cc_kccd_step();
+	}
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		KUNIT_EXPECT_EQ(test, cc_classes[i].enabled, !!(mask & BIT(i + CC_SLOT_MIN_SHIFT)));
+		if (!cc_classes[i].enabled)
+			KUNIT_EXPECT_EQ(test, cc_classes[i].nr_slots, 0);
+	}
+	cc_test_check(test);
+}
+
+/* All magazines of all CPUs together stay within 64 MiB. */
+static void class_magazine_bytes(struct kunit *test)
+{
+	for (unsigned int nr_cpus = 1; nr_cpus <= 1024; nr_cpus++) {
+		unsigned long bytes = 0;
+
+		cc_class_init(nr_cpus);
+		for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+			struct cc_class *class = &cc_classes[i];
+
+			bytes += (2UL * class->mag_size << class->shift) * nr_cpus;
+			if (class->mag_size > CC_CHAIN_COUNT_MAX || class->batch > 16 ||
+			    class->batch < 1 || class->batch > max(class->mag_size, 1))
+				KUNIT_FAIL(test, "class %u: magazine %u, batch %u",
+					   i, class->mag_size, class->batch);
+		}
+		if (bytes > SZ_64M)
+			KUNIT_FAIL(test, "%u CPUs: %lu bytes", nr_cpus, bytes);
+		/* The sizes of network packets always have a magazine. */
+		if (nr_cpus <= 96)
+			KUNIT_EXPECT_GE(test, cc_classes[cc_test_class(SZ_4K)].mag_size, 8);
+	}
+}
+
+static int class_init(struct kunit *test)
+{
+	if (cc_swiotlb_enabled())
+		kunit_skip(test, "booted with swiotlb=cc");
+	return 0;
+}
+
+struct larger_test {
+	struct device *dev;
+	phys_addr_t buf;
+};
+
+static phys_addr_t map_size(struct larger_test *t, size_t size)
+{
+	struct io_tlb_pool *pool;
+
+	return cc_swiotlb_map(t->dev, t->buf, size, 0, &pool);
+}
+
+static void unmap(phys_addr_t tlb)
+{
+	cc_swiotlb_unmap_end(tlb, cc_swiotlb_find_pool(tlb));
+}
+
+/* A larger class serves when all else is dry, but not a much larger one. */
+static void class_larger(struct kunit *test)
+{
+	struct larger_test t = {
+		.dev = cc_test_device(test, DMA_BIT_MASK(64), 0),
+		.buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX)),
+	};
+	struct cc_options opts;
+	phys_addr_t tlb[4], a, b, c;
+
+	cc_test_stop(test);
+	cc_test_options(&opts);
+	opts.max = SZ_2M;
+	opts.reserve = SZ_2M;
+	cc_test_start_with(test, &opts, false);
+	KUNIT_ASSERT_EQ(test, cc.decrypted, SZ_2M);
+	/* Four chunks: up to two for the mark, then 4 KiB and 32 KiB slots. */
+	a = map_size(&t, SZ_4K);
+	b = map_size(&t, SZ_32K);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(a) || cc_test_failed(b));
+	while (cc.reserve_bytes)
+		KUNIT_ASSERT_TRUE(test, cc_reserve_give(&cc_classes[CC_NR_CLASSES - 1],
+							cc_classes[CC_NR_CLASSES - 1].nr_slots + 1));
+
+	tlb[0] = map_size(&t, 512);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[0]));
+	KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb[0])->shift, 12);
+	tlb[1] = map_size(&t, SZ_8K);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[1]));
+	KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb[1])->shift, 15);
+	tlb[2] = map_size(&t, SZ_64K);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[2]));
+	KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb[2])->shift, 19);
+	KUNIT_EXPECT_EQ(test, cc_test_count(cc_test_class(512), CC_LARGER), 1);
+	KUNIT_EXPECT_EQ(test, cc_test_count(cc_test_class(SZ_8K), CC_LARGER), 1);
+	KUNIT_EXPECT_EQ(test, cc_test_count(cc_test_class(SZ_64K), CC_LARGER), 1);
+	cc_test_check(test);
+	/* Back to where it came from, not to the class that was asked for. */
+	for (int i = 0; i < 3; i++)
+		unmap(tlb[i]);
+	cc_test_check(test);
+
+	/* With all 4 KiB slots gone, 512 bytes do not take 32 KiB. */
+	for (int i = 0; i < CC_SLOT_MAX / SZ_4K - 1; i++)
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(map_size(&t, SZ_4K)));
+	c = map_size(&t, 512);
+	KUNIT_EXPECT_TRUE(test, cc_test_failed(c));
+	/* Free all of the 4 KiB chunk. */
+	for (phys_addr_t p = round_down(a, CC_SLOT_MAX); p < round_down(a, CC_SLOT_MAX) + CC_SLOT_MAX;
+	     p += SZ_4K)
+		unmap(p);
+	unmap(b);
+	cc_test_check(test);
+}
+
+/* The counters of a mapping, and the histogram of the requested sizes. */
+static void class_counters(struct kunit *test)
+{
+	static const struct {
+		size_t size;
+		u8 bin;
+	} maps[] = {
+		{ 1, 0 }, { 2, 1 }, { 3, 2 }, { 4, 2 }, { 5, 3 }, { 512, 9 },
+		{ 513, 10 }, { 4096, 12 }, { 4097, 13 }, { CC_SLOT_MAX, 19 },
+	};
+	struct larger_test t = {
+		.dev = cc_test_device(test, DMA_BIT_MASK(64), 0),
+		.buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX)),
+	};
+	unsigned long bytes = 0, used = 0;
+	phys_addr_t tlb[ARRAY_SIZE(maps)];
+
+	cc_test_pin(test);
+	for (unsigned int i = 0; i < ARRAY_SIZE(maps); i++) {
+		unsigned long *bin = &this_cpu_ptr(&cc_cpu)->bin[maps[i].bin];
+		unsigned int nr = cc_test_class(maps[i].size);
+		unsigned long before = *bin, count = cc_test_count(nr, CC_MAPS);
+
+		tlb[i] = map_size(&t, maps[i].size);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[i]));
+		KUNIT_EXPECT_EQ(test, *bin, before + 1);
+		KUNIT_EXPECT_EQ(test, cc_test_count(nr, CC_MAPS), count + 1);
+		bytes += maps[i].size;
+		used += 1UL << cc_classes[nr].shift;
+		KUNIT_EXPECT_EQ(test, cc_used_bytes(), used);
+	}
+	KUNIT_EXPECT_EQ(test, cc_test_sum(CC_BYTES), bytes);
+	KUNIT_EXPECT_EQ(test, cc_test_sum(CC_MAPS), ARRAY_SIZE(maps));
+	KUNIT_EXPECT_EQ(test, cc_test_sum(CC_UNMAPS), 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(maps); i++)
+		unmap(tlb[i]);
+	KUNIT_EXPECT_EQ(test, cc_test_sum(CC_UNMAPS), ARRAY_SIZE(maps));
+	KUNIT_EXPECT_EQ(test, cc_used_bytes(), 0);
+	KUNIT_EXPECT_EQ(test, cc_test_sum(CC_LEGACY) + cc_test_sum(CC_FAILED), 0);
+}
+
+/* The high water of a class follows its use. */
+static void class_high_water(struct kunit *test)
+{
+	struct larger_test t = {
+		.dev = cc_test_device(test, DMA_BIT_MASK(64), 0),
+		.buf = virt_to_phys(cc_test_buffer(test, SZ_64K)),
+	};
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_64K)];
+	phys_addr_t tlb[20];
+
+	for (int round = 0; round < 2; round++) {
+		for (unsigned int i = 0; i < ARRAY_SIZE(tlb); i++) {
+			tlb[i] = map_size(&t, SZ_64K);
+			KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[i]));
+			cc_kccd_step();
+		}
+		KUNIT_EXPECT_GE(test, class->high, ARRAY_SIZE(tlb));
+		KUNIT_EXPECT_LE(test, class->high, ARRAY_SIZE(tlb) + class->batch);
+		for (unsigned int i = 0; i < ARRAY_SIZE(tlb); i++)
+			unmap(tlb[i]);
+	}
+}
+
+static struct kunit_case table_cases[] = {
+	KUNIT_CASE(class_magazine_bytes),
+	{}
+};
+
+static struct kunit_case class_cases[] = {
+	KUNIT_CASE(class_table),
+	KUNIT_CASE_PARAM(class_mask, mask_gen_params),
+	KUNIT_CASE(class_larger),
+	KUNIT_CASE(class_counters),
+	KUNIT_CASE(class_high_water),
+	{}
+};
+
+static struct kunit_suite table_suite = {
+	.name = "cc_swiotlb_class_table",
+	.init = class_init,
+	.test_cases = table_cases,
+};
+
+static struct kunit_suite class_suite = {
+	.name = "cc_swiotlb_class",
+	.init = cc_test_init,
+	.exit = cc_test_exit,
+	.test_cases = class_cases,
+};
+
+kunit_test_suites(&table_suite, &class_suite);
+
+MODULE_DESCRIPTION("Tests of the size classes of cc-swiotlb");
+MODULE_LICENSE("GPL");

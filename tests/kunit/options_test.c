@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The command line: what each string gives, and what is refused.
+ */
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "cc_test.h"
+
+#define RAM	SZ_1G
+#define ALL	GENMASK(CC_SLOT_MAX_SHIFT, CC_SLOT_MIN_SHIFT)
+
+/* What differs from the defaults; 0 stands for the default. */
+struct options_param {
+	const char *str;
+	int refused;
+	unsigned long max;
+	unsigned long min;
+	unsigned long reserve;
+	unsigned long classes;
+	unsigned long mark[5];
+};
+
+static const u8 mark_shift[] = { 9, 11, 12, 14, 19 };
+
+static const struct options_param options_params[] = {
+	{ "max=64M", .max = SZ_64M },
+	{ "max:64M", .max = SZ_64M },
+	{ "max=67108864", .max = SZ_64M },
+	{ "max=0x4000000", .max = SZ_64M },
+	{ "max=50%", .max = RAM / 100 * 50 },
+	{ "max=100%", .max = RAM / 100 * 100 },
+	{ "max=1G", .max = RAM },
+	{ "min=16M", .min = SZ_16M },
+	{ "min=1%", .min = RAM / 100 },
+	{ "reserve=2M", .reserve = SZ_2M },
+	{ "max=64M,min=16M,reserve=2M", 0, SZ_64M, SZ_16M, SZ_2M },
+	{ "reserve=2M,max=64M,min=16M", 0, SZ_64M, SZ_16M, SZ_2M },
+	{ "10", .mark = { 10 } },
+	{ "10,20,30,40,5", .mark = { 10, 20, 30, 40, 5 } },
+	{ "10,20,max=64M,30", 0, SZ_64M, .mark = { 10, 20, 30 } },
+	{ "classes=512:2K:4K:16K:512K", .classes = 0x85a00 & ALL },
+	{ "classes=4096", .classes = BIT(12) | BIT(19) },
+	{ "classes:512", .classes = BIT(9) | BIT(19) },
+	{ "classes=512K", .classes = BIT(19) },
+	/* Bad ones; the rest of the string is used. */
+	{ "", 1 },
+	{ "max", 1 },
+	{ "max=", 1 },
+	{ "max=2G", 1 },
+	{ "max=101%", 1 },
+	{ "max=50%%", 1 },
+	{ "max=64Q", 1 },
+	{ "max=-1", 1 },
+	{ "max=64M ", 1 },
+	{ "maximum=64M", 1 },
+	{ "Max=64M", 1 },
+	{ "size=64M", 1 },
+	{ "=64M", 1 },
+	{ "force", 1 },
+	{ "10,20,30,40,5,6", 1, .mark = { 10, 20, 30, 40, 5 } },
+	{ "10x", 1 },
+	{ "10,x,30", 1, .mark = { 10, 30 } },
+	{ "18446744073709551616", 1 },
+	{ "99999999", 1 },
+	{ "-5", 1 },
+	{ "max=64M,bad,min=16M", 1, SZ_64M, SZ_16M },
+	{ ",max=64M", 1, SZ_64M },
+	{ "max=64M,", 1, SZ_64M },
+	{ "max=64M,,min=16M", 1, SZ_64M, SZ_16M },
+	{ "classes=", 1 },
+	{ "classes=256", 1 },
+	{ "classes=1M", 1 },
+	{ "classes=3000", 1 },
+	{ "classes=512:", 1 },
+	{ "classes=512,2K", 1, .classes = BIT(9) | BIT(19) },
+	{ "classes=512:x", 1 },
+	{ "classes=0", 1 },
+	{ "max=1M", 1, SZ_1M, 0, SZ_1M },
+	{ "max=64M,min=128M", 1, SZ_64M, SZ_64M },
+	{ "bad,worse,max=x", 3 },
+	{ "a very long token that is much longer than the buffer for names in the log", 1 },
+};
+
+static void options_desc(const struct options_param *p, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "\"%s\"", p->str);
+}
+KUNIT_ARRAY_PARAM(options, options_params, options_desc);
+
+static void options_parse(struct kunit *test)
+{
+	const struct options_param *p = test->param_value;
+	struct cc_options want, opts;
+	char *str = kunit_kmalloc(test, strlen(p->str) + 1, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, str);
+	strcpy(str, p->str);
+	cc_options_default(&opts, RAM);
+	want = opts;
+	want.max = p->max ?: want.max;
+	want.min = p->min ?: want.min;
+	want.reserve = p->reserve ?: want.reserve;
+	want.classes = p->classes ?: want.classes;
+	for (unsigned int i = 0; i < ARRAY_SIZE(p->mark); i++)
+		if (p->mark[i])
+			want.mark[mark_shift[i] - CC_SLOT_MIN_SHIFT] = p->mark[i];
+
+	cc_test_log_begin(test);
+	KUNIT_EXPECT_EQ(test, p->refused, cc_options_parse(&opts, str, RAM));
+	cc_test_log_end(test);
+	KUNIT_EXPECT_EQ(test, p->refused, cc_test_log_lines("cc_swiotlb=", ""));
+	KUNIT_EXPECT_EQ(test, opts.max, want.max);
+	KUNIT_EXPECT_EQ(test, opts.min, want.min);
+	KUNIT_EXPECT_EQ(test, opts.reserve, want.reserve);
+	KUNIT_EXPECT_EQ(test, opts.classes, want.classes);
+	KUNIT_EXPECT_MEMEQ(test, opts.mark, want.mark, sizeof(opts.mark));
+}
+
+/* The defaults follow the memory of the machine, within bounds. */
+static void options_defaults(struct kunit *test)
+{
+	struct cc_options small, large;
+
+	cc_options_default(&small, SZ_256M);
+	cc_options_default(&large, SZ_2G);
+	KUNIT_EXPECT_EQ(test, small.max, SZ_64M);
+	KUNIT_EXPECT_EQ(test, large.max, SZ_512M);
+	KUNIT_EXPECT_EQ(test, small.min, 0);
+	KUNIT_EXPECT_EQ(test, small.classes, ALL);
+	KUNIT_EXPECT_LE(test, small.reserve, small.max);
+	KUNIT_EXPECT_LE(test, small.reserve, large.reserve);
+	KUNIT_EXPECT_GT(test, small.mark[CC_NR_CLASSES - 1], 0);
+#ifdef CONFIG_64BIT
+	cc_options_default(&large, 1UL << 42);
+	KUNIT_EXPECT_EQ(test, large.max, 1UL << 40);
+	KUNIT_EXPECT_LE(test, large.reserve, SZ_128M);
+#endif
+}
+
+static struct kunit_case options_cases[] = {
+	KUNIT_CASE_PARAM(options_parse, options_gen_params),
+	KUNIT_CASE(options_defaults),
+	{}
+};
+
+static struct kunit_suite options_suite = {
+	.name = "cc_swiotlb_options",
+	.test_cases = options_cases,
+};
+
+kunit_test_suite(options_suite);
+
+MODULE_DESCRIPTION("Tests of the command line of cc-swiotlb");
+MODULE_LICENSE("GPL");
