@@ -20,15 +20,16 @@ record_to demo
 
 images=$("$top/scripts/build.sh" legacy dynamic cc cc-off)
 { read -r legacy && read -r dynamic && read -r cc && read -r cc_off; } <<<"$images"
-file=$out/demo/file
-[ -f "$file" ] || head -c 64M /dev/urandom >"$file"
-sum=$(sha256sum <"$file" | cut -d' ' -f1)
+for size in 64M 8M; do
+	[ -f "$out/demo/file.$size" ] || head -c $size /dev/urandom >"$out/demo/file.$size"
+done
 
-# guest <name> <bzImage> <I/O per disk> <seconds to settle> <swiotlb argument>
+# guest <name> <bzImage> <file size> <I/O per disk> <seconds to settle> <swiotlb argument>
 guest() {
-	step "$1: swiotlb=$5"
-	NET_FILE=$file "$top/scripts/qemu.sh" -N -n 4 -b 1 -t 600 "$2" "$out/demo/$1" \
-		demo "io=$3" "settle=$4" "sum=$sum" "swiotlb=$5"
+	local file=$out/demo/file.$3
+	step "$1: swiotlb=$6"
+	NET_FILE=$file "$top/scripts/qemu.sh" -N -n 4 -b 1 -t 600 "$2" "$out/demo/$1" demo "io=$4" "settle=$5" \
+		"sum=$(sha256sum <"$file" | cut -d' ' -f1)" "swiotlb=$6"
 }
 
 metric() { # name metric: what the guest emitted
@@ -92,15 +93,15 @@ table() {
 }
 
 pass=true
-guest none "$legacy" 48m 10 noforce && collect none demo none
-guest legacy "$legacy" 48m 10 32768,force && collect legacy demo legacy
-guest dynamic "$dynamic" 48m 10 32768,force && collect dynamic demo dynamic
-guest cc "$cc" 48m 10 cc,force && {
+guest none "$legacy" 64M 48m 10 noforce && collect none demo none
+guest legacy "$legacy" 64M 48m 10 32768,force && collect legacy demo legacy
+guest dynamic "$dynamic" 64M 48m 10 32768,force && collect dynamic demo dynamic
+guest cc "$cc" 64M 48m 10 cc,force && {
 	collect cc demo cc
 	emit demo cc magazine_hit_rate "$(jq -n "$(total hits) / $(total maps) * 10000 | round / 10000")" ratio
 }
-guest not-selected "$cc" 2m 0 32768,force && collect not-selected not-selected legacy
-guest configured-off "$cc_off" 2m 0 32768,force && collect configured-off configured-off legacy
+guest not-selected "$cc" 8M 2m 0 32768,force && collect not-selected not-selected legacy
+guest configured-off "$cc_off" 8M 2m 0 32768,force && collect configured-off configured-off legacy
 
 echo
 echo "Linux $(tree_version "$src"), 5 disks at once, 512 B to 512 KiB, depth 32"

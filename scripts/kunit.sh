@@ -23,7 +23,7 @@ without_kvm() {
 	trap 'rm -rf "$shim"' EXIT
 	cat >"$shim/qemu-system-x86_64" <<-EOF
 		#!/bin/bash
-		exec $(command -v qemu-system-x86_64) -accel tcg "\${@/kvm/tcg}"
+		exec $(command -v qemu-system-x86_64) -accel tcg "\${@/#kvm/tcg}"
 	EOF
 	chmod +x "$shim/qemu-system-x86_64"
 	PATH=$shim:$PATH

@@ -8,7 +8,7 @@ record_to smoke
 dir=$out/smoke
 mkdir -p "$dir"
 file=$dir/file
-[ -f "$file" ] || head -c 64M /dev/urandom >"$file"
+[ -f "$file" ] || head -c 16M /dev/urandom >"$file"
 sum=$(sha256sum <"$file" | cut -d' ' -f1)
 kernel=$("$top/scripts/build.sh" cc-debug)
 

@@ -84,7 +84,8 @@ static void class_magazine_bytes(struct kunit *test)
 
 			bytes += (2UL * class->mag_size << class->shift) * nr_cpus;
 			if (class->mag_size > CC_CHAIN_COUNT_MAX || class->batch > 16 ||
-			    class->batch < 1 || class->batch > max(class->mag_size, 1))
+			    class->batch < 1 ||
+			    (class->mag_size && class->batch > class->mag_size))
 				KUNIT_FAIL(test, "class %u: magazine %u, batch %u",
 					   i, class->mag_size, class->batch);
 		}
@@ -134,7 +135,10 @@ static void class_larger(struct kunit *test)
 	cc_test_options(&opts);
 	opts.max = SZ_2M;
 	opts.reserve = SZ_2M;
+	/* Its own marks take it to its limit, of which it complains. */
+	cc_test_log_begin(test);
 	cc_test_start_with(test, &opts, false);
+	cc_test_log_end(test);
 	KUNIT_ASSERT_EQ(test, cc.decrypted, SZ_2M);
 	/* Four chunks: up to two for the mark, then 4 KiB and 32 KiB slots. */
 	a = map_size(&t, SZ_4K);

@@ -217,8 +217,10 @@ static void kccd_limit(struct kunit *test)
 	cc_test_options(&opts);
 	opts.max = SZ_16M;
 	cc_test_start_with(test, &opts, false);
+	cc_test_log_begin(test);
 	KUNIT_EXPECT_LT(test, take(t, BURST, CC_SLOT_MAX, true), BURST);
 	KUNIT_EXPECT_EQ(test, -ENOSPC, cc_kccd_step());
+	cc_test_log_end(test);
 	KUNIT_EXPECT_GT(test, cc_kccd_backoff(), 0);
 	KUNIT_EXPECT_LE(test, cc.decrypted, SZ_16M);
 	KUNIT_EXPECT_LE(test, cc.peak, SZ_16M);
@@ -286,6 +288,7 @@ static void kccd_backoff(struct kunit *test)
 
 		take(t, BURST, CC_SLOT_MAX, false);
 		cc_fake_fail(calls[i], 0, UINT_MAX);
+		cc_test_log_begin(test);
 		for (int j = 0; j < 16; j++) {
 			unsigned int n = cc_fake.calls[calls[i]];
 
@@ -300,6 +303,7 @@ static void kccd_backoff(struct kunit *test)
 				KUNIT_EXPECT_GE(test, backoff, last + last / 2);
 			last = backoff;
 		}
+		cc_test_log_end(test);
 		KUNIT_EXPECT_GT(test, last, 8 * HZ);
 		cc_fake_fail(calls[i], 0, 0);
 		KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
@@ -377,6 +381,29 @@ static void kccd_starved(struct kunit *test)
 	cc_test_check(test);
 }
 
+/* A mark that no page is large enough for does not make kccd take all memory. */
+static void kccd_fragmented(struct kunit *test)
+{
+	struct cc_options opts;
+
+	kccd_exit(test);
+	cc_fake_begin(test);
+	cc_fake.max_order = CC_CHUNK_SHIFT - 1 - PAGE_SHIFT;
+	cc_test_options(&opts);
+	cc_test_start_with(test, &opts, false);
+	KUNIT_EXPECT_LT(test, cc_class_free(&cc_classes[CC_NR_CLASSES - 1]),
+			opts.mark[CC_NR_CLASSES - 1]);
+	for (int i = 0; i < 10; i++)
+		KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	KUNIT_EXPECT_LE(test, cc.decrypted, opts.reserve + SZ_2M);
+	/* As soon as there is one, it is taken. */
+	cc_fake.max_order = MAX_PAGE_ORDER;
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	KUNIT_EXPECT_GE(test, cc_class_free(&cc_classes[CC_NR_CLASSES - 1]),
+			opts.mark[CC_NR_CLASSES - 1]);
+	cc_test_check(test);
+}
+
 /* With the thread: a burst is served, and the memory returns by itself. */
 static void kccd_thread(struct kunit *test)
 {
@@ -426,10 +453,11 @@ static struct kunit_case kccd_cases[] = {
 	KUNIT_CASE(kccd_limit),
 	KUNIT_CASE(kccd_minimum),
 	KUNIT_CASE(kccd_marks),
-	KUNIT_CASE(kccd_backoff),
+	KUNIT_CASE_SLOW(kccd_backoff),
 	KUNIT_CASE(kccd_stopping),
 	KUNIT_CASE(kccd_depot_decay),
 	KUNIT_CASE(kccd_starved),
+	KUNIT_CASE(kccd_fragmented),
 	KUNIT_CASE_SLOW(kccd_thread),
 	{}
 };

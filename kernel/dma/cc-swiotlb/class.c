@@ -22,10 +22,13 @@ u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1] __read_mostly;
 /* A mapping may take a slot of this many classes further up. */
 #define CC_LARGER_CLASSES	3
 
-/* Two magazines of a class, for as many classes as a CPU uses heavily. */
+/*
+ * Two magazines of each class. The limit of slots makes those of the small
+ * classes so much smaller that all 22 count as 18.
+ */
 static unsigned int magazine_slots(unsigned int nr_cpus, unsigned int shift)
 {
-	unsigned long bytes = CC_MAGAZINES_BYTES / 16 / nr_cpus;
+	unsigned long bytes = CC_MAGAZINES_BYTES / 18 / nr_cpus;
 
 	return min(bytes >> shift, CC_MAGAZINE_SLOTS);
 }

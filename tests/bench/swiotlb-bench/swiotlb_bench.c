@@ -42,6 +42,8 @@
 #define FILL_SIZE	2048
 #define BUF_SIZE	SZ_512K
 #define NR_THREADS	2
+#define RING		512
+#define BURST		32
 
 static char *run = "map,threads,remote,sync";
 module_param(run, charp, 0400);
@@ -239,7 +241,7 @@ struct worker {
 	struct completion done;
 	/* of remote completion: what this worker has mapped for the other */
 	unsigned int put ____cacheline_aligned_in_smp;
-	dma_addr_t ring[64];
+	dma_addr_t ring[RING];
 	unsigned int got ____cacheline_aligned_in_smp;
 	unsigned long ops;
 };
@@ -252,7 +254,7 @@ static void rendezvous(unsigned int nr)
 {
 	atomic_inc(&ready);
 	while (atomic_read(&ready) < nr)
-		cpu_relax();
+		cond_resched();
 }
 
 static void start_workers(int (*fn)(void *arg), unsigned int nr,
@@ -337,7 +339,6 @@ static void bench_threads(void)
 static int remote_thread(void *arg)
 {
 	struct worker *w = arg, *from = w->other;
-	const unsigned int burst = ARRAY_SIZE(w->ring) / 2;
 
 	rendezvous(atomic_read(&running));
 	while (!READ_ONCE(stop)) {
@@ -345,13 +346,13 @@ static int remote_thread(void *arg)
 
 		/* Pairs with the release of ->got: the entry has been read. */
 		got = smp_load_acquire(&w->got);
-		for (unsigned int i = 0; i < burst && put - got < ARRAY_SIZE(w->ring); i++) {
+		for (unsigned int i = 0; i < BURST && put - got < RING; i++) {
 			dma_addr_t addr = dma_map_single_attrs(dev, bufs[w->nr],
 					w->size, DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
 
 			if (dma_mapping_error(dev, addr))
 				break;
-			w->ring[put++ % ARRAY_SIZE(w->ring)] = addr;
+			w->ring[put++ % RING] = addr;
 		}
 		/* Pairs with the acquire of ->put: the entries are written. */
 		smp_store_release(&w->put, put);
@@ -361,7 +362,7 @@ static int remote_thread(void *arg)
 		put = smp_load_acquire(&from->put);
 		w->ops += put - got;
 		while (got != put)
-			dma_unmap_single(dev, from->ring[got++ % ARRAY_SIZE(from->ring)],
+			dma_unmap_single(dev, from->ring[got++ % RING],
 					 w->size, DMA_TO_DEVICE);
 		/* Pairs with the acquire of ->got. */
 		smp_store_release(&from->got, got);
@@ -369,9 +370,9 @@ static int remote_thread(void *arg)
 	}
 	atomic_dec(&running);
 	while (atomic_read(&running))
-		cpu_relax();
+		cond_resched();
 	while (w->got != w->put)
-		dma_unmap_single(dev, w->ring[w->got++ % ARRAY_SIZE(w->ring)],
+		dma_unmap_single(dev, w->ring[w->got++ % RING],
 				 w->size, DMA_TO_DEVICE);
 	complete(&w->done);
 	return 0;
