@@ -2,17 +2,20 @@
 # SPDX-License-Identifier: GPL-2.0
 # build.sh [variant...]: build the guest kernels of these variants, which are
 # configs/x86-guest.config + configs/<variant>.config. legacy and dynamic are of
-# the unpatched kernel; cc, cc-off and cc-debug of the patched one. A warning is an
-# error. Prints the path of each image.
+# the unpatched kernel; cc, cc-off, cc-debug and cc-stress of the patched one. What
+# one kernel needs alone is in configs/<variant>-<KVER>.config. A warning is an error.
+# Prints the path of each image.
 . "$(dirname "$0")/lib.sh"
 
-# Every symbol that a fragment asks for must have come out as asked.
+# Every symbol that a fragment asks for must have come out as asked; the last wins.
 configure() {
-	local missing
+	local asked missing
 	(cd "$t" && ARCH=x86_64 scripts/kconfig/merge_config.sh -n -O "$b" "${fragments[@]}") >"$b/config.log" 2>&1 ||
 		die "configuring $variant failed: see $b/config.log"
-	missing=$(cat "${fragments[@]}" | grep '^CONFIG_' | grep -vxF -f "$b/.config" || true)
-	missing+=$(cat "${fragments[@]}" | sed -n 's/^# \(CONFIG_.*\) is not set/\1=/p' | grep -F -f - "$b/.config" || true)
+	asked=$(awk '/^(# )?CONFIG_/ { split($0, f, /^# |[= ]/); v[f[1] == "" ? f[2] : f[1]] = $0 }
+		END { for (s in v) print v[s] }' "${fragments[@]}")
+	missing=$(grep '^CONFIG_' <<<"$asked" | grep -vxF -f "$b/.config" || true)
+	missing+=$(sed -n 's/^# \(CONFIG_.*\) is not set/\1=/p' <<<"$asked" | grep -F -f - "$b/.config" || true)
 	[ -z "$missing" ] || die "Linux $(tree_version "$t") does not configure as asked: ${missing//$'\n'/ }: correct configs/"
 }
 
@@ -20,8 +23,8 @@ build() {
 	local variant=$1 patched='' t b fragments key
 	case $variant in
 	legacy | dynamic) ;;
-	cc | cc-off | cc-debug) patched=1 ;;
-	*) die "no variant '$variant': use legacy, dynamic, cc, cc-off or cc-debug" ;;
+	cc | cc-off | cc-debug | cc-stress) patched=1 ;;
+	*) die "no variant '$variant': use legacy, dynamic, cc, cc-off, cc-debug or cc-stress" ;;
 	esac
 	if [ "$patched" ]; then
 		t=$("$top/scripts/apply.sh")
@@ -32,6 +35,7 @@ build() {
 	mkdir -p "$b"
 	lock "build-$tree-$variant"
 	fragments=("$top/configs/x86-guest.config" "$top/configs/$variant.config")
+	[ ! -f "$top/configs/$variant-$kver.config" ] || fragments+=("$top/configs/$variant-$kver.config")
 
 	# Configure only when a fragment or one of our Kconfig files has changed.
 	key=$(

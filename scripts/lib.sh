@@ -124,7 +124,7 @@ check() {
 	else
 		failed=$((failed + 1))
 		emit "$name" cc failed 1 tests
-		step "not ok $name"
+		step "not ok $name: see $log"
 		tail -n 40 "$log" | sed 's/^/    /' >&2
 	fi
 }

@@ -6,7 +6,8 @@
 #
 #   -c cpus (2)    -m memory (2G)     -n NVMe disks (0)  -b virtio-blk disks (0)
 #   -N virtio-net  -s disk size (1G)  -t timeout in seconds (300)
-#   -q 'more arguments of QEMU'
+#   -q 'more arguments of QEMU'           -D 'more options of every -drive'
+#   -V 'more properties of every NVMe'
 #
 # Leaves in the directory: console.log, results.jsonl (what the test emitted) and
 # files/ (what it sent). Succeeds if the test did. With -N the guest finds at
@@ -14,8 +15,8 @@
 # of what it got. Every virtio device goes through the DMA API.
 . "$(dirname "$0")/lib.sh"
 
-cpus=2 mem=2G nvme=0 vblk=0 net='' size=1G timeout=300 extra=()
-while getopts c:m:n:b:Ns:t:q: o; do
+cpus=2 mem=2G nvme=0 vblk=0 net='' size=1G timeout=300 extra=() drive='' nvme_props=''
+while getopts c:m:n:b:Ns:t:q:D:V: o; do
 	case $o in
 	c) cpus=$OPTARG ;;
 	m) mem=$OPTARG ;;
@@ -25,6 +26,8 @@ while getopts c:m:n:b:Ns:t:q: o; do
 	s) size=$OPTARG ;;
 	t) timeout=$OPTARG ;;
 	q) read -r -a extra <<<"$OPTARG" ;;
+	D) drive=,$OPTARG ;;
+	V) nvme_props=,$OPTARG ;;
 	*) exit 2 ;;
 	esac
 done
@@ -41,7 +44,7 @@ trap 'rm -rf "$disks"' EXIT
 
 disk() { # name device
 	truncate -s "$size" "$disks/$1"
-	args+=(-drive "file=$disks/$1,if=none,id=$1,format=raw,cache=unsafe,discard=unmap" -device "$2,drive=$1")
+	args+=(-drive "file=$disks/$1,if=none,id=$1,format=raw,cache=unsafe,discard=unmap$drive" -device "$2,drive=$1")
 }
 
 case $("$top/scripts/accel.sh" "$kernel" "$initrd") in
@@ -51,7 +54,7 @@ esac
 args+=(-machine q35 -smp "$cpus" -m "$mem" -nodefaults -no-user-config -no-reboot -display none
 	-serial "file:$dir/console.log" -serial "file:$dir/results.jsonl")
 for ((i = 0; i < nvme; i++)); do
-	disk "nvme$i" "nvme,serial=nvme$i"
+	disk "nvme$i" "nvme,serial=nvme$i$nvme_props"
 done
 for ((i = 0; i < vblk; i++)); do
 	disk "vblk$i" virtio-blk-pci,iommu_platform=on,disable-legacy=on

@@ -32,7 +32,6 @@ static __always_inline bool cc_swiotlb_enabled(void)
 /* Calls to these are compiled out when CONFIG_CC_SWIOTLB is not set. */
 
 void __init cc_swiotlb_select(void);
-bool cc_swiotlb_selected(void);
 void cc_swiotlb_deselect(const char *why);
 
 phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,

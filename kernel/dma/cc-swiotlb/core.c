@@ -39,16 +39,6 @@ void __init cc_swiotlb_select(void)
 }
 
 /**
- * cc_swiotlb_selected() - is this allocator chosen and not vetoed?
- *
- * Context: any.
- */
-bool cc_swiotlb_selected(void)
-{
-	return cc.selected;
-}
-
-/**
  * cc_swiotlb_deselect() - veto the choice, before the allocator has started
  * @why: what the log shall say
  */
@@ -65,6 +55,7 @@ void cc_swiotlb_deselect(const char *why)
  * @dev: device
  *
  * Context: any.
+ * Return: true if it can.
  */
 bool cc_swiotlb_reaches(struct device *dev)
 {

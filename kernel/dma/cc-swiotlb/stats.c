@@ -74,6 +74,7 @@ unsigned long cc_class_free(struct cc_class *class)
  * cc_used_bytes() - bytes of all slots that are mapped
  *
  * Context: any; not exact while mappings are made.
+ * Return: bytes.
  */
 unsigned long cc_used_bytes(void)
 {

@@ -1,0 +1,125 @@
+# shellcheck shell=dash
+# SPDX-License-Identifier: GPL-2.0
+# Common to the guest's part of "make stress": . /tests/stress-lib.sh
+# shellcheck source=lib.sh
+. /tests/lib.sh
+
+tracing=/sys/kernel/tracing
+mount -t tracefs tracing $tracing
+disks=$(cd /dev && ls -d nvme?n1 nvme??n1 2>/dev/null)
+
+tools() { # unpack programs that the host gave as a disk
+	tar xf /dev/vda -C / || fail 'no programs on /dev/vda'
+}
+
+# Memory that the host can see, in bytes.
+decrypted() {
+	echo $(($(cat $cc/decrypted_bytes 2>/dev/null || echo 0) +
+		$(cat $dbg/swiotlb/io_tlb_nslabs 2>/dev/null || echo 0) * 2048))
+}
+
+emit_decrypted() { # when
+	emit "decrypted_$1_bytes" "$(decrypted)" B
+}
+
+# A column of the row "total" of cc's table, or of all rows times the slot size.
+stat_total() { # column
+	awk -v c="$1" 'FNR == 1 { for (i = 1; i <= NF; i++) if ($i == c) n = i }
+		$1 == "total" { print $n }' $dbg/swiotlb/cc/stats
+}
+
+stat_bytes() { # column
+	awk -v c="$1" 'FNR == 1 { for (i = 1; i <= NF; i++) if ($i == c) n = i }
+		FNR > 1 && $1 != "total" { s += $1 * $n } END { print s + 0 }' $dbg/swiotlb/cc/stats
+}
+
+kccd() { # key
+	sed -n "s/^$1 //p" $dbg/swiotlb/cc/kccd
+}
+
+send_stats() { # when
+	local f
+	[ -d $dbg/swiotlb/cc ] || return 0
+	for f in stats kccd chunks; do
+		send "$f.$1" $dbg/swiotlb/cc/$f
+	done
+}
+
+# Count the maps that fail, by the same means for every allocator.
+watch_failures() {
+	# shellcheck disable=SC2016 # $retval is the kernel's
+	echo 'r:stress/map swiotlb_tbl_map_single ret=$retval:x64' >$tracing/kprobe_events
+	echo 'hist:keys=ret if ret == 0xffffffffffffffff' >$tracing/events/stress/map/trigger
+}
+
+map_failures() {
+	sed -n 's/.* hitcount: *\([0-9]*\).*/\1/p' $tracing/events/stress/map/hist | awk '{ s += $1 } END { print s + 0 }'
+}
+
+mib_of() { # field of /proc/meminfo
+	awk -v f="$1:" '$1 == f { print int($2 / 1024) }' /proc/meminfo
+}
+
+# Job options of fio, one job per disk.
+per_disk() { # disk...
+	local d
+	for d; do
+		echo "--name=$d --filename=/dev/$d"
+	done
+}
+
+# fio on raw disks; the host reads files/<name>.json.
+disk_io() { # name argument...
+	local name=$1
+	shift
+	fio --output="/tmp/$name.json" --output-format=json --group_reporting --ioengine=libaio --direct=1 \
+		--randrepeat=1 --continue_on_error=all "$@" 2>"/tmp/$name.err"
+	cat "/tmp/$name.err"
+	send "$name.json" "/tmp/$name.json"
+	send "$name.err" "/tmp/$name.err"
+}
+
+# Ten times a second until /tmp/sampling is gone, into /tmp/samples: time in
+# 1/100 s, bytes shared, bytes of slots in use, requests done and in flight.
+sample() {
+	local up shared used finished flying name r w f
+	: >/tmp/sampling
+	while [ -e /tmp/sampling ]; do
+		read -r up _ </proc/uptime
+		used=0 finished=0 flying=0
+		if [ -r $cc/used_bytes ]; then
+			read -r shared <$cc/decrypted_bytes
+			read -r used <$cc/used_bytes
+		else
+			read -r shared <$dbg/swiotlb/io_tlb_nslabs
+			read -r used <$dbg/swiotlb/io_tlb_used
+			shared=$((shared * 2048)) used=$((used * 2048))
+		fi
+		while read -r _ _ name r _ _ _ w _ _ _ f _; do
+			case $name in
+			nvme*n1) finished=$((finished + r + w)) flying=$((flying + f)) ;;
+			esac
+		done </proc/diskstats
+		echo "${up%.*}${up#*.} $shared $used $finished $flying"
+		sleep 0.1
+	done >/tmp/samples
+}
+
+sample_end() {
+	rm /tmp/sampling
+	sleep 1
+	awk '{
+		if ($2 > shared) shared = $2
+		if ($3 > used) used = $3
+		if ($5 > flying) flying = $5
+		if ($4 != last || !$5) { last = $4; since = $1 }
+		if ($1 - since > stall) stall = $1 - since
+	} END {
+		f = "{\"metric\":\"%s\",\"value\":%s,\"unit\":\"%s\"}\n"
+		printf f, "decrypted_peak_bytes", shared, "B"
+		printf f, "used_peak_bytes", used, "B"
+		printf f, "in_flight_peak", flying, "requests"
+		printf f, "longest_stall_ms", stall * 10, "ms"
+	}' /tmp/samples >/dev/ttyS1
+	send samples /tmp/samples
+}
