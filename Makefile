@@ -21,6 +21,7 @@ bench: ## all benchmarks, their tables and plots
 bench-native: ## nanoseconds of map and unmap by size and fill, on UML
 bench-icount: ## instructions of map and unmap, counted exactly in QEMU
 bench-fio: ## fio on 1 and 21 NVMe disks and iperf3, in the guest; QUICK=1: less
+stress: ## bursts, starvation, fragmentation, hotplug, suspend and more in guests; SCENARIO=<name>: one
 smoke: ## short verified I/O on the patched kernel with lockdep and DMA debugging
 kunit: ## the KUnit suites, on UML and on x86_64
 static: ## checkpatch, shellcheck, sparse, W=1, kernel-doc

@@ -26,9 +26,10 @@ kernel_doc() {
 objects() {
 	local b=$t/build-static targets
 	mkdir -p "$b"
-	(cd "$t" && ARCH=x86_64 scripts/kconfig/merge_config.sh -n -O "$b" "$top"/configs/{x86-guest,cc}.config \
-		"$top/tests/kunit/.kunitconfig" <(echo '# CONFIG_WERROR is not set')) >"$b/build.log" 2>&1 &&
-		kmake "$t" "$b" prepare >>"$b/build.log" 2>&1 || {
+	{
+		(cd "$t" && ARCH=x86_64 scripts/kconfig/merge_config.sh -n -O "$b" "$top"/configs/{x86-guest,cc}.config \
+			"$top/tests/kunit/.kunitconfig" <(echo '# CONFIG_WERROR is not set')) && kmake "$t" "$b" prepare
+	} >"$b/build.log" 2>&1 || {
 		tail "$b/build.log"
 		return 1
 	}

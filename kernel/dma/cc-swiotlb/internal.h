@@ -331,6 +331,7 @@ void cc_kccd_kick(bool starved);
 int cc_kccd_step(void);
 bool cc_kccd_tick(void);
 unsigned long cc_kccd_backoff(void);
+int cc_kccd_set_mark(struct cc_class *class, unsigned long slots);
 int cc_kccd_set(unsigned long *field, unsigned long val);
 struct task_struct *cc_kccd_run(void);
 int cc_kccd_start(void);

@@ -305,6 +305,27 @@ int cc_kccd_set(unsigned long *field, unsigned long val)
 	return 0;
 }
 
+/**
+ * cc_kccd_set_mark() - change how many slots of a class are kept free
+ * @class: class
+ * @slots: number of slots
+ *
+ * Context: task. Takes cc.mutex.
+ * Return: 0, or -EINVAL if that is more than cc.max allows.
+ */
+int cc_kccd_set_mark(struct cc_class *class, unsigned long slots)
+{
+	mutex_lock(&cc.mutex);
+	if (slots > cc.max >> class->shift) {
+		mutex_unlock(&cc.mutex);
+		return -EINVAL;
+	}
+	WRITE_ONCE(class->mark, slots);
+	mutex_unlock(&cc.mutex);
+	cc_kccd_step();
+	return 0;
+}
+
 static bool kccd_should_run(void)
 {
 	return kthread_should_stop() || READ_ONCE(reclaim) ||

@@ -357,6 +357,40 @@ static ssize_t store(struct kobject *kobj, struct kobj_attribute *attr,
 	return cc_kccd_set(a->field, val) ?: count;
 }
 
+/* Slots that kccd keeps free, as "<slot size>:<slots>". */
+static ssize_t marks_show(struct kobject *kobj, struct kobj_attribute *attr,
+			  char *buf)
+{
+	ssize_t len = 0;
+
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		if (cc_classes[i].enabled)
+			len += sysfs_emit_at(buf, len, "%lu:%lu\n",
+					     BIT(cc_classes[i].shift),
+					     READ_ONCE(cc_classes[i].mark));
+	return len;
+}
+
+static ssize_t marks_store(struct kobject *kobj, struct kobj_attribute *attr,
+			   const char *buf, size_t count)
+{
+	unsigned long long size;
+	struct cc_class *class;
+	unsigned long slots;
+	char *end;
+
+	size = memparse(buf, &end);
+	if (*end != ':' || kstrtoul(end + 1, 0, &slots))
+		return -EINVAL;
+	if (!is_power_of_2(size) || size < BIT(CC_SLOT_MIN_SHIFT) ||
+	    size > CC_SLOT_MAX)
+		return -EINVAL;
+	class = &cc_classes[ilog2(size) - CC_SLOT_MIN_SHIFT];
+	if (!class->enabled)
+		return -EINVAL;
+	return cc_kccd_set_mark(class, slots) ?: count;
+}
+
 static struct cc_file cc_files[] = {
 	{ __ATTR(decrypted_bytes, 0444, show, NULL), &cc.decrypted },
 	{ __ATTR(decrypted_peak_bytes, 0444, show, NULL), &cc.peak },
@@ -367,6 +401,7 @@ static struct cc_file cc_files[] = {
 	{ __ATTR(max_bytes, 0644, show, store), &cc.max },
 	{ __ATTR(min_bytes, 0644, show, store), &cc.min },
 	{ __ATTR(reserve_bytes, 0644, show, store), &cc.reserve_min },
+	{ __ATTR(marks, 0644, marks_show, marks_store) },
 };
 
 /* After swiotlb has made its debugfs directory (late_initcall, linked first). */
