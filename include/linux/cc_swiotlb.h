@@ -35,11 +35,11 @@ void __init cc_swiotlb_select(void);
 void cc_swiotlb_deselect(const char *why);
 
 phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
-			   size_t size, unsigned int alloc_align_mask,
-			   struct io_tlb_pool **pool);
-phys_addr_t cc_swiotlb_unmap_begin(struct device *dev, phys_addr_t tlb_addr,
-				   size_t size, struct io_tlb_pool *pool);
-void cc_swiotlb_unmap_end(phys_addr_t tlb_addr, struct io_tlb_pool *pool);
+			   size_t size, unsigned int alloc_align_mask);
+bool cc_swiotlb_unmap_check(struct device *dev, phys_addr_t tlb_addr,
+			    size_t size, struct io_tlb_pool *pool);
+void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
+		      struct io_tlb_pool *pool);
 size_t cc_swiotlb_find_orig(struct device *dev, phys_addr_t tlb_addr,
 			    size_t size, struct io_tlb_pool *pool,
 			    phys_addr_t *orig_addr);

@@ -67,13 +67,13 @@ static struct page *fake_alloc_memory(unsigned int order, bool try_hard)
 
 	if (order > cc_fake.max_order || fails(CC_FAKE_MEMORY))
 		return NULL;
-	block = kzalloc(sizeof(*block), GFP_KERNEL);
+	block = kunit_kzalloc(fake_test, sizeof(*block), GFP_KERNEL);
 	if (!block)
 		return NULL;
 	block->page = alloc_above(order);
 	block->order = order;
 	if (!block->page) {
-		kfree(block);
+		kunit_kfree(fake_test, block);
 		return NULL;
 	}
 	list_add(&block->node, &cc_fake.blocks);
@@ -89,7 +89,7 @@ static void fake_free_memory(struct page *page, unsigned int order)
 	KUNIT_EXPECT_EQ_MSG(fake_test, block->state, PRIVATE,
 			    "freed while shared or of unknown state");
 	list_del(&block->node);
-	kfree(block);
+	kunit_kfree(fake_test, block);
 	__free_pages(page, order);
 }
 
@@ -176,7 +176,7 @@ void cc_fake_end(struct kunit *test)
 		unknown += PAGE_SIZE << block->order;
 		nr++;
 		__free_pages(block->page, block->order);
-		kfree(block);
+		kunit_kfree(test, block);
 	}
 	INIT_LIST_HEAD(&cc_fake.blocks);
 	KUNIT_EXPECT_EQ(test, unknown, cc.quarantined);

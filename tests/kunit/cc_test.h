@@ -75,7 +75,7 @@ enum cc_fake_call {
  * struct cc_fake - fake of page allocation, conversion and metadata
  * @calls: how often each has been called
  * @fail_from: the first call that fails, counted from 0
- * @fail_to: the first one after that that does not
+ * @fail_to: the next one that does not
  * @max_order: larger pages are not to be had
  * @above: physical address below which no page is to be had
  * @blocks: memory that has not been freed

@@ -79,9 +79,10 @@ static unsigned int nr_blocks(void)
 /* Blocks are as large as one entry of the direct map, and aligned. */
 static void chunk_block_size(struct kunit *test)
 {
+	unsigned int order = CC_BLOCK_SHIFT - PAGE_SHIFT;
 	struct cc_block *block;
 
-	if (MAX_PAGE_ORDER < CC_BLOCK_SHIFT - PAGE_SHIFT)
+	if (order > MAX_PAGE_ORDER)
 		kunit_skip(test, "no page is that large");
 	list_for_each_entry(block, &cc.blocks, node) {
 		KUNIT_EXPECT_EQ(test, block->shift, CC_BLOCK_SHIFT);
@@ -97,6 +98,7 @@ static void order_desc(const unsigned int *p, char *desc)
 {
 	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "order %u", *p);
 }
+
 KUNIT_ARRAY_PARAM(order, order_params, order_desc);
 
 /* Fragmented memory gives smaller blocks, and the reserve is filled all the same. */
@@ -280,6 +282,7 @@ static void fail_desc(const struct fail_param *p, char *desc)
 {
 	strscpy(desc, p->name, KUNIT_PARAM_DESC_SIZE);
 }
+
 KUNIT_ARRAY_PARAM(fail, fail_params, fail_desc);
 
 #define FAIL_CALLS	50

@@ -36,6 +36,7 @@ static void mask_desc(const unsigned long *p, char *desc)
 {
 	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%#lx", *p);
 }
+
 KUNIT_ARRAY_PARAM(mask, mask_params, mask_desc);
 
 /* classes= leaves out classes; a larger one serves in their place. */
@@ -128,8 +129,9 @@ static void class_larger(struct kunit *test)
 		.dev = cc_test_device(test, DMA_BIT_MASK(64), 0),
 		.buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX)),
 	};
+	struct cc_class *largest = &cc_classes[CC_NR_CLASSES - 1];
+	phys_addr_t tlb[3], start, a, b, c;
 	struct cc_options opts;
-	phys_addr_t tlb[4], a, b, c;
 
 	cc_test_stop(test);
 	cc_test_options(&opts);
@@ -145,8 +147,7 @@ static void class_larger(struct kunit *test)
 	b = map_size(&t, SZ_32K);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(a) || cc_test_failed(b));
 	while (cc.reserve_bytes)
-		KUNIT_ASSERT_TRUE(test, cc_reserve_give(&cc_classes[CC_NR_CLASSES - 1],
-							cc_classes[CC_NR_CLASSES - 1].nr_slots + 1));
+		KUNIT_ASSERT_TRUE(test, cc_reserve_give(largest, largest->nr_slots + 1));
 
 	tlb[0] = map_size(&t, 512);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[0]));
@@ -172,9 +173,9 @@ static void class_larger(struct kunit *test)
 	c = map_size(&t, 512);
 	KUNIT_EXPECT_TRUE(test, cc_test_failed(c));
 	/* Free all of the 4 KiB chunk. */
-	for (phys_addr_t p = round_down(a, CC_SLOT_MAX); p < round_down(a, CC_SLOT_MAX) + CC_SLOT_MAX;
-	     p += SZ_4K)
-		unmap(p);
+	start = round_down(a, CC_SLOT_MAX);
+	for (size_t i = 0; i < CC_SLOT_MAX; i += SZ_4K)
+		unmap(start + i);
 	unmap(b);
 	cc_test_check(test);
 }

@@ -13,7 +13,6 @@
 #include <linux/prandom.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
-#include <linux/version.h>
 
 #include "cc_test.h"
 
@@ -127,7 +126,8 @@ static int task_work_fn(void *arg)
 
 static void init_timer(struct worker *w)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+/* Kernels that have this header have hrtimer_setup(), too. */
+#if __has_include(<kunit/run-in-irq-context.h>)
 	hrtimer_setup(&w->timer, hardirq_work, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
 #else
 	hrtimer_init(&w->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);

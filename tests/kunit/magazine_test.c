@@ -76,6 +76,11 @@ static u64 tid(struct mag_test *t)
 	return cc_test_magazine(t->nr)->loaded / CC_CHAIN_TID;
 }
 
+static unsigned long pool_hits(struct mag_test *t)
+{
+	return cc_test_count(t->nr, CC_POOL) + cc_test_count(t->nr, CC_RESERVE);
+}
+
 /* The slot that was given back last is taken first, while it is in the cache. */
 static void magazine_pop_push(struct kunit *test)
 {
@@ -167,7 +172,7 @@ static void magazine_spare(struct kunit *test)
 	/* Loaded and spare are full. */
 	KUNIT_ASSERT_EQ(test, loaded(t) + spare(t), 2 * size);
 	depot = cc_test_count(t->nr, CC_DEPOT);
-	pool = cc_test_count(t->nr, CC_POOL) + cc_test_count(t->nr, CC_RESERVE);
+	pool = pool_hits(t);
 	for (int i = 0; i < 10; i++) {
 		take(test, 0, size + 2);
 		give(test, 0, size + 2);
@@ -175,7 +180,7 @@ static void magazine_spare(struct kunit *test)
 		give(test, 0, 2);
 	}
 	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_DEPOT), depot);
-	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_POOL) + cc_test_count(t->nr, CC_RESERVE), pool);
+	KUNIT_EXPECT_EQ(test, pool_hits(t), pool);
 	cc_test_check(test);
 }
 
@@ -378,14 +383,14 @@ static void magazine_remote_free(struct kunit *test)
 	if (!other_cpu())
 		kunit_skip(test, "needs two CPUs");
 	take(test, 0, n);
-	pool = cc_test_count(t->nr, CC_POOL) + cc_test_count(t->nr, CC_RESERVE);
+	pool = pool_hits(t);
 	for (int i = 0; i < 8; i++) {
 		KUNIT_ASSERT_EQ(test, 0, work_on_cpu(other_cpu(), give_elsewhere, test));
 		cc_test_check(test);
 		take(test, 0, n);
 	}
 	/* Two magazines stay there; the others travelled. */
-	KUNIT_EXPECT_LE(test, cc_test_count(t->nr, CC_POOL) + cc_test_count(t->nr, CC_RESERVE) - pool,
+	KUNIT_EXPECT_LE(test, pool_hits(t) - pool,
 			3 * t->class->mag_size / t->class->batch + 2);
 	KUNIT_EXPECT_GE(test, cc_test_count(t->nr, CC_DEPOT), 8);
 	give(test, 0, n);

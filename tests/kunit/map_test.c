@@ -18,12 +18,12 @@ struct align_param {
 	u32 alloc;
 };
 
-#define ALIGN_PARAMS(_min)						\
-	{ _min, 0 }, { _min, 2047 }, { _min, 4095 }, { _min, 65535 }
-
 static const struct align_param align_params[] = {
-	ALIGN_PARAMS(0), ALIGN_PARAMS(511), ALIGN_PARAMS(2047),
-	ALIGN_PARAMS(4095), ALIGN_PARAMS(65535),
+	{ 0, 0 }, { 0, 2047 }, { 0, 4095 }, { 0, 65535 },
+	{ 511, 0 }, { 511, 2047 }, { 511, 4095 }, { 511, 65535 },
+	{ 2047, 0 }, { 2047, 2047 }, { 2047, 4095 }, { 2047, 65535 },
+	{ 4095, 0 }, { 4095, 2047 }, { 4095, 4095 }, { 4095, 65535 },
+	{ 65535, 0 }, { 65535, 2047 }, { 65535, 4095 }, { 65535, 65535 },
 };
 
 static void align_desc(const struct align_param *p, char *desc)
@@ -31,6 +31,7 @@ static void align_desc(const struct align_param *p, char *desc)
 	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "min_align_mask=%u alloc_align_mask=%u",
 		 p->min, p->alloc);
 }
+
 KUNIT_ARRAY_PARAM(align, align_params, align_desc);
 
 static const u32 offsets[] = {
@@ -126,6 +127,7 @@ static void min_desc(const u32 *p, char *desc)
 {
 	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "min_align_mask=%u", *p);
 }
+
 KUNIT_ARRAY_PARAM(min, min_params, min_desc);
 
 /* Rule 5: what swiotlb_max_mapping_size() says fits at every offset. */
@@ -134,17 +136,19 @@ static void map_maximum(struct kunit *test)
 	const u32 mask = *(const u32 *)test->param_value;
 	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), mask);
 	size_t max = swiotlb_max_mapping_size(dev);
-	struct io_tlb_pool *pool;
 	phys_addr_t tlb;
 
 	KUNIT_EXPECT_LE(test, max, CC_SLOT_MAX);
 	KUNIT_EXPECT_GE(test, max, CC_SLOT_MAX - mask - 1);
 	for (u32 offset = 0; offset <= mask; offset++) {
-		tlb = cc_swiotlb_map(dev, SZ_1M + offset, max, 0, &pool);
+		struct io_tlb_pool *pool;
+
+		tlb = cc_swiotlb_map(dev, SZ_1M + offset, max, 0);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+		pool = cc_swiotlb_find_pool(tlb);
 		KUNIT_EXPECT_EQ(test, tlb & mask, offset);
 		KUNIT_EXPECT_LE(test, tlb + max, pool->end);
-		cc_swiotlb_unmap_end(tlb, pool);
+		cc_swiotlb_unmap(dev, tlb, max, pool);
 	}
 }
 
@@ -177,6 +181,7 @@ static void dir_desc(const enum dma_data_direction *p, char *desc)
 
 	strscpy(desc, names[*p], KUNIT_PARAM_DESC_SIZE);
 }
+
 KUNIT_ARRAY_PARAM(dir, dir_params, dir_desc);
 
 /* Rule 8: map copies in for every direction, unmap copies out unless told. */
@@ -233,6 +238,7 @@ static void sync_desc(const struct sync_param *p, char *desc)
 {
 	strscpy(desc, p->name, KUNIT_PARAM_DESC_SIZE);
 }
+
 KUNIT_ARRAY_PARAM(sync, sync_params, sync_desc);
 
 /* All of @buf is @out, but for @size bytes from @start on, which are @in. */
@@ -311,6 +317,7 @@ static void mask_desc(const u32 *p, char *desc)
 {
 	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%u bits", *p);
 }
+
 KUNIT_ARRAY_PARAM(mask, mask_params, mask_desc);
 
 /* Rule 9: nothing is returned that the device does not reach. */
@@ -449,6 +456,7 @@ static void boundary_desc(const unsigned long *p, char *desc)
 {
 	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%#lx", *p);
 }
+
 KUNIT_ARRAY_PARAM(boundary, boundary_params, boundary_desc);
 
 /* Rule 4: no buffer crosses the boundary of the device's DMA segments. */

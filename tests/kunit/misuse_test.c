@@ -82,6 +82,7 @@ static void misuse_desc(const struct misuse_param *p, char *desc)
 {
 	strscpy(desc, p->name, KUNIT_PARAM_DESC_SIZE);
 }
+
 KUNIT_ARRAY_PARAM(misuse, misuse_params, misuse_desc);
 
 /* Unmapping what is not mapped like that. */

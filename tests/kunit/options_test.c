@@ -86,6 +86,7 @@ static void options_desc(const struct options_param *p, char *desc)
 {
 	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "\"%s\"", p->str);
 }
+
 KUNIT_ARRAY_PARAM(options, options_params, options_desc);
 
 static void options_parse(struct kunit *test)
@@ -95,7 +96,7 @@ static void options_parse(struct kunit *test)
 	char *str = kunit_kmalloc(test, strlen(p->str) + 1, GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, str);
-	strcpy(str, p->str);
+	memcpy(str, p->str, strlen(p->str) + 1);
 	cc_options_default(&opts, RAM);
 	want = opts;
 	want.max = p->max ?: want.max;

@@ -8,37 +8,42 @@
 #include <linux/device.h>
 #include <linux/tracepoint.h>
 
-/* A slot of 1 << shift bytes at tlb_addr was taken, or given back. */
-DECLARE_EVENT_CLASS(cc_swiotlb_slot,
-		    TP_PROTO(struct device *dev, phys_addr_t orig_addr,
-			     phys_addr_t tlb_addr, size_t size,
-			     unsigned int shift),
-		    TP_ARGS(dev, orig_addr, tlb_addr, size, shift),
-		    TP_STRUCT__entry(__string(dev_name, dev_name(dev))
-				     __field(u64, orig_addr)
-				     __field(u64, tlb_addr)
-				     __field(size_t, size)
-				     __field(unsigned int, slot)),
-		    TP_fast_assign(__assign_str(dev_name);
-				   __entry->orig_addr = orig_addr;
-				   __entry->tlb_addr = tlb_addr;
-				   __entry->size = size;
-				   __entry->slot = 1U << shift;),
-		    TP_printk("dev_name: %s orig_addr=%llx tlb_addr=%llx size=%zu slot=%u",
-			      __get_str(dev_name), __entry->orig_addr,
-			      __entry->tlb_addr, __entry->size, __entry->slot)
+/* A slot of 1 << shift bytes was taken for the buffer at orig_addr. */
+TRACE_EVENT(cc_swiotlb_map,
+	    TP_PROTO(struct device *dev, phys_addr_t orig_addr,
+		     phys_addr_t tlb_addr, size_t size, unsigned int shift),
+	    TP_ARGS(dev, orig_addr, tlb_addr, size, shift),
+	    TP_STRUCT__entry(__string(dev_name, dev_name(dev))
+			     __field(u64, orig_addr)
+			     __field(u64, tlb_addr)
+			     __field(size_t, size)
+			     __field(unsigned int, slot)),
+	    TP_fast_assign(__assign_str(dev_name);
+			   __entry->orig_addr = orig_addr;
+			   __entry->tlb_addr = tlb_addr;
+			   __entry->size = size;
+			   __entry->slot = 1U << shift;),
+	    TP_printk("dev_name: %s orig_addr=%llx tlb_addr=%llx size=%zu slot=%u",
+		      __get_str(dev_name), __entry->orig_addr,
+		      __entry->tlb_addr, __entry->size, __entry->slot)
 );
 
-DEFINE_EVENT(cc_swiotlb_slot, cc_swiotlb_map,
-	     TP_PROTO(struct device *dev, phys_addr_t orig_addr,
-		      phys_addr_t tlb_addr, size_t size, unsigned int shift),
-	     TP_ARGS(dev, orig_addr, tlb_addr, size, shift)
-);
-
-DEFINE_EVENT(cc_swiotlb_slot, cc_swiotlb_unmap,
-	     TP_PROTO(struct device *dev, phys_addr_t orig_addr,
-		      phys_addr_t tlb_addr, size_t size, unsigned int shift),
-	     TP_ARGS(dev, orig_addr, tlb_addr, size, shift)
+/* It was given back. */
+TRACE_EVENT(cc_swiotlb_unmap,
+	    TP_PROTO(struct device *dev, phys_addr_t tlb_addr, size_t size,
+		     unsigned int shift),
+	    TP_ARGS(dev, tlb_addr, size, shift),
+	    TP_STRUCT__entry(__string(dev_name, dev_name(dev))
+			     __field(u64, tlb_addr)
+			     __field(size_t, size)
+			     __field(unsigned int, slot)),
+	    TP_fast_assign(__assign_str(dev_name);
+			   __entry->tlb_addr = tlb_addr;
+			   __entry->size = size;
+			   __entry->slot = 1U << shift;),
+	    TP_printk("dev_name: %s tlb_addr=%llx size=%zu slot=%u",
+		      __get_str(dev_name), __entry->tlb_addr, __entry->size,
+		      __entry->slot)
 );
 
 /* A CPU got a chain of slots from its spare magazine, depot, or gen_pool. */

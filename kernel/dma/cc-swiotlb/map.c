@@ -50,66 +50,46 @@ static __always_inline u32 magazine_pop(struct cc_magazine __percpu *mag,
 	return index;
 }
 
-static __always_inline void magazine_push(struct cc_magazine __percpu *mag,
+/* Returns false, and has done nothing, if the magazine is full. */
+static __always_inline bool magazine_push(struct cc_magazine __percpu *mag,
 					  struct cc_class *class,
 					  struct cc_slot *slot, u32 index)
 {
 	u64 old = this_cpu_read(mag->loaded), new;
 
 	do {
-		if (unlikely(cc_chain_count(old) >= class->mag_size)) {
-			cc_magazine_give(class, index);
-			return;
-		}
+		if (unlikely(cc_chain_count(old) >= class->mag_size))
+			return false;
 		WRITE_ONCE(slot->next, cc_chain_index(old));
 		new = ((old & ~CC_CHAIN_INDEX) + CC_CHAIN_TID + CC_CHAIN_ONE) |
 		      index;
 		/* The slot is complete before an interrupt can take it. */
 		barrier();
 	} while (unlikely(!this_cpu_try_cmpxchg(mag->loaded, &old, new)));
+
+	return true;
 }
 
-static noinline bool reachable_slow(struct device *dev, phys_addr_t tlb_addr,
-				    size_t size)
+static noinline phys_addr_t traced_map(struct device *dev,
+				       phys_addr_t orig_addr, size_t size,
+				       phys_addr_t tlb_addr, unsigned int shift)
 {
-	dma_addr_t addr = phys_to_dma_unencrypted(dev, tlb_addr);
-	unsigned long boundary = dma_get_seg_boundary(dev);
-
-	return dma_capable(dev, addr, size, true) &&
-	       (addr & boundary) + (size - 1) <= boundary;
+	trace_cc_swiotlb_map(dev, orig_addr, tlb_addr, size, shift);
+	return tlb_addr;
 }
 
-/*
- * Can @dev reach the buffer, and does it stay within one DMA segment? Most
- * devices reach every address; and what is naturally aligned crosses no
- * boundary that is at least as large.
- */
-static __always_inline bool reachable(struct device *dev, phys_addr_t tlb_addr,
-				      size_t size)
+static __always_inline phys_addr_t slot_addr(struct cc_chunk *chunk, u32 index)
 {
-	if (likely(!IS_ENABLED(CONFIG_ARCH_HAS_PHYS_TO_DMA) &&
-		   !((unsigned long)dev->dma_range_map | dev->bus_dma_limit) &&
-		   *dev->dma_mask >= cc_top &&
-		   dma_get_seg_boundary(dev) >= CC_SLOT_MAX - 1))
-		return true;
-	return reachable_slow(dev, tlb_addr, size);
+	return chunk->pool.start +
+		((phys_addr_t)cc_slot_nr(index) << chunk->shift);
 }
 
 /* Make @slot that of the buffer. Enables preemption. */
 static __always_inline phys_addr_t
 fill_slot(struct device *dev, phys_addr_t orig_addr, size_t size, u32 offset,
-	  struct cc_chunk *chunk, struct cc_slot *slot, u32 index,
-	  struct io_tlb_pool **pool)
+	  struct cc_chunk *chunk, struct cc_slot *slot, phys_addr_t tlb_addr)
 {
-	unsigned int nr = chunk->shift - CC_SLOT_MIN_SHIFT;
-	phys_addr_t tlb_addr = chunk->pool.start + offset +
-		((phys_addr_t)cc_slot_nr(index) << chunk->shift);
-
-	if (unlikely(!reachable(dev, tlb_addr, size))) {
-		cc_magazine_give(chunk->class, index);
-		preempt_enable();
-		return (phys_addr_t)DMA_MAPPING_ERROR;
-	}
+	unsigned int shift = chunk->shift, nr = shift - CC_SLOT_MIN_SHIFT;
 
 	slot->orig_addr = orig_addr;
 	slot->dev = dev;
@@ -119,7 +99,6 @@ fill_slot(struct device *dev, phys_addr_t orig_addr, size_t size, u32 offset,
 	this_cpu_add(cc_cpu.mag[nr].count[CC_BYTES], size);
 	this_cpu_inc(cc_cpu.bin[fls_long(size - 1)]);
 	preempt_enable();
-	trace_cc_swiotlb_map(dev, orig_addr, tlb_addr, size, chunk->shift);
 
 	/*
 	 * The returned address may reach another CPU by a plain store. Order
@@ -128,14 +107,47 @@ fill_slot(struct device *dev, phys_addr_t orig_addr, size_t size, u32 offset,
 	 * finds table entry and slot by address dependencies.
 	 */
 	smp_wmb();
-	*pool = &chunk->pool;
+	if (trace_cc_swiotlb_map_enabled())
+		return traced_map(dev, orig_addr, size, tlb_addr, shift);
 	return tlb_addr;
+}
+
+/*
+ * Can every device with the usual limits reach the buffer, and does it stay
+ * within one DMA segment? Most devices reach every address; and what is
+ * naturally aligned crosses no boundary that is at least as large.
+ */
+static __always_inline bool reaches_all(struct device *dev)
+{
+	return !IS_ENABLED(CONFIG_ARCH_HAS_PHYS_TO_DMA) &&
+	       !((unsigned long)dev->dma_range_map | dev->bus_dma_limit) &&
+	       *dev->dma_mask >= cc_top &&
+	       dma_get_seg_boundary(dev) >= CC_SLOT_MAX - 1;
+}
+
+/* For devices with limits. Preemption is disabled, and enabled here. */
+static noinline phys_addr_t map_limited(struct device *dev,
+					phys_addr_t orig_addr, size_t size,
+					u32 offset, u32 index)
+{
+	unsigned long boundary = dma_get_seg_boundary(dev);
+	struct cc_chunk *chunk = cc_chunk_by_index(index);
+	phys_addr_t tlb_addr = slot_addr(chunk, index) + offset;
+	dma_addr_t addr = phys_to_dma_unencrypted(dev, tlb_addr);
+
+	if (!dma_capable(dev, addr, size, true) ||
+	    (addr & boundary) + (size - 1) > boundary) {
+		cc_magazine_give(chunk->class, index);
+		preempt_enable();
+		return (phys_addr_t)DMA_MAPPING_ERROR;
+	}
+	return fill_slot(dev, orig_addr, size, offset, chunk,
+			 cc_slot_by_index(index), tlb_addr);
 }
 
 /* The loaded magazine was empty. Preemption is disabled, and enabled here. */
 static noinline phys_addr_t map_slow(struct device *dev, phys_addr_t orig_addr,
-				     size_t size, u32 offset, unsigned int nr,
-				     struct io_tlb_pool **pool)
+				     size_t size, u32 offset, unsigned int nr)
 {
 	u32 index = cc_magazine_refill(&cc_classes[nr]);
 
@@ -143,9 +155,7 @@ static noinline phys_addr_t map_slow(struct device *dev, phys_addr_t orig_addr,
 		preempt_enable();
 		return (phys_addr_t)DMA_MAPPING_ERROR;
 	}
-	return fill_slot(dev, orig_addr, size, offset,
-			 cc_chunk_by_index(index), cc_slot_by_index(index),
-			 index, pool);
+	return map_limited(dev, orig_addr, size, offset, index);
 }
 
 /**
@@ -154,17 +164,19 @@ static noinline phys_addr_t map_slow(struct device *dev, phys_addr_t orig_addr,
  * @orig_addr: physical address of the original buffer
  * @size: bytes to map
  * @alloc_align_mask: the slot starts and ends aligned to this mask plus one
- * @pool: receives the pool of the returned address
  *
  * The bits of @orig_addr that the device's min_align_mask covers are kept. No
- * other mapping shares a byte of the slot. The caller copies the data.
+ * other mapping shares a byte of the slot. The caller copies the data; the
+ * bounce buffer is in the direct map.
+ *
+ * All that is not the usual case is a tail call, so that this function saves
+ * no registers.
  *
  * Context: any but NMI; allocates nothing, never sleeps.
  * Return: physical address of the bounce buffer, or DMA_MAPPING_ERROR.
  */
 phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
-			   size_t size, unsigned int alloc_align_mask,
-			   struct io_tlb_pool **pool)
+			   size_t size, unsigned int alloc_align_mask)
 {
 	unsigned int order = cc_order(dev, orig_addr, size, alloc_align_mask);
 	u32 offset = orig_addr & dma_get_min_align_mask(dev), index;
@@ -179,9 +191,11 @@ phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 	preempt_disable();
 	index = magazine_pop(&cc_cpu.mag[nr], &chunk, &slot);
 	if (unlikely(!index))
-		return map_slow(dev, orig_addr, size, offset, nr, pool);
-	return fill_slot(dev, orig_addr, size, offset, chunk, slot, index,
-			 pool);
+		return map_slow(dev, orig_addr, size, offset, nr);
+	if (unlikely(!reaches_all(dev)))
+		return map_limited(dev, orig_addr, size, offset, index);
+	return fill_slot(dev, orig_addr, size, offset, chunk, slot,
+			 slot_addr(chunk, index) + offset);
 }
 
 static __always_inline struct cc_slot *slot_by_addr(phys_addr_t tlb_addr,
@@ -215,8 +229,60 @@ static noinline void __cold warn_unmap(struct device *dev,
 			      slot->offset);
 }
 
+/* Is that exactly what was mapped? If not, warn once; change nothing. */
+static __always_inline bool is_mapped(struct device *dev, phys_addr_t tlb_addr,
+				      size_t size, struct cc_chunk *chunk,
+				      struct cc_slot *slot)
+{
+	return slot->dev == dev && slot->size == size &&
+	       slot->offset == slot_offset(tlb_addr, chunk);
+}
+
 /**
- * cc_swiotlb_unmap_begin() - check that a mapping may be undone
+ * cc_swiotlb_unmap_check() - check that a mapping may be undone
+ * @dev: device that did the DMA
+ * @tlb_addr: what cc_swiotlb_map() returned
+ * @size: what was mapped
+ * @pool: the pool that holds @tlb_addr
+ *
+ * For callers that copy before they call cc_swiotlb_unmap(). Warns once if
+ * there is no such mapping.
+ *
+ * Context: any but NMI.
+ * Return: true if there is such a mapping.
+ */
+bool cc_swiotlb_unmap_check(struct device *dev, phys_addr_t tlb_addr,
+			    size_t size, struct io_tlb_pool *pool)
+{
+	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
+	unsigned int i;
+	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
+
+	if (likely(is_mapped(dev, tlb_addr, size, chunk, slot)))
+		return true;
+	warn_unmap(dev, tlb_addr, size, slot);
+	return false;
+}
+
+static noinline void traced_unmap(struct device *dev, phys_addr_t tlb_addr,
+				  size_t size, unsigned int shift)
+{
+	trace_cc_swiotlb_unmap(dev, tlb_addr, size, shift);
+}
+
+/* The loaded magazine is full. Preemption is disabled, and enabled here. */
+static noinline void unmap_slow(struct device *dev, phys_addr_t tlb_addr,
+				size_t size, struct cc_chunk *chunk, u32 index)
+{
+	unsigned int shift = chunk->shift;
+
+	cc_magazine_give(chunk->class, index);
+	preempt_enable();
+	trace_cc_swiotlb_unmap(dev, tlb_addr, size, shift);
+}
+
+/**
+ * cc_swiotlb_unmap() - give a slot back
  * @dev: device that did the DMA
  * @tlb_addr: what cc_swiotlb_map() returned
  * @size: what was mapped
@@ -224,47 +290,28 @@ static noinline void __cold warn_unmap(struct device *dev,
  *
  * Warns once, and changes nothing, if there is no such mapping.
  *
- * Context: any but NMI.
- * Return: the physical address of the original buffer; the caller may copy the
- * data and must then call cc_swiotlb_unmap_end(). DMA_MAPPING_ERROR if there is
- * nothing to undo.
+ * Context: any but NMI, on any CPU.
  */
-phys_addr_t cc_swiotlb_unmap_begin(struct device *dev, phys_addr_t tlb_addr,
-				   size_t size, struct io_tlb_pool *pool)
+void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
+		      struct io_tlb_pool *pool)
 {
 	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
-	unsigned int i;
+	unsigned int i, shift = chunk->shift, nr = shift - CC_SLOT_MIN_SHIFT;
 	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
+	u32 index = chunk->index + i;
 
-	if (unlikely(slot->dev != dev || slot->size != size ||
-		     slot->offset != slot_offset(tlb_addr, chunk))) {
-		warn_unmap(dev, tlb_addr, size, slot);
-		return (phys_addr_t)DMA_MAPPING_ERROR;
-	}
-	return slot->orig_addr;
-}
+	if (unlikely(!is_mapped(dev, tlb_addr, size, chunk, slot)))
+		return warn_unmap(dev, tlb_addr, size, slot);
 
-/**
- * cc_swiotlb_unmap_end() - give a slot back
- * @tlb_addr: what cc_swiotlb_map() returned
- * @pool: the pool that holds @tlb_addr
- *
- * Context: any but NMI, on any CPU; after cc_swiotlb_unmap_begin().
- */
-void cc_swiotlb_unmap_end(phys_addr_t tlb_addr, struct io_tlb_pool *pool)
-{
-	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
-	unsigned int i, nr = chunk->shift - CC_SLOT_MIN_SHIFT;
-	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
-
-	if (trace_cc_swiotlb_unmap_enabled())
-		trace_cc_swiotlb_unmap(slot->dev, slot->orig_addr, tlb_addr,
-				       slot->size, chunk->shift);
 	slot->dev = NULL;
 	preempt_disable();
 	this_cpu_inc(cc_cpu.mag[nr].count[CC_UNMAPS]);
-	magazine_push(&cc_cpu.mag[nr], chunk->class, slot, chunk->index + i);
+	if (unlikely(!magazine_push(&cc_cpu.mag[nr], chunk->class, slot,
+				    index)))
+		return unmap_slow(dev, tlb_addr, size, chunk, index);
 	preempt_enable();
+	if (trace_cc_swiotlb_unmap_enabled())
+		traced_unmap(dev, tlb_addr, size, shift);
 }
 
 /**
