@@ -97,4 +97,14 @@ void cc_fake_begin(struct kunit *test);
 void cc_fake_fail(enum cc_fake_call call, unsigned int from, unsigned int nr);
 void cc_fake_end(struct kunit *test);
 
+/* Undo cc_swiotlb_map(), whatever was mapped. */
+static inline void cc_test_give(phys_addr_t tlb)
+{
+	struct cc_chunk *chunk = cc_chunk_by_addr(tlb);
+	struct cc_slot *slot =
+		&chunk->slots[(tlb - chunk->pool.start) >> chunk->shift];
+
+	cc_swiotlb_unmap(slot->dev, tlb, slot->size, &chunk->pool);
+}
+
 #endif /* _CC_SWIOTLB_TEST_H */

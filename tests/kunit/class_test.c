@@ -53,16 +53,15 @@ static void class_mask(struct kunit *test)
 	cc_test_start_with(test, &opts, false);
 	for (unsigned int order = 0; order <= CC_SLOT_MAX_SHIFT; order++) {
 		unsigned int want = max(order, CC_SLOT_MIN_SHIFT);
-		struct io_tlb_pool *pool;
 		phys_addr_t tlb;
 
 		while (!(mask & BIT(want)))
 			want++;
 		KUNIT_EXPECT_EQ(test, cc_classes[cc_class_of[order]].shift, want);
-		tlb = cc_swiotlb_map(dev, buf, 1UL << order, 0, &pool);
+		tlb = cc_swiotlb_map(dev, buf, 1UL << order, 0);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 		KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb)->shift, want);
-		cc_swiotlb_unmap_end(tlb, pool);
+		cc_test_give(tlb);
 		cc_kccd_step();
 	}
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
@@ -112,14 +111,12 @@ struct larger_test {
 
 static phys_addr_t map_size(struct larger_test *t, size_t size)
 {
-	struct io_tlb_pool *pool;
-
-	return cc_swiotlb_map(t->dev, t->buf, size, 0, &pool);
+	return cc_swiotlb_map(t->dev, t->buf, size, 0);
 }
 
 static void unmap(phys_addr_t tlb)
 {
-	cc_swiotlb_unmap_end(tlb, cc_swiotlb_find_pool(tlb));
+	cc_test_give(tlb);
 }
 
 /* A larger class serves when all else is dry, but not a much larger one. */

@@ -127,7 +127,7 @@ static int task_work_fn(void *arg)
 static void init_timer(struct worker *w)
 {
 /* Kernels that have this header have hrtimer_setup(), too. */
-#if __has_include(<kunit/run-in-irq-context.h>)
+#if __has_include("kunit/run-in-irq-context.h")
 	hrtimer_setup(&w->timer, hardirq_work, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
 #else
 	hrtimer_init(&w->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);

@@ -44,10 +44,8 @@ static unsigned int take(struct kccd_test *t, unsigned int nr, size_t size,
 	unsigned int served = 0;
 
 	for (unsigned int i = 0; i < nr; i++) {
-		struct io_tlb_pool *pool;
-
 		t->tlb[i] = cc_swiotlb_map(t->dev, virt_to_phys(t->buf), size,
-					   0, &pool);
+					   0);
 		served += !cc_test_failed(t->tlb[i]);
 		if (step)
 			cc_kccd_step();
@@ -59,8 +57,7 @@ static void give(struct kccd_test *t, unsigned int nr)
 {
 	for (unsigned int i = 0; i < nr; i++)
 		if (!cc_test_failed(t->tlb[i]))
-			cc_swiotlb_unmap_end(t->tlb[i],
-					     cc_swiotlb_find_pool(t->tlb[i]));
+			cc_test_give(t->tlb[i]);
 }
 
 /* The reserve, and the marks, are there when the allocator has started. */
@@ -424,10 +421,8 @@ static void kccd_thread(struct kunit *test)
 	idle = cc.decrypted;
 	limit = jiffies + 20 * HZ;
 	while (served < BURST && time_before(jiffies, limit)) {
-		struct io_tlb_pool *pool;
-
 		t->tlb[served] = cc_swiotlb_map(t->dev, virt_to_phys(t->buf),
-						CC_SLOT_MAX, 0, &pool);
+						CC_SLOT_MAX, 0);
 		if (cc_test_failed(t->tlb[served]))
 			schedule_timeout_uninterruptible(1);
 		else

@@ -42,12 +42,10 @@ static void take(struct kunit *test, unsigned int from, unsigned int nr)
 	struct mag_test *t = test->priv;
 
 	for (unsigned int i = from; i < from + nr; i++) {
-		struct io_tlb_pool *pool;
-
-		t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0, &pool);
+		t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0);
 		if (cc_test_failed(t->tlb[i])) {
 			cc_kccd_step();
-			t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0, &pool);
+			t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0);
 		}
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(t->tlb[i]));
 	}
@@ -58,7 +56,7 @@ static void give(struct kunit *test, unsigned int from, unsigned int nr)
 	struct mag_test *t = test->priv;
 
 	for (unsigned int i = from; i < from + nr; i++)
-		cc_swiotlb_unmap_end(t->tlb[i], cc_swiotlb_find_pool(t->tlb[i]));
+		cc_test_give(t->tlb[i]);
 }
 
 static unsigned int loaded(struct mag_test *t)
@@ -265,16 +263,14 @@ static void magazine_limits(struct kunit *test)
 		struct cc_magazine *mag = cc_test_magazine(cc_test_class(size));
 		struct cc_class *class = &cc_classes[cc_test_class(size)];
 		unsigned int n = min(3 * class->mag_size + 3, (int)(SZ_8M / size));
-		struct io_tlb_pool *pool;
-
 		for (unsigned int i = 0; i < n; i++) {
 			cc_kccd_step();
-			t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, size, 0, &pool);
+			t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, size, 0);
 			KUNIT_ASSERT_FALSE(test, cc_test_failed(t->tlb[i]));
 			KUNIT_EXPECT_LE(test, cc_chain_count(mag->loaded), class->batch);
 		}
 		for (unsigned int i = 0; i < n; i++) {
-			cc_swiotlb_unmap_end(t->tlb[i], cc_swiotlb_find_pool(t->tlb[i]));
+			cc_test_give(t->tlb[i]);
 			KUNIT_EXPECT_LE(test, cc_chain_count(mag->loaded), class->mag_size);
 			KUNIT_EXPECT_LE(test, cc_chain_count(mag->spare), class->mag_size);
 		}
