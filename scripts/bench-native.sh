@@ -8,35 +8,34 @@
 export KVER=7.2
 . "$(dirname "$0")/lib.sh"
 
-need gcc ccache flex bison rsync jq
+need gcc ccache flex bison rsync jq patch
 export ARCH=um
 rounds=${ROUNDS:-5}
 dir=$out/bench-native
+patch=$top/tests/bench/uml-7.2.patch
 mkdir -p "$dir"
 record_to bench-native
 
-# edit <file> <sed script>: the bench tree's version of a file of the kernel
-edit() {
-	sed "$2" "$t/$1" >"$bench.edit"
-	cmp -s "$t/$1" "$bench.edit" && die "$1: Linux $(tree_version "$t") is not as expected: correct scripts/bench-native.sh"
-	cmp -s "$bench.edit" "$bench/$1" || install -m 644 "$bench.edit" "$bench/$1"
-}
-
 # Beside a tree, the same with the benchmark in it; files that are the same are
-# links. UML itself neither has nor needs swiotlb.
+# links. Only files whose content changes are touched.
 bench_tree() { # tree
-	local t=$1 bench=$1-bench edited=(arch/um/kernel/mem.c kernel/dma/Kconfig kernel/dma/Makefile)
+	local t=$1 bench=$1-bench stage f files
 	lock "bench-${t##*/}"
+	mapfile -t files < <(sed -n 's|^+++ b/||p' "$patch")
+	stage=$(mktemp -d "$cache/stage.XXXXXX")
+	for f in "${files[@]}"; do
+		[ ! -f "$t/$f" ] || install -D -m 644 "$t/$f" "$stage/$f"
+	done
+	patch -d "$stage" -p1 -F0 -f -s --no-backup-if-mismatch -r - -i "$patch" ||
+		die "${patch##*/} does not apply to Linux $(tree_version "$t"): refresh it"
 	mkdir -p "$bench"
 	rsync -a --delete --link-dest="$t" --exclude='/build-*' --exclude=/kernel/dma/swiotlb-bench \
-		"${edited[@]/#/--exclude=/}" "$t/" "$bench/"
-	edit arch/um/kernel/mem.c '/^#include <linux\/init.h>/a #include <linux/swiotlb.h>
-		/max_pfn = max_low_pfn;/a swiotlb_init(true, SWIOTLB_VERBOSE);'
-	edit kernel/dma/Kconfig '/^config DMA_BOUNCE_UNALIGNED_KMALLOC/i source "kernel/dma/swiotlb-bench/Kconfig"\n'
-	# shellcheck disable=SC2016 # the variable is of the Makefile
-	edit kernel/dma/Makefile '$a obj-$(CONFIG_SWIOTLB_BENCH) += swiotlb-bench/'
-	rm -f "$bench.edit"
+		"${files[@]/#/--exclude=/}" "$t/" "$bench/"
 	rsync -a --delete "$top/tests/bench/swiotlb-bench/" "$bench/kernel/dma/swiotlb-bench/"
+	for f in "${files[@]}"; do
+		cmp -s "$stage/$f" "$bench/$f" || install -D -m 644 "$stage/$f" "$bench/$f"
+	done
+	rm -rf "$stage"
 	echo "$bench"
 }
 

@@ -58,5 +58,5 @@ build() {
 need gcc ccache bc bison flex
 [ $# -gt 0 ] || set -- legacy dynamic cc
 for v; do
-	build "$v"
+	(build "$v") # a subshell, so that each lock ends with its build
 done

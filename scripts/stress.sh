@@ -131,7 +131,7 @@ boot() {
 	mkdir "$root"
 	(cd "$root" && zcat "$("$top/scripts/initramfs.sh")" | cpio -idm --quiet)
 	rm -f "$root.img"
-	mke2fs -q -t ext4 -d "$root" "$root.img" 256M
+	mke2fs -q -F -t ext4 -d "$root" "$root.img" 256M >/dev/null
 	rm -rf "$root"
 	local q
 	q="$(sparse_memory 32G) -drive file=$root.img,format=raw,if=none,id=root,readonly=on -device nvme,serial=root,drive=root"
@@ -146,7 +146,7 @@ boot() {
 bursts() { # idle seconds
 	local mib=${BURST_MIB:-2560} b
 	local opts=(-m "$((mib * 4 + 2048))M" -n 21 -D throttling.iops-total=40 -t 600)
-	local args=(stress-burst bs=256k "depth=$((mib * 4 / 21 + 1))" seconds=10 "idle=$1")
+	local args=(stress-burst bs=256k "depth=$((mib * 4 / 21 + 1))" seconds=10 "pause=$1")
 	for b in "${@:2}"; do
 		case $b in
 		legacy) guest "$s" legacy legacy 32768,force "${opts[@]}" -- "${args[@]}" ;;
@@ -162,7 +162,8 @@ burst() {
 	bursts 0 legacy cc
 	must burst 'all of it was in flight at once' ".cc.used_peak_bytes >= ${BURST_MIB:-2560} * 1048576 * 0.9"
 	must burst 'no stall over 1 s' '.cc.longest_stall_ms <= 1000'
-	must burst 'no failed maps' '.cc.map_failures == 0'
+	must burst 'no failed maps up to the stated reserve' \
+		'.cc | .map_failures == 0 or .reserve_given_before_failure_bytes >= .reserve_bytes'
 }
 
 decay() {
@@ -194,14 +195,13 @@ fragment() {
 	clean fragment
 	must fragment 'no page of order 9 was free' '.cc.order_9_free == 0'
 	must fragment 'works on smaller chunks' '.cc.small_chunks > 0'
-	must fragment 'no failed maps' '.cc.map_failures == 0'
 }
 
 lowmem() {
 	guest lowmem cc cc cc,force -m 1G -n 4 -s 2G -t 300 -- stress-lowmem hog=1200 seconds=40
 	table lowmem
 	clean lowmem
-	must lowmem 'memory was swapped out' '.cc.swapped_out > 100 * 1048576'
+	must lowmem 'memory was swapped out' '.cc.swapped_out_bytes > 100 * 1048576'
 	must lowmem 'nothing was killed' '.cc.oom_kills == 0'
 	must lowmem 'the shrinker gave memory back' '.cc.decrypted_least_bytes < .cc.decrypted_peak_bytes / 2'
 }
@@ -215,29 +215,34 @@ disks_here() {
 	jq -s 'map(select(.metric == "disks")) | last.value // 0' "$run/results.jsonl" 2>/dev/null || echo 0
 }
 
+unplugged() {
+	grep -c 'DEVICE_DELETED.*"device": "d' "$run/qmp.log" || true
+}
+
+await() { # pid of the guest, what says a number, which number
+	local t=0
+	until [ "$("$2")" = "$3" ]; do
+		kill -0 "$1" 2>/dev/null && [ $((t += 1)) -lt 90 ] || return 1
+		sleep 1
+	done
+}
+
 # Add and remove so many disks in turn, while the guest runs.
 plug() { # pid of the guest, number that stays, rounds...
-	local pid=$1 stay=$2 n i
+	local pid=$1 stay=$2 n i gone=0
 	cat "$run/qmp.out" >"$run/qmp.log" &
 	printf '{"execute":"qmp_capabilities"}\n' >"$run/qmp.in"
 	for n in "${@:3}"; do
-		await "$pid" "$stay" || return 1
+		await "$pid" disks_here "$stay" || return 1
 		for ((i = 0; i < n; i++)); do
 			qmp device_add "{\"driver\":\"nvme\",\"id\":\"d$i\",\"serial\":\"plugged$i\",\"drive\":\"b$i\",\"bus\":\"p$i\"}"
 		done
-		await "$pid" $((stay + n)) || return 1
+		await "$pid" disks_here $((stay + n)) || return 1
 		sleep 3
 		for ((i = 0; i < n; i++)); do
 			qmp device_del "{\"id\":\"d$i\"}"
 		done
-	done
-}
-
-await() { # pid of the guest, number of disks
-	local t=0
-	until [ "$(disks_here)" = "$2" ]; do
-		kill -0 "$1" 2>/dev/null && [ $((t += 1)) -lt 120 ] || return 1
-		sleep 1
+		await "$pid" unplugged $((gone += n)) || return 1
 	done
 }
 
@@ -252,9 +257,13 @@ hotplug() {
 		q+=" -device pcie-root-port,id=p$i,chassis=$i,multifunction=on,io-reserve=0,addr=$(printf '%#x.%d' $((16 + i / 8)) $((i % 8)))"
 	done
 	image cc
-	guest hotplug cc cc cc,force -n 2 -t 500 -q "$q" -- stress-hotplug "rounds=${#counts[@]}" &
+	guest hotplug cc cc cc,force -n 2 -t 500 -q "$q" -- stress-hotplug "rounds=${#counts[@]}" \
+		pcie_ports=native &
 	pid=$!
-	plug $pid 2 "${counts[@]}" || echo "  hotplug: the guest has $(disks_here) disks: see $run" >&2
+	plug $pid 2 "${counts[@]}" || {
+		echo "  hotplug: the guest stays at $(disks_here) disks: see $run" >&2
+		qmp quit '{}'
+	}
 	wait $pid
 	table hotplug
 	clean hotplug
@@ -304,6 +313,7 @@ soak() {
 	clean soak
 	must soak 'no errors of mkfs and network' '.cc.other_errors == 0'
 	must soak 'no failed maps' '.cc.map_failures == 0'
+	# shellcheck disable=SC2016 # jq's variables
 	must soak 'shared memory shows no trend' \
 		'[.cc | to_entries[] | select(.key | startswith("decrypted_round")) | .value] | (length / 2 | floor) as $h
 		| (.[:$h] | add / length) as $a | (.[$h:] | add / length) as $b | $b <= $a * 1.25'

@@ -6,6 +6,7 @@
 
 tracing=/sys/kernel/tracing
 mount -t tracefs tracing $tracing
+# shellcheck disable=SC2034 # used by the tests
 disks=$(cd /dev && ls -d nvme?n1 nvme??n1 2>/dev/null)
 
 tools() { # unpack programs that the host gave as a disk
@@ -45,15 +46,17 @@ send_stats() { # when
 	done
 }
 
-# Count the maps that fail, by the same means for every allocator.
+# Count the maps that fail: cc does by itself.
 watch_failures() {
+	[ ! -r $cc/map_failures ] || return 0
 	# shellcheck disable=SC2016 # $retval is the kernel's
-	echo 'r:stress/map swiotlb_tbl_map_single ret=$retval:x64' >$tracing/kprobe_events
+	echo 'r:stress/map swiotlb_tbl_map_single ret=$retval:x64' >$tracing/kprobe_events || fail 'no probe on maps'
 	echo 'hist:keys=ret if ret == 0xffffffffffffffff' >$tracing/events/stress/map/trigger
 }
 
 map_failures() {
-	sed -n 's/.* hitcount: *\([0-9]*\).*/\1/p' $tracing/events/stress/map/hist | awk '{ s += $1 } END { print s + 0 }'
+	cat $cc/map_failures 2>/dev/null ||
+		sed -n 's/.* hitcount: *\([0-9]*\).*/\1/p' $tracing/events/stress/map/hist | awk '{ s += $1 } END { print s + 0 }'
 }
 
 mib_of() { # field of /proc/meminfo
@@ -73,8 +76,10 @@ disk_io() { # name argument...
 	local name=$1
 	shift
 	fio --output="/tmp/$name.json" --output-format=json --group_reporting --ioengine=libaio --direct=1 \
-		--randrepeat=1 --continue_on_error=all "$@" 2>"/tmp/$name.err"
+		--randrepeat=1 --continue_on_error=all --eta=never "$@" 2>"/tmp/$name.err"
 	cat "/tmp/$name.err"
+	# What fio says when it is stopped by a signal is in the same file.
+	sed -i -n '/^{/,$p' "/tmp/$name.json"
 	send "$name.json" "/tmp/$name.json"
 	send "$name.err" "/tmp/$name.err"
 }

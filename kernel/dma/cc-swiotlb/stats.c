@@ -295,8 +295,12 @@ DEFINE_DEBUGFS_ATTRIBUTE(reset_fops, NULL, reset_set, "%llu\n");
 
 static void debugfs_init(void)
 {
-	struct dentry *swiotlb = debugfs_lookup("swiotlb", NULL), *dir;
+	struct dentry *swiotlb, *dir;
 
+	/* debugfs_lookup() would return an error pointer. */
+	if (!IS_ENABLED(CONFIG_DEBUG_FS))
+		return;
+	swiotlb = debugfs_lookup("swiotlb", NULL);
 	dir = debugfs_create_dir("cc", swiotlb);
 	dput(swiotlb);
 	debugfs_create_file("stats", 0400, dir, NULL, &stats_fops);

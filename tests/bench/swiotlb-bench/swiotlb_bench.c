@@ -11,8 +11,6 @@
  * the CPU away now and then does not disturb it. The copy is measured by batches
  * between those of the mappings, and the median is of the difference.
  */
-#define pr_fmt(fmt) "BENCH " fmt
-
 #include <linux/atomic.h>
 #include <linux/completion.h>
 #include <linux/cpumask.h>
@@ -38,6 +36,9 @@
 #ifdef CONFIG_CC_SWIOTLB
 #include "../cc-swiotlb/internal.h"
 #endif
+
+#undef pr_fmt
+#define pr_fmt(fmt) "BENCH " fmt
 
 #define NR_BATCHES	301
 #define FILL_SIZE	2048
