@@ -263,6 +263,7 @@ static void magazine_limits(struct kunit *test)
 		struct cc_magazine *mag = cc_test_magazine(cc_test_class(size));
 		struct cc_class *class = &cc_classes[cc_test_class(size)];
 		unsigned int n = min(3 * class->mag_size + 3, (int)(SZ_8M / size));
+
 		for (unsigned int i = 0; i < n; i++) {
 			cc_kccd_step();
 			t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, size, 0);
