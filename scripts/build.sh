@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # build.sh [variant...]: build the guest kernels of these variants, which are
 # configs/x86-guest.config + configs/<variant>.config. legacy and dynamic are of
-# the unpatched kernel; cc, cc-off, cc-debug and cc-stress of the patched one. What
-# one kernel needs alone is in configs/<variant>-<KVER>.config. A warning is an error.
-# Prints the path of each image.
+# the unpatched kernel; cc, cc-off, cc-debug and cc-stress of the patched one. A
+# warning is an error. Prints the path of each image.
 . "$(dirname "$0")/lib.sh"
 
 # Every symbol that a fragment asks for must have come out as asked; the last wins.
@@ -35,7 +34,6 @@ build() {
 	mkdir -p "$b"
 	lock "build-$tree-$variant"
 	fragments=("$top/configs/x86-guest.config" "$top/configs/$variant.config")
-	[ ! -f "$top/configs/$variant-$kver.config" ] || fragments+=("$top/configs/$variant-$kver.config")
 
 	# Configure only when a fragment or one of our Kconfig files has changed.
 	key=$(

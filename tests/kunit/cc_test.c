@@ -4,7 +4,6 @@
  */
 #include <linux/bitmap.h>
 #include <linux/bug.h>
-#include <linux/console.h>
 #include <linux/cpumask.h>
 #include <linux/dma-map-ops.h>
 #include <linux/kmsg_dump.h>
@@ -332,12 +331,11 @@ void cc_test_check(struct kunit *test)
 static struct {
 	struct kmsg_dump_iter iter;
 	unsigned int lines;
-	int console;
 	char line[LOG_LINES][LOG_WIDTH];
 } captured;
 
 /**
- * cc_test_log_begin() - remember what is logged, instead of showing it
+ * cc_test_log_begin() - remember what is logged from now on
  * @test: the test
  *
  * Warnings that come once per boot come again.
@@ -354,12 +352,10 @@ void cc_test_log_begin(struct kunit *test)
 	/* What /sys/kernel/debug/clear_warn_once does. */
 	generic_bug_clear_once();
 	memset(__start_once, 0, __end_once - __start_once);
-	captured.console = console_loglevel;
-	console_loglevel = CONSOLE_LOGLEVEL_SILENT;
 }
 
 /**
- * cc_test_log_end() - show again what is logged
+ * cc_test_log_end() - stop remembering
  * @test: the test
  */
 void cc_test_log_end(struct kunit *test)
@@ -367,7 +363,6 @@ void cc_test_log_end(struct kunit *test)
 	char *line;
 	size_t len;
 
-	console_loglevel = captured.console;
 	captured.lines = 0;
 	do {
 		line = captured.line[captured.lines];

@@ -107,7 +107,7 @@ static enum hrtimer_restart hardirq_work(struct hrtimer *timer)
 	for (int i = 0; i < 2; i++)
 		work(w, HARDIRQ);
 	tasklet_schedule(&w->tasklet);
-	hrtimer_forward_now(timer, us_to_ktime(50));
+	hrtimer_forward_now(timer, ns_to_ktime(50 * NSEC_PER_USEC));
 	return HRTIMER_RESTART;
 }
 
@@ -115,7 +115,7 @@ static int task_work_fn(void *arg)
 {
 	struct worker *w = arg;
 
-	hrtimer_start(&w->timer, us_to_ktime(50), HRTIMER_MODE_REL_PINNED_HARD);
+	hrtimer_start(&w->timer, ns_to_ktime(50 * NSEC_PER_USEC), HRTIMER_MODE_REL_PINNED_HARD);
 	while (!kthread_should_stop()) {
 		for (int i = 0; i < 64; i++)
 			work(w, TASK);
