@@ -129,6 +129,13 @@ static void kccd_target_grows(struct kunit *test)
 	}
 	KUNIT_EXPECT_LE(test, cc.target, cc.max / 4);
 	KUNIT_EXPECT_GT(test, cc.target, cc.max / 8);
+
+	/* And down again, step by step, when nobody needs it. */
+	target = cc.target;
+	cc_test_settle(test);
+	KUNIT_EXPECT_EQ(test, cc.target, cc.reserve_min);
+	KUNIT_EXPECT_LT(test, cc.reserve_bytes, cc.reserve_min + SZ_2M);
+	KUNIT_EXPECT_GT(test, target, cc.target);
 }
 
 /* The whole cycle: growth in a burst, all of it returned after it. */
@@ -317,20 +324,26 @@ static void kccd_backoff(struct kunit *test)
 static void kccd_stopping(struct kunit *test)
 {
 	struct kccd_test *t = test->priv;
-	unsigned int decrypts = cc_fake.calls[CC_FAKE_DECRYPT];
+	unsigned int decrypts;
 
-	take(t, BURST, CC_SLOT_MAX, false);
-	cc.stopping = true;
-	cc_kccd_step();
+	/* There is much to return, and the reserve is empty. */
+	take(t, BURST, CC_SLOT_MAX, true);
 	give(t, BURST);
+	cc.stopping = true;
+	decrypts = cc_fake.calls[CC_FAKE_DECRYPT];
+	cc.target = cc.max;
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	cc.target = cc.reserve_min;
 	for (int i = 0; i < 50; i++)
 		cc_kccd_tick();
 	KUNIT_EXPECT_EQ(test, decrypts, cc_fake.calls[CC_FAKE_DECRYPT]);
 	KUNIT_EXPECT_EQ(test, 0, cc_fake.calls[CC_FAKE_ENCRYPT]);
 	/* What is there still serves. */
-	KUNIT_EXPECT_GE(test, take(t, BURST, CC_SLOT_MAX, true), 8);
+	KUNIT_EXPECT_EQ(test, BURST, take(t, BURST, CC_SLOT_MAX, true));
 	give(t, BURST);
 	cc.stopping = false;
+	cc_test_settle(test);
+	KUNIT_EXPECT_GT(test, cc_fake.calls[CC_FAKE_ENCRYPT], 0);
 }
 
 /* The depot's idle slots, and those alone, go back to the gen_pool. */
@@ -355,25 +368,23 @@ static void kccd_depot_decay(struct kunit *test)
 	cc_test_check(test);
 }
 
-/* Fragmented memory must not starve the largest class for ever. */
+/* Fragmented memory must not starve a class, which has no mark, for ever. */
 static void kccd_starved(struct kunit *test)
 {
 	struct kccd_test *t = test->priv;
-	unsigned int served;
 
 	cc_fake.max_order = CC_FRAME_SHIFT - PAGE_SHIFT;
-	served = take(t, BURST, CC_SLOT_MAX, true);
-	KUNIT_EXPECT_LT(test, served, BURST);
-	give(t, served);
+	cc_test_log_begin(test);
+	KUNIT_EXPECT_LT(test, take(t, BURST, SZ_256K, true), BURST);
+	cc_test_log_end(test);
+	give(t, BURST);
 	cc_test_check(test);
 	/* Now there is memory again, but the reserve is full of small chunks. */
-	served = take(t, BURST, CC_SLOT_MAX, true);
-	give(t, BURST);
+	KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
 	cc_fake.max_order = MAX_PAGE_ORDER;
-	KUNIT_EXPECT_LT(test, served, BURST);
-	take(t, BURST, CC_SLOT_MAX, true);
+	take(t, BURST, SZ_256K, true);
 	give(t, BURST);
-	KUNIT_EXPECT_EQ(test, BURST, take(t, BURST, CC_SLOT_MAX, true));
+	KUNIT_EXPECT_EQ(test, BURST, take(t, BURST, SZ_256K, true));
 	give(t, BURST);
 	cc_test_check(test);
 }

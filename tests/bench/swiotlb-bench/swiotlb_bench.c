@@ -509,6 +509,9 @@ static void bench_magazine(void)
 static struct xarray by_frame;
 static unsigned long sink;
 
+enum { NR_ADDRS = 4096 };
+
+/* @nr is a power of two. */
 static s64 time_lookup(int how, const phys_addr_t *addrs, unsigned int nr)
 {
 	static s64 t[NR_BATCHES];
@@ -517,8 +520,8 @@ static s64 time_lookup(int how, const phys_addr_t *addrs, unsigned int nr)
 		unsigned long sum = 0;
 		u64 start = ktime_get_ns();
 
-		for (unsigned int j = 0; j < nr; j++) {
-			phys_addr_t a = addrs[j];
+		for (unsigned int j = 0; j < NR_ADDRS; j++) {
+			phys_addr_t a = addrs[j & (nr - 1)];
 
 			if (how == 0)
 				sum += (unsigned long)cc_chunk_by_addr(a);
@@ -533,14 +536,13 @@ static s64 time_lookup(int how, const phys_addr_t *addrs, unsigned int nr)
 		if (i % 16 == 0)
 			cond_resched();
 	}
-	return median(t, NR_BATCHES) * 10 / nr;
+	return median(t, NR_BATCHES) * 10 / NR_ADDRS;
 }
 
 static void bench_lookup(void)
 {
 	static const char * const name[] = { "table", "xarray", "page" };
-	enum { NR = 4096 };
-	phys_addr_t *addrs = kvmalloc_array(NR, sizeof(*addrs), GFP_KERNEL);
+	phys_addr_t *addrs = kvmalloc_array(NR_ADDRS, sizeof(*addrs), GFP_KERNEL);
 	unsigned int nr = 0, nr_chunks = 0;
 	struct cc_block *block;
 
@@ -557,7 +559,7 @@ static void bench_lookup(void)
 			nr_chunks++;
 		}
 	mutex_unlock(&cc.mutex);
-	for (; addrs && nr_filled && nr < NR; nr++)
+	for (; addrs && nr_filled && nr < NR_ADDRS; nr++)
 		addrs[nr] = dma_to_phys(dev, filled[prandom_u32_state(&rnd) % nr_filled]);
 	if (nr) {
 		pr_info("lookup chunks %u\n", nr_chunks);
