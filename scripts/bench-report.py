@@ -115,6 +115,10 @@ def native(t):
             for how in ("table", "xarray", "page")]
     out.append(markdown([f"find a chunk by address, ns ({t.get(('native', 'lookup', 'cc', 'chunks'))} chunks)",
                          "16 addresses", "4096 random addresses"], rows))
+    rows = [[label, t.get(("native", f"scheme-{how}", "cc", "ns_per_pop_and_push"))]
+            for how, label in (("list", "one word and a list, cmpxchg"), ("array", "array and a busy byte"),
+                               ("locked", "one word and a list, LOCK cmpxchg"))]
+    out.append(markdown(["scheme of a magazine", "pop + push, ns"], rows))
     return out
 
 

@@ -103,6 +103,8 @@ void cc_test_exit(struct kunit *test)
  * @test: the test that it belongs to
  * @dma_mask: addresses that the device reaches
  * @min_align_mask: address bits that bouncing has to preserve
+ *
+ * Return: the device; a failure ends the test.
  */
 struct device *cc_test_device(struct kunit *test, u64 dma_mask,
 			      u32 min_align_mask)
@@ -130,6 +132,8 @@ struct device *cc_test_device(struct kunit *test, u64 dma_mask,
  * cc_test_buffer() - allocate memory that is contiguous and naturally aligned
  * @test: the test that it belongs to
  * @size: bytes
+ *
+ * Return: the memory; a failure ends the test.
  */
 void *cc_test_buffer(struct kunit *test, size_t size)
 {
@@ -377,6 +381,8 @@ void cc_test_log_end(struct kunit *test)
  * cc_test_log_lines() - count the lines of the log that hold two strings
  * @with: one
  * @and_with: the other
+ *
+ * Return: the number of lines.
  */
 unsigned int cc_test_log_lines(const char *with, const char *and_with)
 {

@@ -126,8 +126,8 @@ static int task_work_fn(void *arg)
 
 static void init_timer(struct worker *w)
 {
-/* Kernels that have this header have hrtimer_setup(), too. */
-#if __has_include("kunit/run-in-irq-context.h")
+/* Kernels that have this macro have hrtimer_setup(), too. */
+#ifdef KUNIT_CASE_PARAM_WITH_INIT
 	hrtimer_setup(&w->timer, hardirq_work, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
 #else
 	hrtimer_init(&w->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);

@@ -504,6 +504,122 @@ static void bench_magazine(void)
 	WRITE_ONCE(class->mag_size, mag_size);
 }
 
+/*
+ * The scheme of a magazine: one word changed by cmpxchg and a list (what is used),
+ * the same with LOCK, or an array and a byte that says that it is in use.
+ */
+enum { SCHEME_SLOTS = 64 };
+
+struct scheme {
+	u64 head;
+	atomic64_t locked;
+	u32 next[SCHEME_SLOTS];
+	u8 busy;
+	u8 nr;
+	u32 slot[SCHEME_SLOTS];
+};
+
+static DEFINE_PER_CPU(struct scheme, scheme);
+
+#define SCHEME_TID	BIT_ULL(36)
+
+static noinline void scheme_list(void)
+{
+	u64 old, new;
+	u32 i;
+
+	preempt_disable();
+	old = this_cpu_read(scheme.head);
+	do {
+		i = old % SCHEME_SLOTS;
+		new = ((old & ~0xffULL) + SCHEME_TID) | this_cpu_read(scheme.next[i]);
+	} while (!this_cpu_try_cmpxchg(scheme.head, &old, new));
+	old = this_cpu_read(scheme.head);
+	do {
+		this_cpu_write(scheme.next[i], (u32)(old % SCHEME_SLOTS));
+		new = ((old & ~0xffULL) + SCHEME_TID) | i;
+	} while (!this_cpu_try_cmpxchg(scheme.head, &old, new));
+	preempt_enable();
+}
+
+static noinline void scheme_locked(void)
+{
+	struct scheme *s;
+	s64 old, new;
+	u32 i;
+
+	preempt_disable();
+	s = this_cpu_ptr(&scheme);
+	old = atomic64_read(&s->locked);
+	do {
+		i = (u64)old % SCHEME_SLOTS;
+		new = ((old & ~0xffULL) + SCHEME_TID) | s->next[i];
+	} while (!atomic64_try_cmpxchg(&s->locked, &old, new));
+	old = atomic64_read(&s->locked);
+	do {
+		s->next[i] = (u64)old % SCHEME_SLOTS;
+		new = ((old & ~0xffULL) + SCHEME_TID) | i;
+	} while (!atomic64_try_cmpxchg(&s->locked, &old, new));
+	preempt_enable();
+}
+
+static noinline void scheme_array(void)
+{
+	struct scheme *s;
+	u32 i = 0;
+
+	preempt_disable();
+	s = this_cpu_ptr(&scheme);
+	if (!READ_ONCE(s->busy)) {
+		WRITE_ONCE(s->busy, 1);
+		barrier();
+		i = s->slot[--s->nr];
+		barrier();
+		WRITE_ONCE(s->busy, 0);
+	}
+	barrier();
+	if (!READ_ONCE(s->busy)) {
+		WRITE_ONCE(s->busy, 1);
+		barrier();
+		s->slot[s->nr++] = i;
+		barrier();
+		WRITE_ONCE(s->busy, 0);
+	}
+	preempt_enable();
+}
+
+static void bench_scheme(void)
+{
+	static const struct {
+		const char *name;
+		void (*fn)(void);
+	} all[] = {
+		{ "list", scheme_list },
+		{ "locked", scheme_locked },
+		{ "array", scheme_array },
+	};
+	static s64 t[NR_BATCHES];
+	const unsigned int nr = 4096;
+
+	this_cpu_write(scheme.nr, SCHEME_SLOTS / 2);
+	for (unsigned int i = 0; i < ARRAY_SIZE(all); i++) {
+		s64 ns;
+
+		for (unsigned int j = 0; j < NR_BATCHES; j++) {
+			u64 start = ktime_get_ns();
+
+			for (unsigned int k = 0; k < nr; k++)
+				all[i].fn();
+			t[j] = ktime_get_ns() - start;
+			if (j % 16 == 0)
+				cond_resched();
+		}
+		ns = median(t, NR_BATCHES) * 10 / nr;
+		pr_info("scheme-%s ns_per_pop_and_push %lld.%lld\n", all[i].name,
+			ns / 10, ns % 10);
+	}
+}
+
 /* The lookup by address: table, xarray, field of struct page */
 
 static struct xarray by_frame;
@@ -578,6 +694,7 @@ static void bench_lookup(void)
 }
 #else
 static void bench_magazine(void) { }
+static void bench_scheme(void) { }
 static void bench_lookup(void) { }
 #endif
 
@@ -590,6 +707,7 @@ static const struct {
 	{ "remote", bench_remote },
 	{ "sync", bench_sync },
 	{ "magazine", bench_magazine },
+	{ "scheme", bench_scheme },
 	{ "lookup", bench_lookup },
 };
 
