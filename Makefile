@@ -13,6 +13,7 @@ help: ## this text
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1|\2/p' Makefile | column -t -s'|'
 
 deps: ## install the Debian packages that are missing
+apply: ## patch a copy of the kernel tree, print where it is
 build: ## the guest kernels: unpatched, unpatched with SWIOTLB_DYNAMIC, patched
 demo: ## verified I/O in a guest with each allocator, compared in one table
 test: ## what must pass before a commit

@@ -81,13 +81,12 @@ guest() {
 # plugin tells sizes apart by the length of the copy, so they are in order.
 counts() { # name granules
 	jq -s --arg granules "$2" '
-		map(select(.call and .calls > 100))
-		| (map(.copy_key) | unique) as $keys
+		map(select(.call and .calls > 100)) as $all
 		| ($granules | split(",") | map(tonumber)) as $g
-		| [$keys | to_entries[] | .value as $k | {
-			size: ($g[.key] * 4096), copy: $k,
-			map: (map(select(.call == "map" and .copy_key == $k))[0]),
-			unmap: (map(select(.call == "unmap" and .copy_key == $k))[0])}]' \
+		| [($all | map(.copy_key) | unique | to_entries[]) | .value as $k
+			| {size: ($g[.key] * 4096), copy: $k,
+			   map: ($all | map(select(.call == "map" and .copy_key == $k))[0]),
+			   unmap: ($all | map(select(.call == "unmap" and .copy_key == $k))[0])}]' \
 		"$dir/$1/counts" >"$dir/$1/counts.json"
 }
 

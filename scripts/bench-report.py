@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
 """Merge the records of the benchmarks that have run (out/bench-*.json) into
 out/bench.json, write the tables (out/bench.md) and the plots (out/plots/), and
@@ -231,7 +231,8 @@ def plots(t):
     try:
         import matplotlib
     except ImportError:
-        sys.exit("error: python3-matplotlib is not installed: run 'scripts/deps.sh python3-matplotlib'")
+        print("no plots: run 'scripts/deps.sh python3-matplotlib'", file=sys.stderr)
+        return
     matplotlib.use("svg")
     from matplotlib import pyplot as plt
     plt.rcParams.update({"font.size": 10, "axes.grid": True, "grid.alpha": 0.3, "svg.hashsalt": "cc",
@@ -261,7 +262,7 @@ def plots(t):
                                label=f"{label}: the map fails")
             ax.set(xscale="log", yscale="log", title=f"pool {fill} % full, scattered" if fill else "pool empty",
                    xlabel="size of the mapping")
-            ax.set_xticks(SIZES, [human(s) for s in SIZES])
+            ax.set_xticks(SIZES, [human(s) for s in SIZES], fontsize=8)
             ax.minorticks_off()
         axes[0].set_ylabel("map + unmap without the copy, ns")
         axes[1].legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))

@@ -68,7 +68,7 @@ if [ "$key" != "$(cat "$dir/root.key" 2>/dev/null)" ]; then
 	mkdir "$tmp/host" "$tmp/guest"
 	tar -xf "$tar" -C "$tmp/host" --exclude=./dev --exclude=./usr/share/doc --exclude=./usr/share/locale
 	for r in host guest; do
-		mkdir -p "$tmp/$r"/{dev,proc,sys,tmp,run,work,mnt,etc,usr/bin,usr/lib,usr/sbin}
+		mkdir -p "$tmp/$r"/{dev,proc,sys,tmp,run/cvm,mnt,etc,usr/bin,usr/lib,usr/sbin}
 		ln -sfn usr/bin "$tmp/$r/bin"
 		ln -sfn usr/sbin "$tmp/$r/sbin"
 		ln -sfn usr/lib "$tmp/$r/lib"

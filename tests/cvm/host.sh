@@ -41,7 +41,7 @@ start_qemu() { # image, kernel arguments
 	*6.12*) its=,its=off ;;
 	esac
 	# shellcheck disable=SC2086 # a list of words
-	CVM_VIEW=/tmp/view.fifo LD_PRELOAD=/work/cvm-shim.so:/work/cvm-view.so \
+	CVM_VIEW=/tmp/view.fifo LD_PRELOAD=/run/cvm/cvm-shim.so:/run/cvm/cvm-view.so \
 		qemu-system-aarch64 -accel kvm -M virt,gic-version=3$its -cpu host -smp 2 -m 384M \
 		-nodefaults -no-user-config -no-reboot -display none \
 		-chardev pipe,id=con,path=/tmp/con -serial chardev:con -serial "file:$dir/report" \
@@ -125,7 +125,7 @@ n=0
 while read -r name image mode args; do
 	n=$((n + 1))
 	tap=tap$n
-	dir=/work/out/$name
+	dir=/run/cvm/out/$name
 	mkdir -p "$dir"
 	rm -f /tmp/con.in /tmp/con.out /tmp/view.fifo
 	mkfifo /tmp/con.in /tmp/con.out /tmp/view.fifo

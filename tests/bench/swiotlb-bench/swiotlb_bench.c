@@ -525,18 +525,20 @@ static DEFINE_PER_CPU(struct scheme, scheme);
 
 static noinline void scheme_list(void)
 {
+	struct scheme *s;
 	u64 old, new;
 	u32 i;
 
 	preempt_disable();
+	s = this_cpu_ptr(&scheme);
 	old = this_cpu_read(scheme.head);
 	do {
 		i = old % SCHEME_SLOTS;
-		new = ((old & ~0xffULL) + SCHEME_TID) | this_cpu_read(scheme.next[i]);
+		new = ((old & ~0xffULL) + SCHEME_TID) | s->next[i];
 	} while (!this_cpu_try_cmpxchg(scheme.head, &old, new));
 	old = this_cpu_read(scheme.head);
 	do {
-		this_cpu_write(scheme.next[i], (u32)(old % SCHEME_SLOTS));
+		s->next[i] = old % SCHEME_SLOTS;
 		new = ((old & ~0xffULL) + SCHEME_TID) | i;
 	} while (!this_cpu_try_cmpxchg(scheme.head, &old, new));
 	preempt_enable();
