@@ -72,7 +72,7 @@ guest() {
 		-nodefaults -no-user-config -no-reboot -display none -device edu "${@:6}" \
 		-plugin "$dir/icount.so,$args" -serial "file:$d/console.log" -serial "file:$d/results.jsonl" \
 		-kernel "$2" -initrd "$dir/initrd" -append \
-		"console=ttyS0 panic=-1 cctest=bench-icount granules=$4 threads=$3 tsc=reliable swiotlb=$5" \
+		"console=ttyS0 panic=-1 cctest=bench-icount granules=$4 threads=$3 direction=${direction:-1} tsc=reliable swiotlb=$5" \
 		2>"$d/qemu.err" || die "$1: QEMU failed: $(tail -1 "$d/qemu.err")"
 	[ "$(jq -s 'last.exit' "$d/results.jsonl")" = 0 ] || die "$1: the benchmark failed: see $d/console.log"
 }
@@ -170,6 +170,18 @@ for n in cc cc-10000-chunks; do
 	emit $n cc find_pool_instructions "$(in_function $n cc_swiotlb_find_pool)" instructions
 done
 
+# From the device, unmap does what a sync does, besides.
+for n in legacy not-selected cc; do
+	b=legacy image=$legacy arg=32768,force
+	[ $n = legacy ] || image=$cc
+	[ $n != cc ] || b=cc arg=cc,force
+	direction=2 guest $n-from "$image" 1 1 $arg
+	counts $n-from 1
+	emit $n-4K $b sync_instructions "$(jq -n --slurpfile to "$dir/$n/counts.json" --slurpfile from "$dir/$n-from/counts.json" '
+		$from[0][0].unmap as $f | $to[0][0].unmap as $t
+		| ($f.instructions - $f.copy - $t.instructions) * 100 | round / 100')" instructions
+done
+
 # Two CPUs: with one, the kernel patches its LOCK prefixes away.
 for n in legacy cc; do
 	arg=32768,force
@@ -211,6 +223,7 @@ for n in legacy none; do
 	emit $s-4K $n more_instructions "$(jq -n "$(value $s-4K overhead_instructions) - $(value $n-4K overhead_instructions) - $(value $s-4K more_nops)")" instructions
 	must "$s: instructions more than unpatched, besides $(value $s-4K more_nops) NOPs" "$(value $s-4K more_instructions) <= 1"
 done
+must 'not selected, sync: instructions more than unpatched' "$(value not-selected-4K sync_instructions) - $(value legacy-4K sync_instructions) <= 1"
 must 'LOCK prefixes with cc, two CPUs' "$(value cc-2cpus locked_instructions) == 0"
 must 'cli, sti, pushf, popf with cc' "$(value cc-2cpus irq_flag_instructions) == 0"
 must 'cache lines that both CPUs write, cc' "$(value cc-2cpus shared_lines_written) == 0"
