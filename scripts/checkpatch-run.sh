@@ -8,7 +8,8 @@
 need perl
 src=$("$top/scripts/get-kernel.sh")
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+# checkpatch leaves a cache of names behind in the directory it runs in.
+trap 'rm -f "$log" "$top"/.checkpatch-camelcase.*' EXIT
 
 # FILE_PATH_CHANGES asks about MAINTAINERS, which is a patch of its own in the series.
 checkpatch=("$src/scripts/checkpatch.pl" --strict --no-summary --terse --show-types --showfile

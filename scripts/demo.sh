@@ -59,7 +59,7 @@ collect() { # run, name of the records, backend
 	emit "$2" "$3" io_bytes $(($(fio "$b" '.read.io_bytes + .write.io_bytes') + $(metric "$b" net_bytes) + $(metric "$b" fs_bytes))) B
 	bounced=$(metric "$b" bounced_bytes)
 	[ "$3" != cc ] || bounced=$(total requested_bytes)
-	emit "$2" "$3" bounced_bytes "$bounced" B
+	emit "$2" "$3" bounced_bytes $((bounced + $(metric "$b" synced_bytes))) B
 	for m in decrypted_boot_bytes decrypted_peak_bytes decrypted_after_bytes; do
 		emit "$2" "$3" $m "$(metric "$b" $m)" B
 	done
