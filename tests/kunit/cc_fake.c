@@ -184,3 +184,16 @@ void cc_fake_end(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cc_fake.metadata, 3 * nr);
 	fake_test = NULL;
 }
+
+/**
+ * cc_fake_remove() - let the real functions do the work again
+ * @test: the test; after cc_fake_end()
+ */
+void cc_fake_remove(struct kunit *test)
+{
+	kunit_deactivate_static_stub(test, cc_alloc_memory);
+	kunit_deactivate_static_stub(test, cc_free_memory);
+	kunit_deactivate_static_stub(test, cc_alloc_metadata);
+	kunit_deactivate_static_stub(test, cc_free_metadata);
+	kunit_deactivate_static_stub(test, cc_convert);
+}

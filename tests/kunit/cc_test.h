@@ -57,6 +57,13 @@ static inline unsigned int cc_test_class(size_t size)
 	return cc_class_of[fls_long(size - 1)];
 }
 
+/* Functions that have no declaration, and the files of the allocator. */
+void *cc_test_symbol(struct kunit *test, const char *name);
+void cc_test_files(struct kunit *test);
+char *cc_test_read(struct kunit *test, const char *fs, const char *path);
+int cc_test_write(struct kunit *test, const char *fs, const char *path,
+		  const char *text);
+
 /* The log: silent on the console, but remembered, from begin to end. */
 void cc_test_log_begin(struct kunit *test);
 void cc_test_log_end(struct kunit *test);
@@ -96,6 +103,7 @@ extern struct cc_fake cc_fake;
 void cc_fake_begin(struct kunit *test);
 void cc_fake_fail(enum cc_fake_call call, unsigned int from, unsigned int nr);
 void cc_fake_end(struct kunit *test);
+void cc_fake_remove(struct kunit *test);
 
 /* Undo cc_swiotlb_map(), whatever was mapped. */
 static inline void cc_test_give(phys_addr_t tlb)

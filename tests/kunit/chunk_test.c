@@ -4,7 +4,10 @@
  * page allocator, the allocation of metadata, or a conversion fails.
  */
 #include <linux/cc_platform.h>
+#include <linux/completion.h>
+#include <linux/cpumask.h>
 #include <linux/dma-map-ops.h>
+#include <linux/kthread.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -210,6 +213,86 @@ static void chunk_shrink(struct kunit *test)
 	cc_test_check(test);
 }
 
+/* The ids of chunks that are gone are used again. */
+static void chunk_ids(struct kunit *test)
+{
+	unsigned int first, id;
+
+	mutex_lock(&cc.mutex);
+	for (int i = 0; i < 20; i++) {
+		KUNIT_ASSERT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
+		id = list_last_entry(&cc.blocks, struct cc_block, node)->chunks[0].index >>
+		     CC_SLOT_BITS;
+		first = i ? first : id;
+		KUNIT_EXPECT_EQ(test, id, first);
+		KUNIT_ASSERT_EQ(test, SZ_2M, cc_block_shrink(0, SZ_2M));
+	}
+	mutex_unlock(&cc.mutex);
+}
+
+struct reader {
+	struct completion inside;
+	bool left;
+};
+
+/* Somebody who has found a chunk and looks at it for a while. */
+static int read_for_long(void *arg)
+{
+	unsigned long end = jiffies + HZ / 5;
+	struct reader *r = arg;
+
+	rcu_read_lock();
+	complete(&r->inside);
+	while (time_before(jiffies, end))
+		cpu_relax();
+	WRITE_ONCE(r->left, true);
+	rcu_read_unlock();
+	return 0;
+}
+
+static void start_reader(struct kunit *test, struct reader *r)
+{
+	unsigned int cpu = cpumask_any_but(cpu_online_mask, 0);
+	struct task_struct *task;
+
+	r->left = false;
+	init_completion(&r->inside);
+	task = kthread_create_on_cpu(read_for_long, r, cpu, "cc-reader/%u");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+	wake_up_process(task);
+	wait_for_completion(&r->inside);
+}
+
+/* Neither a descriptor nor memory is used again while somebody looks at it. */
+static void chunk_readers(struct kunit *test)
+{
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	u8 *buf = cc_test_buffer(test, SZ_64K);
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_64K)];
+	struct reader *r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
+	phys_addr_t tlb;
+
+	KUNIT_ASSERT_NOT_NULL(test, r);
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "needs two CPUs");
+	cc_test_pin(test);
+	tlb = cc_test_map(dev, buf, SZ_64K, 0, DMA_TO_DEVICE);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+	cc_test_unmap(dev, tlb, SZ_64K, DMA_TO_DEVICE);
+	cc_magazine_drain_all();
+	cc_depot_drain(class, UINT_MAX);
+	mutex_lock(&cc.mutex);
+	start_reader(test, r);
+	KUNIT_EXPECT_GT(test, cc_class_retire(class, ULONG_MAX), 0);
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(r->left));
+	start_reader(test, r);
+	KUNIT_EXPECT_EQ(test, SZ_2M, cc_block_shrink(0, SZ_2M));
+	KUNIT_EXPECT_TRUE(test, READ_ONCE(r->left));
+	mutex_unlock(&cc.mutex);
+	/* The reader is done with what the test has allocated. */
+	synchronize_rcu();
+}
+
 /* Nothing is left to be read by the host in a page that is shared. */
 static void chunk_zeroed(struct kunit *test)
 {
@@ -374,6 +457,8 @@ static struct kunit_case chunk_cases[] = {
 	KUNIT_CASE(chunk_reserve_order),
 	KUNIT_CASE(chunk_retire),
 	KUNIT_CASE(chunk_shrink),
+	KUNIT_CASE(chunk_ids),
+	KUNIT_CASE(chunk_readers),
 	KUNIT_CASE(chunk_zeroed),
 	KUNIT_CASE(chunk_quarantine),
 	KUNIT_CASE_PARAM_ATTR(chunk_failures, fail_gen_params,

@@ -226,6 +226,7 @@ static void class_high_water(struct kunit *test)
 		.buf = virt_to_phys(cc_test_buffer(test, SZ_64K)),
 	};
 	struct cc_class *class = &cc_classes[cc_test_class(SZ_64K)];
+	unsigned long high;
 	phys_addr_t tlb[20];
 
 	for (int round = 0; round < 2; round++) {
@@ -239,6 +240,14 @@ static void class_high_water(struct kunit *test)
 		for (unsigned int i = 0; i < ARRAY_SIZE(tlb); i++)
 			unmap(tlb[i]);
 	}
+	/* It does not follow it down. */
+	high = class->high;
+	cc_test_settle(test);
+	tlb[0] = map_size(&t, SZ_64K);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[0]));
+	KUNIT_EXPECT_EQ(test, class->high, high);
+	KUNIT_EXPECT_LT(test, class->peak, high);
+	unmap(tlb[0]);
 }
 
 static struct kunit_case table_cases[] = {

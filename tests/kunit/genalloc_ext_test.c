@@ -1,35 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests of lib/genalloc-ext.c
- *
- * The addresses are made up: gen_pool never touches the memory it manages.
+ * KUnit tests of lib/genalloc-ext.c: each function by itself.
  */
-
-#include <kunit/test.h>
 #include <linux/bitmap.h>
-#include <linux/cpumask.h>
-#include <linux/genalloc_ext.h>
-#include <linux/kthread.h>
-#include <linux/prandom.h>
-#include <linux/sched.h>
 #include <linux/slab.h>
 
-#define ORDER		9
-#define OBJ_SIZE	BIT(ORDER)
-#define BASE		0x10000000UL
-#define SPAN		0x00100000UL	/* from one chunk to the next */
-#define MAX_OBJS	256
-
-struct ctx {
-	struct gen_pool pool;
-	struct gen_pool_chunk __rcu *hint;
-	unsigned long addrs[MAX_OBJS];
-};
-
-static unsigned long obj(unsigned int chunk, unsigned int nr)
-{
-	return BASE + chunk * SPAN + nr * OBJ_SIZE;
-}
+#include "genalloc_ext_test.h"
 
 /* All bits of a new descriptor are set, and so is a word behind it. */
 static struct gen_pool_chunk *new_chunk(struct kunit *test, size_t size)
@@ -53,8 +29,8 @@ static struct gen_pool_chunk *add_bytes(struct kunit *test, unsigned int nr,
 	return chunk;
 }
 
-static struct gen_pool_chunk *add(struct kunit *test, unsigned int nr,
-				  unsigned int objs)
+struct gen_pool_chunk *gen_test_add(struct kunit *test, unsigned int nr,
+				    unsigned int objs)
 {
 	return add_bytes(test, nr, objs * OBJ_SIZE);
 }
@@ -76,8 +52,8 @@ static unsigned int give(struct kunit *test, struct gen_pool_chunk *chunk,
 }
 
 /* The state of @chunk is what its bitmap and its count of free bytes say. */
-static void expect_used(struct kunit *test, struct gen_pool_chunk *chunk,
-			unsigned int used)
+void gen_test_expect_used(struct kunit *test, struct gen_pool_chunk *chunk,
+			  unsigned int used)
 {
 	size_t size = chunk->end_addr - chunk->start_addr + 1;
 	unsigned int bits = BITS_TO_LONGS(size >> ORDER) * BITS_PER_LONG;
@@ -104,7 +80,7 @@ static void test_init(struct kunit *test)
 			gen_pool_chunk_bytes((BITS_PER_LONG + 1) * OBJ_SIZE, ORDER),
 			sizeof(struct gen_pool_chunk) + 2 * sizeof(long));
 
-	add(test, 0, 10);
+	gen_test_add(test, 0, 10);
 	KUNIT_EXPECT_EQ(test, gen_pool_size(&c->pool), 10 * OBJ_SIZE);
 	KUNIT_EXPECT_EQ(test, gen_pool_avail(&c->pool), 10 * OBJ_SIZE);
 	KUNIT_EXPECT_EQ(test, gen_pool_virt_to_phys(&c->pool, obj(0, 3)), obj(0, 3));
@@ -113,16 +89,16 @@ static void test_init(struct kunit *test)
 /* A descriptor of a chunk that was removed can be used again as it is. */
 static void test_add_dirty(struct kunit *test)
 {
-	struct gen_pool_chunk *chunk = add(test, 0, 100);
+	struct gen_pool_chunk *chunk = gen_test_add(test, 0, 100);
 
-	expect_used(test, chunk, 0);
+	gen_test_expect_used(test, chunk, 0);
 	KUNIT_EXPECT_EQ(test, take(test, 101), 100);
 }
 
 /* Every object exactly once, the lowest first, then nothing. */
 static void test_bulk_full(struct kunit *test)
 {
-	struct gen_pool_chunk *chunk = add(test, 0, 128);
+	struct gen_pool_chunk *chunk = gen_test_add(test, 0, 128);
 	struct ctx *c = test->priv;
 	unsigned int i, round;
 
@@ -131,7 +107,7 @@ static void test_bulk_full(struct kunit *test)
 		for (i = 0; i < 16; i++)
 			KUNIT_EXPECT_EQ(test, c->addrs[i], obj(0, 16 * round + i));
 		KUNIT_EXPECT_EQ(test, c->addrs[16], 0);
-		expect_used(test, chunk, 16 * (round + 1));
+		gen_test_expect_used(test, chunk, 16 * (round + 1));
 	}
 	KUNIT_EXPECT_EQ(test, take(test, 1), 0);
 	KUNIT_EXPECT_EQ(test, gen_pool_avail(&c->pool), 0);
@@ -139,16 +115,16 @@ static void test_bulk_full(struct kunit *test)
 	for (i = 0; i < 128; i++)
 		c->addrs[i] = obj(0, i);
 	KUNIT_EXPECT_EQ(test, give(test, chunk, c->addrs, 128), 128);
-	expect_used(test, chunk, 0);
+	gen_test_expect_used(test, chunk, 0);
 	KUNIT_EXPECT_EQ(test, take(test, 128), 128);
-	expect_used(test, chunk, 128);
+	gen_test_expect_used(test, chunk, 128);
 }
 
 /* Less than asked for is there, scattered over the words. */
 static void test_bulk_partial(struct kunit *test)
 {
 	static const unsigned int hole[] = { 0, 1, 31, 32, 63, 64, 100, 127, 130, 199 };
-	struct gen_pool_chunk *chunk = add(test, 0, 200);
+	struct gen_pool_chunk *chunk = gen_test_add(test, 0, 200);
 	unsigned long addrs[ARRAY_SIZE(hole)];
 	struct ctx *c = test->priv;
 	unsigned int i;
@@ -164,7 +140,7 @@ static void test_bulk_partial(struct kunit *test)
 	KUNIT_EXPECT_MEMEQ(test, c->addrs, addrs, 4 * sizeof(long));
 	KUNIT_EXPECT_EQ(test, take(test, 250), ARRAY_SIZE(addrs) - 4);
 	KUNIT_EXPECT_MEMEQ(test, c->addrs, addrs + 4, sizeof(addrs) - 4 * sizeof(long));
-	expect_used(test, chunk, 200);
+	gen_test_expect_used(test, chunk, 200);
 }
 
 /* Sizes around a word and bytes left over at the end of the chunk. */
@@ -181,17 +157,17 @@ static void test_tail(struct kunit *test)
 
 		KUNIT_EXPECT_EQ(test, take(test, MAX_OBJS), n);
 		KUNIT_EXPECT_EQ(test, c->addrs[n - 1], obj(i, n - 1));
-		expect_used(test, chunk, n);
+		gen_test_expect_used(test, chunk, n);
 		KUNIT_EXPECT_EQ(test, take(test, 1), 0);
 
 		/* The bytes left over are no object. */
 		for (j = 0; j <= n; j++)
 			c->addrs[j] = obj(i, j);
 		KUNIT_EXPECT_EQ(test, give(test, chunk, c->addrs, n + 1), n);
-		expect_used(test, chunk, 0);
+		gen_test_expect_used(test, chunk, 0);
 
 		KUNIT_EXPECT_TRUE(test, gen_pool_seal_chunk(&c->pool, chunk));
-		expect_used(test, chunk, n);
+		gen_test_expect_used(test, chunk, n);
 	}
 }
 
@@ -201,9 +177,9 @@ static void test_owner(struct kunit *test)
 	unsigned int i, n, total = 0;
 	void *owner;
 
-	add(test, 0, 5);
-	add(test, 1, 70);
-	add(test, 2, 9);
+	gen_test_add(test, 0, 5);
+	gen_test_add(test, 1, 70);
+	gen_test_add(test, 2, 9);
 	while ((n = gen_pool_alloc_bulk(&c->pool, &c->hint, c->addrs, 8, &owner))) {
 		/* All from one chunk, and its owner. */
 		for (i = 0; i < n; i++)
@@ -225,7 +201,7 @@ static void test_hint(struct kunit *test)
 	unsigned int i;
 
 	for (i = 0; i < 3; i++)
-		chunk[i] = add(test, i, 4);
+		chunk[i] = gen_test_add(test, i, 4);
 
 	/* No hint: the oldest chunk first. */
 	KUNIT_EXPECT_EQ(test, take(test, 2), 2);
@@ -270,7 +246,7 @@ static void test_hint_wrap(struct kunit *test)
 	unsigned long addr;
 
 	for (to = 0; to < 4; to++) {
-		chunk[to] = add(test, to, 3);
+		chunk[to] = gen_test_add(test, to, 3);
 		KUNIT_EXPECT_EQ(test, take(test, 3), 3);
 	}
 	for (from = 0; from < 4; from++) {
@@ -288,7 +264,7 @@ static void test_hint_wrap(struct kunit *test)
 /* What must be refused is, and what is good in between is not lost. */
 static void test_free_bad(struct kunit *test)
 {
-	struct gen_pool_chunk *chunk = add(test, 1, 100);
+	struct gen_pool_chunk *chunk = gen_test_add(test, 1, 100);
 	const unsigned long addrs[] = {
 		obj(1, 0) - OBJ_SIZE,		/* just below */
 		0,
@@ -304,21 +280,21 @@ static void test_free_bad(struct kunit *test)
 		obj(1, 2),			/* twice, other run */
 	};
 
-	add(test, 2, 10);
+	gen_test_add(test, 2, 10);
 	KUNIT_EXPECT_EQ(test, take(test, 80), 80);
 	KUNIT_EXPECT_EQ(test, give(test, chunk, addrs, ARRAY_SIZE(addrs)), 2);
-	expect_used(test, chunk, 78);
+	gen_test_expect_used(test, chunk, 78);
 	KUNIT_EXPECT_FALSE(test, test_bit(2, chunk->bits));
 	KUNIT_EXPECT_FALSE(test, test_bit(70, chunk->bits));
 	KUNIT_EXPECT_EQ(test, give(test, chunk, addrs, ARRAY_SIZE(addrs)), 0);
 	KUNIT_EXPECT_EQ(test, give(test, chunk, addrs, 0), 0);
-	expect_used(test, chunk, 78);
+	gen_test_expect_used(test, chunk, 78);
 }
 
 /* Runs in the same word, forth, back, and changing the word each time. */
 static void test_free_merge(struct kunit *test)
 {
-	struct gen_pool_chunk *chunk = add(test, 0, 192);
+	struct gen_pool_chunk *chunk = gen_test_add(test, 0, 192);
 	unsigned long addrs[192];
 	unsigned int way, i;
 
@@ -330,20 +306,20 @@ static void test_free_merge(struct kunit *test)
 		}
 		KUNIT_EXPECT_EQ(test, take(test, 192), 192);
 		KUNIT_EXPECT_EQ(test, give(test, chunk, addrs, 50), 50);
-		expect_used(test, chunk, 142);
+		gen_test_expect_used(test, chunk, 142);
 		for (i = 0; i < 192; i++)
 			KUNIT_EXPECT_EQ(test, i >= 50,
 					test_bit((addrs[i] - BASE) / OBJ_SIZE,
 						 chunk->bits));
 		KUNIT_EXPECT_EQ(test, give(test, chunk, addrs + 50, 142), 142);
-		expect_used(test, chunk, 0);
+		gen_test_expect_used(test, chunk, 0);
 	}
 }
 
 /* gen_pool_alloc() and gen_pool_free() on the same chunk. */
 static void test_mixed(struct kunit *test)
 {
-	struct gen_pool_chunk *chunk = add(test, 0, 100);
+	struct gen_pool_chunk *chunk = gen_test_add(test, 0, 100);
 	struct ctx *c = test->priv;
 	unsigned long big, addr;
 	void *owner;
@@ -351,7 +327,7 @@ static void test_mixed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, take(test, 60), 60);
 	big = gen_pool_alloc(&c->pool, 10 * OBJ_SIZE);	/* across the word */
 	KUNIT_EXPECT_EQ(test, big, obj(0, 60));
-	expect_used(test, chunk, 70);
+	gen_test_expect_used(test, chunk, 70);
 
 	KUNIT_EXPECT_EQ(test, take(test, 1), 1);
 	KUNIT_EXPECT_EQ(test, c->addrs[0], obj(0, 70));
@@ -362,7 +338,7 @@ static void test_mixed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, give(test, chunk, &addr, 1), 1);
 
 	gen_pool_free(&c->pool, big, 10 * OBJ_SIZE);
-	expect_used(test, chunk, 60);
+	gen_test_expect_used(test, chunk, 60);
 	KUNIT_EXPECT_EQ(test, gen_pool_avail(&c->pool), 40 * OBJ_SIZE);
 	KUNIT_EXPECT_EQ(test, take(test, MAX_OBJS), 40);
 	KUNIT_EXPECT_EQ(test, c->addrs[0], obj(0, 60));
@@ -372,7 +348,7 @@ static void test_mixed(struct kunit *test)
 /* All or nothing: one object in use, wherever it is, and nothing changes. */
 static void test_seal(struct kunit *test)
 {
-	struct gen_pool_chunk *chunk = add(test, 0, 100);
+	struct gen_pool_chunk *chunk = gen_test_add(test, 0, 100);
 	struct ctx *c = test->priv;
 	unsigned int i;
 
@@ -382,19 +358,19 @@ static void test_seal(struct kunit *test)
 		__set_bit(i, chunk->bits);
 		atomic_long_sub(OBJ_SIZE, &chunk->avail);
 		KUNIT_EXPECT_FALSE(test, gen_pool_seal_chunk(&c->pool, chunk));
-		expect_used(test, chunk, 1);
+		gen_test_expect_used(test, chunk, 1);
 		KUNIT_EXPECT_EQ(test, give(test, chunk, &addr, 1), 1);
 	}
 
 	KUNIT_EXPECT_TRUE(test, gen_pool_seal_chunk(&c->pool, chunk));
-	expect_used(test, chunk, 100);
+	gen_test_expect_used(test, chunk, 100);
 	KUNIT_EXPECT_EQ(test, take(test, 1), 0);
 	KUNIT_EXPECT_EQ(test, gen_pool_alloc(&c->pool, OBJ_SIZE), 0);
 	KUNIT_EXPECT_FALSE(test, gen_pool_seal_chunk(&c->pool, chunk));
-	expect_used(test, chunk, 100);
+	gen_test_expect_used(test, chunk, 100);
 
 	gen_pool_unseal_chunk(&c->pool, chunk);
-	expect_used(test, chunk, 0);
+	gen_test_expect_used(test, chunk, 0);
 	KUNIT_EXPECT_EQ(test, take(test, MAX_OBJS), 100);
 }
 
@@ -405,7 +381,7 @@ static void test_del(struct kunit *test)
 	unsigned int i;
 
 	for (i = 0; i < 3; i++)
-		chunk[i] = add(test, i, 4);
+		chunk[i] = gen_test_add(test, i, 4);
 
 	/* The hint is another chunk: it stays. */
 	rcu_assign_pointer(c->hint, chunk[0]);
@@ -432,7 +408,7 @@ static void test_del(struct kunit *test)
 	/* After a grace period a chunk can come back, now the youngest. */
 	synchronize_rcu();
 	gen_pool_add_chunk(&c->pool, chunk[1], obj(1, 0), obj(1, 0), 4 * OBJ_SIZE, NULL);
-	expect_used(test, chunk[1], 0);
+	gen_test_expect_used(test, chunk[1], 0);
 	KUNIT_EXPECT_EQ(test, take(test, 4), 4);
 	KUNIT_EXPECT_EQ(test, c->addrs[0], obj(1, 0));
 
@@ -453,7 +429,7 @@ static void test_del_under_reader(struct kunit *test)
 	unsigned int i;
 
 	for (i = 0; i < 3; i++)
-		chunk[i] = add(test, i, 4);
+		chunk[i] = gen_test_add(test, i, 4);
 
 	/* The hint as it was loaded before: no grace period has gone by. */
 	KUNIT_EXPECT_TRUE(test, gen_pool_seal_chunk(&c->pool, chunk[1]));
@@ -469,272 +445,7 @@ static void test_del_under_reader(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, take(test, 4), 0);
 }
 
-/*
- * A long bitmap makes the seal take its time, and a thread on another CPU
- * takes and gives back the last object meanwhile: the seal has to roll back.
- */
-#define RACE_OBJS	(BITS_PER_LONG * 2048UL)
-#define RACE_MS		500
-
-struct race {
-	struct gen_pool *pool;
-	struct gen_pool_chunk *chunk;
-	unsigned long taken;
-};
-
-static int race_thread(void *data)
-{
-	unsigned long addr = BASE + (RACE_OBJS - 1) * OBJ_SIZE;
-	struct genpool_data_fixed fixed = { .offset = addr - BASE };
-	struct race *r = data;
-
-	while (!kthread_should_stop()) {
-		if (gen_pool_alloc_algo(r->pool, OBJ_SIZE, gen_pool_fixed_alloc,
-					&fixed) == addr &&
-		    gen_pool_free_bulk(r->pool, r->chunk, &addr, 1) == 1)
-			r->taken++;
-		cond_resched();
-	}
-	return 0;
-}
-
-static struct task_struct *run_on(struct kunit *test, unsigned int cpu,
-				  int (*fn)(void *), void *data)
-{
-	struct task_struct *t;
-
-	t = kthread_create_on_cpu(fn, data, cpu, "genalloc_ext/%u");
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t);
-	wake_up_process(t);
-	return t;
-}
-
-static void test_seal_race(struct kunit *test)
-{
-	unsigned long end, sealed = 0, refused = 0;
-	struct ctx *c = test->priv;
-	struct race r = { .pool = &c->pool };
-	struct task_struct *t;
-
-	r.chunk = add(test, 0, RACE_OBJS);
-	t = run_on(test, cpumask_last(cpu_online_mask), race_thread, &r);
-	for (end = jiffies + msecs_to_jiffies(RACE_MS); time_before(jiffies, end);) {
-		if (gen_pool_seal_chunk(&c->pool, r.chunk)) {
-			sealed++;
-			gen_pool_unseal_chunk(&c->pool, r.chunk);
-		} else {
-			refused++;
-		}
-		cond_resched();
-	}
-	kthread_stop(t);
-
-	expect_used(test, r.chunk, 0);
-	KUNIT_EXPECT_GT(test, sealed, 0);
-	KUNIT_EXPECT_GT(test, r.taken, 0);
-	kunit_info(test, "sealed %lu, refused %lu, taken %lu\n", sealed, refused,
-		   r.taken);
-}
-
-/*
- * Threads on all CPUs take and give back, also what another one took, while
- * this thread seals chunks, removes them, frees the descriptor and adds the
- * same memory again in a new one.
- */
-#define STRESS_CHUNKS	4
-#define STRESS_OBJS	100
-#define STRESS_BATCH	24
-#define STRESS_MS	2000
-
-struct batch {
-	struct stress_chunk *from;
-	unsigned long addrs[STRESS_BATCH];
-	unsigned int nr;
-};
-
-struct stress_chunk {
-	struct gen_pool_chunk *chunk;
-	bool gone;
-};
-
-struct stress {
-	struct gen_pool pool;
-	struct gen_pool_chunk __rcu *hint;
-	struct stress_chunk chunks[STRESS_CHUNKS];
-	DECLARE_BITMAP(owned, STRESS_CHUNKS * STRESS_OBJS);
-	struct batch *batches, *mailbox;
-	atomic_long_t taken, twice, sealed, lost;
-};
-
-static unsigned int stress_bit(unsigned long addr)
-{
-	unsigned long offset = addr - BASE;
-
-	return offset / SPAN * STRESS_OBJS + offset % SPAN / OBJ_SIZE;
-}
-
-static void stress_own(struct stress *s, struct stress_chunk *from,
-		       unsigned long addr)
-{
-	if (test_and_set_bit(stress_bit(addr), s->owned))
-		atomic_long_inc(&s->twice);
-	if (READ_ONCE(from->gone) || from != &s->chunks[(addr - BASE) / SPAN])
-		atomic_long_inc(&s->sealed);
-}
-
-static void stress_disown(struct stress *s, unsigned long addr)
-{
-	if (!test_and_clear_bit(stress_bit(addr), s->owned))
-		atomic_long_inc(&s->twice);
-}
-
-static void stress_take(struct stress *s, struct batch *b, unsigned int nr)
-{
-	void *owner;
-	unsigned int i;
-
-	b->nr = gen_pool_alloc_bulk(&s->pool, &s->hint, b->addrs, nr, &owner);
-	b->from = owner;
-	atomic_long_add(b->nr, &s->taken);
-	for (i = 0; i < b->nr; i++)
-		stress_own(s, b->from, b->addrs[i]);
-}
-
-static void stress_give(struct stress *s, struct batch *b)
-{
-	unsigned int i;
-
-	for (i = 0; i < b->nr; i++)
-		stress_disown(s, b->addrs[i]);
-	if (b->nr && gen_pool_free_bulk(&s->pool, b->from->chunk, b->addrs,
-					b->nr) != b->nr)
-		atomic_long_inc(&s->lost);
-	b->nr = 0;
-}
-
-static void stress_mixed(struct stress *s, unsigned int nr)
-{
-	unsigned long addr;
-	unsigned int i;
-	void *owner;
-
-	addr = gen_pool_alloc_owner(&s->pool, nr * OBJ_SIZE, &owner);
-	if (!addr)
-		return;
-	for (i = 0; i < nr; i++)
-		stress_own(s, owner, addr + i * OBJ_SIZE);
-	cpu_relax();
-	for (i = 0; i < nr; i++)
-		stress_disown(s, addr + i * OBJ_SIZE);
-	gen_pool_free(&s->pool, addr, nr * OBJ_SIZE);
-}
-
-static int stress_thread(void *data)
-{
-	unsigned int cpu = smp_processor_id();
-	struct stress *s = data;
-	struct batch *b = &s->batches[cpu];
-	struct rnd_state rnd;
-
-	prandom_seed_state(&rnd, cpu + 1);
-	while (!kthread_should_stop()) {
-		u32 r = prandom_u32_state(&rnd);
-
-		stress_take(s, b, 1 + r % STRESS_BATCH);
-		if (r & BIT(16))
-			stress_mixed(s, 1 + (r >> 20) % 5);
-		if (r & BIT(17))
-			b = xchg(&s->mailbox, b);
-		stress_give(s, b);
-		cond_resched();
-	}
-	return 0;
-}
-
-static int stress_add(struct stress *s, unsigned int i)
-{
-	size_t size = STRESS_OBJS * OBJ_SIZE;
-	size_t bytes = gen_pool_chunk_bytes(size, ORDER) + sizeof(long);
-	struct gen_pool_chunk *chunk = kmalloc(bytes, GFP_KERNEL);
-
-	if (!chunk)
-		return -ENOMEM;
-	memset(chunk, 0xff, bytes);
-	s->chunks[i].chunk = chunk;
-	WRITE_ONCE(s->chunks[i].gone, false);
-	gen_pool_add_chunk(&s->pool, chunk, obj(i, 0), -1, size, &s->chunks[i]);
-	return 0;
-}
-
-/* Seal, unlink, free: true if the chunk could be sealed. */
-static bool stress_remove(struct kunit *test, struct stress *s, unsigned int i)
-{
-	struct gen_pool_chunk *chunk = s->chunks[i].chunk;
-
-	if (!gen_pool_seal_chunk(&s->pool, chunk))
-		return false;
-	WRITE_ONCE(s->chunks[i].gone, true);
-	gen_pool_del_chunk(&s->pool, chunk, &s->hint);
-	synchronize_rcu();
-	KUNIT_EXPECT_PTR_NE(test, rcu_access_pointer(s->hint), chunk);
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&chunk->avail), 0);
-	memset(chunk, 0x5a, sizeof(*chunk));
-	kfree(chunk);
-	s->chunks[i].chunk = NULL;
-	return true;
-}
-
-static void test_stress(struct kunit *test)
-{
-	struct task_struct **threads;
-	unsigned long end, removed = 0;
-	unsigned int cpu, i;
-	struct stress *s;
-
-	s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, s);
-	threads = kunit_kcalloc(test, nr_cpu_ids, sizeof(*threads), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, threads);
-	s->batches = kunit_kcalloc(test, nr_cpu_ids + 1, sizeof(*s->batches),
-				   GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, s->batches);
-	s->mailbox = &s->batches[nr_cpu_ids];
-	gen_pool_init(&s->pool, ORDER);
-	for (i = 0; i < STRESS_CHUNKS; i++)
-		KUNIT_ASSERT_EQ(test, stress_add(s, i), 0);
-
-	for_each_online_cpu(cpu)
-		threads[cpu] = run_on(test, cpu, stress_thread, s);
-	end = jiffies + msecs_to_jiffies(STRESS_MS);
-	for (i = 0; time_before(jiffies, end); i = (i + 1) % STRESS_CHUNKS) {
-		if (stress_remove(test, s, i)) {
-			removed++;
-			if (stress_add(s, i))
-				break;
-		}
-		cond_resched();
-	}
-	for_each_online_cpu(cpu)
-		kthread_stop(threads[cpu]);
-	for (i = 0; i <= nr_cpu_ids; i++)
-		stress_give(s, &s->batches[i]);
-
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&s->twice), 0);
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&s->sealed), 0);
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&s->lost), 0);
-	KUNIT_EXPECT_TRUE(test, bitmap_empty(s->owned, STRESS_CHUNKS * STRESS_OBJS));
-	KUNIT_EXPECT_GT(test, atomic_long_read(&s->taken), 0);
-	KUNIT_EXPECT_GT(test, removed, 0);
-	kunit_info(test, "%u CPUs: %ld objects taken, %lu chunks removed\n",
-		   num_online_cpus(), atomic_long_read(&s->taken), removed);
-	for (i = 0; i < STRESS_CHUNKS; i++) {
-		KUNIT_ASSERT_NOT_NULL(test, s->chunks[i].chunk);
-		expect_used(test, s->chunks[i].chunk, 0);
-		KUNIT_EXPECT_TRUE(test, stress_remove(test, s, i));
-	}
-}
-
-static int test_case_init(struct kunit *test)
+int gen_test_init(struct kunit *test)
 {
 	struct ctx *c = kunit_kzalloc(test, sizeof(*c), GFP_KERNEL);
 
@@ -760,14 +471,12 @@ static struct kunit_case genalloc_ext_test_cases[] = {
 	KUNIT_CASE(test_seal),
 	KUNIT_CASE(test_del),
 	KUNIT_CASE(test_del_under_reader),
-	KUNIT_CASE_SLOW(test_seal_race),
-	KUNIT_CASE_SLOW(test_stress),
 	{}
 };
 
 static struct kunit_suite genalloc_ext_test_suite = {
 	.name = "genalloc_ext",
-	.init = test_case_init,
+	.init = gen_test_init,
 	.test_cases = genalloc_ext_test_cases,
 };
 

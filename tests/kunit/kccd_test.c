@@ -4,7 +4,9 @@
  * take its steps and ticks themselves, with nothing real below them.
  */
 #include <linux/dma-map-ops.h>
+#include <linux/err.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 
@@ -428,11 +430,7 @@ static void kccd_thread(struct kunit *test)
 	struct cc_options opts;
 
 	kccd_exit(test);
-	kunit_deactivate_static_stub(test, cc_alloc_memory);
-	kunit_deactivate_static_stub(test, cc_free_memory);
-	kunit_deactivate_static_stub(test, cc_alloc_metadata);
-	kunit_deactivate_static_stub(test, cc_free_metadata);
-	kunit_deactivate_static_stub(test, cc_convert);
+	cc_fake_remove(test);
 	kunit_deactivate_static_stub(test, cc_kccd_run);
 	cc_test_options(&opts);
 	cc_test_start_with(test, &opts, true);
@@ -455,6 +453,52 @@ static void kccd_thread(struct kunit *test)
 	KUNIT_EXPECT_LE(test, cc.decrypted, idle + SZ_8M);
 }
 
+static struct task_struct *thread;
+
+/* The real thread, but with the fake below it. */
+static struct task_struct *run_with_fake(void)
+{
+	struct kunit *test = current->kunit_test;
+
+	kunit_deactivate_static_stub(test, cc_kccd_run);
+	thread = cc_kccd_run();
+	if (!IS_ERR(thread))
+		thread->kunit_test = test;
+	return thread;
+}
+
+/* What failed is tried again without another mapping that asks for it. */
+static void kccd_retries(struct kunit *test)
+{
+	struct kccd_test *t = test->priv;
+	unsigned long limit;
+	struct cc_options opts;
+
+	kccd_exit(test);
+	cc_fake_begin(test);
+	cc_test_options(&opts);
+	memset(opts.mark, 0, sizeof(opts.mark));
+	kunit_deactivate_static_stub(test, cc_kccd_run);
+	kunit_activate_static_stub(test, cc_kccd_run, run_with_fake);
+	cc_test_start_with(test, &opts, true);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, thread);
+	cc_test_log_begin(test);
+	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
+	take(t, BURST, CC_SLOT_MAX, false);
+	limit = jiffies + 10 * HZ;
+	while (READ_ONCE(cc_kccd_stats.grow_failed) < 4 && time_before(jiffies, limit))
+		schedule_timeout_uninterruptible(1);
+	KUNIT_EXPECT_GE(test, READ_ONCE(cc_kccd_stats.grow_failed), 4);
+	KUNIT_EXPECT_LT(test, READ_ONCE(cc.reserve_bytes), cc.target);
+	cc_fake_fail(CC_FAKE_MEMORY, 0, 0);
+	limit = jiffies + 30 * HZ;
+	while (READ_ONCE(cc.reserve_bytes) < cc.target && time_before(jiffies, limit))
+		schedule_timeout_uninterruptible(1);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
+	give(t, BURST);
+}
+
 static struct kunit_case kccd_cases[] = {
 	KUNIT_CASE(kccd_start),
 	KUNIT_CASE(kccd_idle_step),
@@ -467,6 +511,7 @@ static struct kunit_case kccd_cases[] = {
 	KUNIT_CASE(kccd_minimum),
 	KUNIT_CASE(kccd_marks),
 	KUNIT_CASE_SLOW(kccd_backoff),
+	KUNIT_CASE(kccd_retries),
 	KUNIT_CASE(kccd_stopping),
 	KUNIT_CASE(kccd_depot_decay),
 	KUNIT_CASE(kccd_starved),

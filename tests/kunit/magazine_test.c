@@ -254,6 +254,25 @@ static void magazine_bypass(struct kunit *test)
 	give(test, 0, 10);
 }
 
+/* A chunk that is not a multiple of the batch gives the rest, and no more. */
+static void magazine_short_batch(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	unsigned int slots = SZ_512K / SIZE;
+
+	t->class->batch = 12;
+	take(test, 0, slots);
+	KUNIT_EXPECT_EQ(test, t->class->nr_slots, slots);
+	KUNIT_EXPECT_EQ(test, loaded(t), 0);
+	cc_test_check(test);
+	/* The class is dry: a reserve chunk, and the rest of that. */
+	take(test, slots, 1);
+	KUNIT_EXPECT_EQ(test, t->class->nr_slots, 2 * slots);
+	cc_test_check(test);
+	give(test, 0, slots + 1);
+	cc_test_check(test);
+}
+
 /* No class's magazine ever holds more than its size. */
 static void magazine_limits(struct kunit *test)
 {
@@ -300,6 +319,30 @@ static void magazine_drain_idle(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, spare(t), 0);
 	KUNIT_EXPECT_GE(test, t->class->depot.slots, 2 * size);
 	cc_test_check(test);
+}
+
+/* A magazine in use is left alone while another one is emptied. */
+static void magazine_drain_one(struct kunit *test)
+{
+	struct cc_magazine *idle = cc_test_magazine(cc_test_class(512));
+	struct mag_test *t = test->priv;
+	unsigned int count;
+	phys_addr_t tlb;
+
+	tlb = cc_swiotlb_map(t->dev, t->buf, 512, 0);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+	cc_test_give(tlb);
+	take(test, 0, 1);
+	count = loaded(t);
+	cc_magazine_drain_idle();
+	KUNIT_ASSERT_GT(test, cc_chain_count(idle->loaded), 0);
+	KUNIT_ASSERT_GT(test, count, 1);
+	take(test, 1, 1);
+	cc_magazine_drain_idle();
+	KUNIT_EXPECT_EQ(test, cc_chain_count(idle->loaded), 0);
+	KUNIT_EXPECT_EQ(test, loaded(t), count - 1);
+	cc_test_check(test);
+	give(test, 0, 2);
 }
 
 /* The depot: last in, first out; counts right; low water for kccd. */
@@ -393,6 +436,29 @@ static void magazine_remote_free(struct kunit *test)
 	give(test, 0, n);
 }
 
+/* The callback of CPU hotplug, where no CPU can be removed. */
+static void magazine_dead_callback(struct kunit *test)
+{
+	int (*dead)(unsigned int cpu) = cc_test_symbol(test, "cpu_dead");
+	struct mag_test *t = test->priv;
+	unsigned int n = 4 * t->class->mag_size, cpu = other_cpu();
+	struct cc_magazine *mag = &per_cpu_ptr(&cc_cpu, cpu)->mag[t->nr];
+
+	/* Of a CPU that maps nothing meanwhile: the other one, or this one. */
+	take(test, 0, n);
+	if (cpu)
+		KUNIT_ASSERT_EQ(test, 0, work_on_cpu(cpu, give_elsewhere, test));
+	else
+		give_elsewhere(test);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), t->class->mag_size);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->spare), t->class->mag_size);
+	KUNIT_EXPECT_EQ(test, 0, dead(cpu));
+	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), 0);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->spare), 0);
+	KUNIT_EXPECT_GE(test, t->class->depot.slots, n);
+	cc_test_check(test);
+}
+
 /* What a CPU held when it died is not lost. */
 static void magazine_dead_cpu(struct kunit *test)
 {
@@ -428,11 +494,14 @@ static struct kunit_case magazine_cases[] = {
 	KUNIT_CASE(magazine_tid),
 	KUNIT_CASE(magazine_tid_wraps),
 	KUNIT_CASE(magazine_bypass),
+	KUNIT_CASE(magazine_short_batch),
 	KUNIT_CASE(magazine_limits),
 	KUNIT_CASE(magazine_drain_idle),
+	KUNIT_CASE(magazine_drain_one),
 	KUNIT_CASE(depot_order),
 	KUNIT_CASE(depot_drain_keeps_rest),
 	KUNIT_CASE(magazine_remote_free),
+	KUNIT_CASE(magazine_dead_callback),
 	KUNIT_CASE(magazine_dead_cpu),
 	{}
 };

@@ -346,9 +346,27 @@ static void map_dma_mask(struct kunit *test)
 	cc_test_check(test);
 }
 
+static void set_limit(struct device *dev, bool mask, u64 limit)
+{
+	if (mask)
+		dev->coherent_dma_mask = limit ?: DMA_BIT_MASK(64);
+	else
+		dev->bus_dma_limit = limit;
+}
+
+static const bool limit_params[] = { false, true };
+
+static void limit_desc(const bool *mask, char *desc)
+{
+	strscpy(desc, *mask ? "DMA mask" : "limit of the bus", KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(limit, limit_params, limit_desc);
+
 /* A device that reaches the legacy pool, and nothing of ours, uses that. */
 static void map_narrow_device(struct kunit *test)
 {
+	bool mask = *(const bool *)test->param_value;
 	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
 	u8 *buf = cc_test_buffer(test, SZ_64K);
 	phys_addr_t legacy, tlb;
@@ -356,7 +374,7 @@ static void map_narrow_device(struct kunit *test)
 
 	/* A mapping that is refused here tells where the legacy pool is. */
 	cc_test_log_begin(test);
-	dev->bus_dma_limit = 1;
+	set_limit(dev, mask, 1);
 	legacy = cc_test_map(dev, buf, SZ_64K, 0, DMA_BIDIRECTIONAL);
 	cc_test_log_end(test);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(legacy));
@@ -374,7 +392,7 @@ static void map_narrow_device(struct kunit *test)
 		cc_fake_end(test);
 		kunit_skip(test, "no memory above the legacy pool");
 	}
-	dev->bus_dma_limit = legacy + SZ_4M - 1;
+	set_limit(dev, mask, legacy + SZ_4M - 1);
 	memset(buf, 1, SZ_64K);
 	cc_test_log_begin(test);
 	tlb = cc_test_map(dev, buf, SZ_64K, 0, DMA_BIDIRECTIONAL);
@@ -391,7 +409,7 @@ static void map_narrow_device(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, memchr_inv(buf, 2, SZ_64K));
 	/* It is told what fits in the legacy pool. */
 	KUNIT_EXPECT_LE(test, swiotlb_max_mapping_size(dev), SZ_256K);
-	dev->bus_dma_limit = 0;
+	set_limit(dev, mask, 0);
 	KUNIT_EXPECT_EQ(test, swiotlb_max_mapping_size(dev), CC_SLOT_MAX);
 	cc_test_stop(test);
 	cc_fake_end(test);
@@ -545,7 +563,7 @@ static struct kunit_case map_cases[] = {
 	KUNIT_CASE_PARAM(map_sync, sync_gen_params),
 	KUNIT_CASE(map_sync_direction),
 	KUNIT_CASE_PARAM(map_dma_mask, mask_gen_params),
-	KUNIT_CASE(map_narrow_device),
+	KUNIT_CASE_PARAM(map_narrow_device, limit_gen_params),
 	KUNIT_CASE(map_dma_api),
 	KUNIT_CASE_PARAM(map_boundary, boundary_gen_params),
 	KUNIT_CASE(map_no_warn),

@@ -6,6 +6,8 @@
  * and in a block, or of unknown state. What is of unknown state, because
  * converting it back failed too, is quarantined: leaked on purpose and counted.
  */
+#define pr_fmt(fmt) "cc-swiotlb: " fmt
+
 #include <kunit/static_stub.h>
 #include <linux/cc_platform.h>
 #include <linux/gfp.h>
@@ -18,11 +20,14 @@
 #include <linux/slab.h>
 #include <trace/events/cc_swiotlb.h>
 
-#include "internal.h"
+#include "map.h"
 
-/* Chunks by {address >> CC_FRAME_SHIFT} and by id; leaves are never freed. */
+/*
+ * Chunks by {address >> CC_FRAME_SHIFT}, and their slots by id; leaves are
+ * never freed.
+ */
 struct cc_chunk_table cc_by_frame;
-struct cc_chunk **cc_by_id[(CC_MAX_ID + 1) >> CC_LEAF_BITS];
+struct cc_slot **cc_by_id[(CC_MAX_ID + 1) >> CC_LEAF_BITS];
 
 static DEFINE_IDA(cc_ids);
 
@@ -136,12 +141,12 @@ static void quarantine(struct cc_block *block)
 }
 
 /* Make sure that the leaf for the @nr'th entry of a table of leaves exists. */
-static int table_leaf(struct cc_chunk ***root, unsigned long nr)
+static int table_leaf(void *root, unsigned long nr)
 {
-	struct cc_chunk ***leaf = &root[nr >> CC_LEAF_BITS];
+	void **leaf = (void **)root + (nr >> CC_LEAF_BITS);
 
 	if (!*leaf) {
-		void *new = cc_alloc_metadata(CC_LEAF_SIZE * sizeof(**leaf));
+		void *new = cc_alloc_metadata(CC_LEAF_SIZE * sizeof(void *));
 
 		if (!new)
 			return -ENOMEM;
@@ -151,12 +156,12 @@ static int table_leaf(struct cc_chunk ***root, unsigned long nr)
 	return 0;
 }
 
-static void table_set(struct cc_chunk ***root, unsigned long nr,
-		      struct cc_chunk *chunk)
+static void table_set(void *root, unsigned long nr, void *entry)
 {
-	/* The chunk is complete before anyone can find it. */
-	smp_store_release(&root[nr >> CC_LEAF_BITS][nr & (CC_LEAF_SIZE - 1)],
-			  chunk);
+	void **leaf = ((void ***)root)[nr >> CC_LEAF_BITS];
+
+	/* The entry is complete before anyone can find it. */
+	smp_store_release(&leaf[nr & (CC_LEAF_SIZE - 1)], entry);
 }
 
 static void chunk_unpublish(struct cc_chunk *chunk)
@@ -189,8 +194,8 @@ static int chunk_publish(struct cc_chunk *chunk)
 		return -ENOMEM;
 	}
 	chunk->index = (u32)id << CC_SLOT_BITS;
-	table_set(cc_by_id, id, chunk);
-	cc_top = max_t(u64, cc_top, chunk->pool.end - 1);
+	table_set(cc_by_id, id, chunk->slots);
+	cc_top = max_t(u64, cc_top, dma_addr_unencrypted(chunk->pool.end - 1));
 	for (; frame < end; frame++)
 		table_set(cc_by_frame.root, frame, chunk);
 	return 0;

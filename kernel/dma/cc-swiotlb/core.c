@@ -4,12 +4,14 @@
  *
  * swiotlb decides who bounces and copies the data; this replaces its allocator
  * when "swiotlb=cc" is on the command line. See internal.h for the structures
- * and the lock order, map.c for the fast path.
+ * and the lock order, map.h for the fast path.
  *
  * This file starts and stops the allocator, and holds what swiotlb asks apart
  * from mapping. Until it has started, and for what it cannot do (devices that
  * do not reach its memory, emergencies), swiotlb's own small pool serves.
  */
+#define pr_fmt(fmt) "cc-swiotlb: " fmt
+
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/init.h>

@@ -42,9 +42,6 @@
 #include <linux/swiotlb.h>
 #include <linux/types.h>
 
-#undef pr_fmt
-#define pr_fmt(fmt) "cc-swiotlb: " fmt
-
 #define CC_SLOT_MIN_SHIFT	9
 #define CC_SLOT_MAX_SHIFT	19
 #define CC_NR_CLASSES		(CC_SLOT_MAX_SHIFT - CC_SLOT_MIN_SHIFT + 1)
@@ -74,6 +71,7 @@ static_assert(CC_INDEX_BITS == 28);
  * struct cc_slot - what the kernel knows of one slot
  * @orig_addr:	physical address of the buffer that is bounced, when mapped
  * @dev:	owning device; NULL when not mapped
+ * @base:	physical address of the slot, since it has left the gen_pool
  * @size:	bytes mapped; in the first slot of a chain: slots in the chain
  * @offset:	bytes in front of the buffer, when mapped
  * @next:	index of the next slot of the same magazine, when free
@@ -85,6 +83,7 @@ struct cc_slot {
 		u32 chain;
 	};
 	struct device *dev;
+	phys_addr_t base;
 	u32 size;
 	union {
 		u32 offset;
@@ -298,7 +297,7 @@ struct cc_chunk_table {
 };
 
 extern struct cc_chunk_table cc_by_frame;
-extern struct cc_chunk **cc_by_id[];
+extern struct cc_slot **cc_by_id[];
 
 struct page *cc_alloc_memory(unsigned int order, bool try_hard);
 void cc_free_memory(struct page *page, unsigned int order);
@@ -393,26 +392,23 @@ static inline u64 cc_chain(u32 index, unsigned int count)
 #define CC_LEAF_BITS		9
 #define CC_LEAF_SIZE		BIT(CC_LEAF_BITS)
 
-/*
- * The chunk of a slot index, which must be that of a slot. Any context; inside
- * a section that a grace period waits for.
- */
-static inline struct cc_chunk *cc_chunk_by_index(u32 index)
-{
-	u32 id = index >> CC_SLOT_BITS;
-
-	return cc_by_id[id >> CC_LEAF_BITS][id & (CC_LEAF_SIZE - 1)];
-}
-
 /* The number of a slot in its chunk. */
 static inline unsigned int cc_slot_nr(u32 index)
 {
 	return index & ((1U << CC_SLOT_BITS) - 1);
 }
 
+/*
+ * The slot of an index, which must be that of a slot. Any context; inside a
+ * section that a grace period waits for.
+ */
 static inline struct cc_slot *cc_slot_by_index(u32 index)
 {
-	return &cc_chunk_by_index(index)->slots[cc_slot_nr(index)];
+	u32 id = index >> CC_SLOT_BITS;
+	struct cc_slot *slots =
+		cc_by_id[id >> CC_LEAF_BITS][id & (CC_LEAF_SIZE - 1)];
+
+	return &slots[cc_slot_nr(index)];
 }
 
 static inline void *cc_slot_vaddr(const struct cc_chunk *chunk, u32 index)
@@ -439,9 +435,16 @@ static inline struct cc_chunk *cc_chunk_by_addr(phys_addr_t paddr)
 	return READ_ONCE(leaf[frame & (CC_LEAF_SIZE - 1)]);
 }
 
+/* The chunk of a slot that has left the gen_pool. */
+static inline struct cc_chunk *cc_chunk_by_index(u32 index)
+{
+	return cc_chunk_by_addr(cc_slot_by_index(index)->base);
+}
+
 /*
- * The log2 of the slot that a buffer needs. Slots are aligned to their size, so
- * one at least as large as each alignment satisfies them all.
+ * The log2 of the slot that a buffer needs; more than CC_SLOT_MAX_SHIFT if there
+ * is none. Slots are aligned to their size, so one at least as large as each
+ * alignment satisfies them all.
  */
 static __always_inline unsigned int cc_order(struct device *dev,
 					     phys_addr_t orig_addr, size_t size,
@@ -450,7 +453,8 @@ static __always_inline unsigned int cc_order(struct device *dev,
 	unsigned int min_align_mask = dma_get_min_align_mask(dev);
 	u32 offset = orig_addr & min_align_mask;
 
-	return fls_long((offset + size - 1) | min_align_mask |
+	/* A size of 0 is too much, too, whatever the offset. */
+	return fls_long((offset + size - 1) | (size - 1) | min_align_mask |
 			alloc_align_mask);
 }
 

@@ -16,6 +16,8 @@
  * The thread is a loop around cc_kccd_step() and cc_kccd_tick(), which do all
  * the work synchronously.
  */
+#define pr_fmt(fmt) "cc-swiotlb: " fmt
+
 #include <kunit/static_stub.h>
 #include <linux/freezer.h>
 #include <linux/irq_work.h>

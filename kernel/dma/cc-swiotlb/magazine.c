@@ -5,12 +5,13 @@
  * idle and dead CPUs are emptied.
  *
  * Each CPU has two chains per class. The fast path works on the loaded one; a
- * CPU goes to the depot only when both are empty, or both full. See map.c for
+ * CPU goes to the depot only when both are empty, or both full. See map.h for
  * why no lock is needed; this file changes the heads by the same rule.
  */
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
 #include <linux/smp.h>
+#include <linux/string.h>
 #include <trace/events/cc_swiotlb.h>
 
 #include "internal.h"
@@ -81,6 +82,8 @@ static u64 take_from_pool(struct cc_class *class)
 		unsigned long slot = (addrs[i] - (unsigned long)chunk->pool.vaddr) >>
 				     class->shift;
 
+		chunk->slots[slot].base = chunk->pool.start +
+					  ((phys_addr_t)slot << class->shift);
 		chunk->slots[slot].next = index;
 		index = chunk->index + slot;
 	}
@@ -196,11 +199,12 @@ static void drain_local(void *all)
 {
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		struct cc_magazine __percpu *mag = &cc_cpu.mag[i];
-		u64 chain;
+		u64 chain = this_cpu_read(mag->loaded);
 
-		if (!all && this_cpu_read(mag->loaded) !=
-			    this_cpu_read(cc_cpu.seen[i]))
+		if (!all && chain != this_cpu_read(cc_cpu.seen[i])) {
+			this_cpu_write(cc_cpu.seen[i], chain);
 			continue;
+		}
 		chain = detach(&mag->loaded);
 		if (chain)
 			cc_depot_push(&cc_classes[i], chain);
@@ -210,21 +214,20 @@ static void drain_local(void *all)
 	}
 }
 
+/* What has moved is noted here only if nothing is left to drain_local(). */
 static bool holds_idle_slots(int cpu, void *unused)
 {
 	struct cc_cpu *pcpu = per_cpu_ptr(&cc_cpu, cpu);
-	bool idle = false;
+	u64 loaded[CC_NR_CLASSES];
 
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
-		u64 loaded = READ_ONCE(pcpu->mag[i].loaded);
-
-		if (pcpu->seen[i] == loaded &&
-		    cc_chain_index(loaded | READ_ONCE(pcpu->mag[i].spare)))
-			idle = true;
-		else
-			WRITE_ONCE(pcpu->seen[i], loaded);
+		loaded[i] = READ_ONCE(pcpu->mag[i].loaded);
+		if (pcpu->seen[i] == loaded[i] &&
+		    cc_chain_index(loaded[i] | READ_ONCE(pcpu->mag[i].spare)))
+			return true;
 	}
-	return idle;
+	memcpy(pcpu->seen, loaded, sizeof(loaded));
+	return false;
 }
 
 /**

@@ -1,54 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The fast path: map, unmap, and finding a slot by its address.
- *
- * Why a magazine needs no lock. Its head is one u64 per CPU: {tid, count,
- * index of the first slot}. Only this CPU changes it, with preemption disabled
- * and by this_cpu_try_cmpxchg(), so the only thing that can come between the
- * read of the head and the cmpxchg is an interrupt on this CPU. Whatever that
- * interrupt does to the magazine, it adds one to the tid each time; so the
- * cmpxchg succeeds only if nothing has happened in between, and the link that
- * was read from the first slot is still that slot's link. The tid has 28 bits:
- * to fool the cmpxchg, one interrupt would have to map and unmap exactly a
- * multiple of 2^28 times (many seconds) before it returns.
- *
- * The slot that the head names may be taken, mapped, freed and even retired by
- * that interrupt and other CPUs before its link is read. Its metadata is still
- * there, because it is freed after a grace period, and a section with
- * preemption disabled delays that. The value read is then thrown away.
+ * Map, unmap, and finding a slot by its address. See map.h for the fast path
+ * of a mapping, and for why a magazine needs no lock.
  */
 #include <linux/bitops.h>
-#include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <trace/events/cc_swiotlb.h>
 
-#include "internal.h"
+#include "map.h"
 
 DEFINE_PER_CPU_ALIGNED(struct cc_cpu, cc_cpu);
 
-/* The highest address that was ever shared, for the first look at a mask. */
+/* The highest address that a device has ever needed to reach a slot. */
 u64 cc_top __read_mostly;
-
-/* Take a slot; @chunk and @slot are set unless 0 is returned. */
-static __always_inline u32 magazine_pop(struct cc_magazine __percpu *mag,
-					struct cc_chunk **chunk,
-					struct cc_slot **slot)
-{
-	u64 old = this_cpu_read(mag->loaded), new;
-	u32 index;
-
-	do {
-		index = cc_chain_index(old);
-		if (unlikely(!index))
-			return 0;
-		*chunk = cc_chunk_by_index(index);
-		*slot = &(*chunk)->slots[cc_slot_nr(index)];
-		new = ((old & ~CC_CHAIN_INDEX) + CC_CHAIN_TID - CC_CHAIN_ONE) |
-		      READ_ONCE((*slot)->next);
-	} while (unlikely(!this_cpu_try_cmpxchg(mag->loaded, &old, new)));
-
-	return index;
-}
 
 /* Returns false, and has done nothing, if the magazine is full. */
 static __always_inline bool magazine_push(struct cc_magazine __percpu *mag,
@@ -70,92 +34,14 @@ static __always_inline bool magazine_push(struct cc_magazine __percpu *mag,
 	return true;
 }
 
-static noinline phys_addr_t traced_map(struct device *dev,
-				       phys_addr_t orig_addr, size_t size,
-				       phys_addr_t tlb_addr, unsigned int shift)
+/* Does the device reach the slot, and is the buffer within one segment? */
+static bool reaches(struct device *dev, phys_addr_t tlb_addr, size_t size)
 {
-	trace_cc_swiotlb_map(dev, orig_addr, tlb_addr, size, shift);
-	return tlb_addr;
-}
-
-static __always_inline phys_addr_t slot_addr(struct cc_chunk *chunk, u32 index)
-{
-	return chunk->pool.start +
-		((phys_addr_t)cc_slot_nr(index) << chunk->shift);
-}
-
-/* Make @slot that of the buffer. Enables preemption. */
-static __always_inline phys_addr_t
-fill_slot(struct device *dev, phys_addr_t orig_addr, size_t size, u32 offset,
-	  struct cc_chunk *chunk, struct cc_slot *slot, phys_addr_t tlb_addr)
-{
-	unsigned int shift = chunk->shift, nr = shift - CC_SLOT_MIN_SHIFT;
-
-	slot->orig_addr = orig_addr;
-	slot->dev = dev;
-	slot->size = size;
-	slot->offset = offset;
-	this_cpu_inc(cc_cpu.mag[nr].count[CC_MAPS]);
-	this_cpu_add(cc_cpu.mag[nr].count[CC_BYTES], size);
-	this_cpu_inc(cc_cpu.bin[fls_long(size - 1)]);
-	preempt_enable();
-
-	/*
-	 * The returned address may reach another CPU by a plain store. Order
-	 * what was written to the slot, and what this CPU has seen of the
-	 * lookup table, before that store. The other side needs no barrier: it
-	 * finds table entry and slot by address dependencies.
-	 */
-	smp_wmb();
-	if (trace_cc_swiotlb_map_enabled())
-		return traced_map(dev, orig_addr, size, tlb_addr, shift);
-	return tlb_addr;
-}
-
-/*
- * Can every device with the usual limits reach the buffer, and does it stay
- * within one DMA segment? Most devices reach every address; and what is
- * naturally aligned crosses no boundary that is at least as large.
- */
-static __always_inline bool reaches_all(struct device *dev)
-{
-	return !IS_ENABLED(CONFIG_ARCH_HAS_PHYS_TO_DMA) &&
-	       !((unsigned long)dev->dma_range_map | dev->bus_dma_limit) &&
-	       *dev->dma_mask >= cc_top &&
-	       dma_get_seg_boundary(dev) >= CC_SLOT_MAX - 1;
-}
-
-/* For devices with limits. Preemption is disabled, and enabled here. */
-static noinline phys_addr_t map_limited(struct device *dev,
-					phys_addr_t orig_addr, size_t size,
-					u32 offset, u32 index)
-{
-	unsigned long boundary = dma_get_seg_boundary(dev);
-	struct cc_chunk *chunk = cc_chunk_by_index(index);
-	phys_addr_t tlb_addr = slot_addr(chunk, index) + offset;
 	dma_addr_t addr = phys_to_dma_unencrypted(dev, tlb_addr);
+	unsigned long boundary = dma_get_seg_boundary(dev);
 
-	if (!dma_capable(dev, addr, size, true) ||
-	    (addr & boundary) + (size - 1) > boundary) {
-		cc_magazine_give(chunk->class, index);
-		preempt_enable();
-		return (phys_addr_t)DMA_MAPPING_ERROR;
-	}
-	return fill_slot(dev, orig_addr, size, offset, chunk,
-			 cc_slot_by_index(index), tlb_addr);
-}
-
-/* The loaded magazine was empty. Preemption is disabled, and enabled here. */
-static noinline phys_addr_t map_slow(struct device *dev, phys_addr_t orig_addr,
-				     size_t size, u32 offset, unsigned int nr)
-{
-	u32 index = cc_magazine_refill(&cc_classes[nr]);
-
-	if (!index) {
-		preempt_enable();
-		return (phys_addr_t)DMA_MAPPING_ERROR;
-	}
-	return map_limited(dev, orig_addr, size, offset, index);
+	return dma_capable(dev, addr, size, true) &&
+	       (addr & boundary) + (size - 1) <= boundary;
 }
 
 /**
@@ -169,9 +55,6 @@ static noinline phys_addr_t map_slow(struct device *dev, phys_addr_t orig_addr,
  * other mapping shares a byte of the slot. The caller copies the data; the
  * bounce buffer is in the direct map.
  *
- * All that is not the usual case is a tail call, so that this function saves
- * no registers.
- *
  * Context: any but NMI; allocates nothing, never sleeps.
  * Return: physical address of the bounce buffer, or DMA_MAPPING_ERROR.
  */
@@ -180,22 +63,37 @@ phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 {
 	unsigned int order = cc_order(dev, orig_addr, size, alloc_align_mask);
 	u32 offset = orig_addr & dma_get_min_align_mask(dev), index;
-	struct cc_chunk *chunk;
 	struct cc_slot *slot;
+	phys_addr_t tlb_addr;
 	unsigned int nr;
 
-	if (unlikely(order > CC_SLOT_MAX_SHIFT || !size))
+	if (unlikely(order > CC_SLOT_MAX_SHIFT))
 		return (phys_addr_t)DMA_MAPPING_ERROR;
 	nr = cc_class_of[order];
 
 	preempt_disable();
-	index = magazine_pop(&cc_cpu.mag[nr], &chunk, &slot);
-	if (unlikely(!index))
-		return map_slow(dev, orig_addr, size, offset, nr);
-	if (unlikely(!reaches_all(dev)))
-		return map_limited(dev, orig_addr, size, offset, index);
-	return fill_slot(dev, orig_addr, size, offset, chunk, slot,
-			 slot_addr(chunk, index) + offset);
+	index = cc_magazine_pop(&cc_cpu.mag[nr], &slot);
+	if (unlikely(!index)) {
+		index = cc_magazine_refill(&cc_classes[nr]);
+		if (!index)
+			goto fail;
+		slot = cc_slot_by_index(index);
+		/* It may be of a larger class. */
+		nr = cc_chunk_by_index(index)->class - cc_classes;
+	}
+	if (unlikely(!cc_reaches_all(dev) &&
+		     !reaches(dev, slot->base + offset, size))) {
+		cc_magazine_give(&cc_classes[nr], index);
+		goto fail;
+	}
+	tlb_addr = cc_slot_fill(dev, orig_addr, size, offset, slot, nr);
+	trace_cc_swiotlb_map(dev, orig_addr, tlb_addr, size,
+			     cc_classes[nr].shift);
+	return tlb_addr;
+
+fail:
+	preempt_enable();
+	return (phys_addr_t)DMA_MAPPING_ERROR;
 }
 
 static __always_inline struct cc_slot *slot_by_addr(phys_addr_t tlb_addr,
@@ -204,13 +102,6 @@ static __always_inline struct cc_slot *slot_by_addr(phys_addr_t tlb_addr,
 {
 	*i = (tlb_addr - chunk->pool.start) >> chunk->shift;
 	return &chunk->slots[*i];
-}
-
-/* Offset of @tlb_addr in its slot. */
-static __always_inline u32 slot_offset(phys_addr_t tlb_addr,
-				       struct cc_chunk *chunk)
-{
-	return tlb_addr & ((1U << chunk->shift) - 1);
 }
 
 static noinline void __cold warn_unmap(struct device *dev,
@@ -231,11 +122,10 @@ static noinline void __cold warn_unmap(struct device *dev,
 
 /* Is that exactly what was mapped? If not, warn once; change nothing. */
 static __always_inline bool is_mapped(struct device *dev, phys_addr_t tlb_addr,
-				      size_t size, struct cc_chunk *chunk,
-				      struct cc_slot *slot)
+				      size_t size, struct cc_slot *slot)
 {
 	return slot->dev == dev && slot->size == size &&
-	       slot->offset == slot_offset(tlb_addr, chunk);
+	       slot->base + slot->offset == tlb_addr;
 }
 
 /**
@@ -258,7 +148,7 @@ bool cc_swiotlb_unmap_check(struct device *dev, phys_addr_t tlb_addr,
 	unsigned int i;
 	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
 
-	if (likely(is_mapped(dev, tlb_addr, size, chunk, slot)))
+	if (likely(is_mapped(dev, tlb_addr, size, slot)))
 		return true;
 	warn_unmap(dev, tlb_addr, size, slot);
 	return false;
@@ -300,7 +190,7 @@ void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
 	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
 	u32 index = chunk->index + i;
 
-	if (unlikely(!is_mapped(dev, tlb_addr, size, chunk, slot)))
+	if (unlikely(!is_mapped(dev, tlb_addr, size, slot)))
 		return warn_unmap(dev, tlb_addr, size, slot);
 
 	slot->dev = NULL;
@@ -334,7 +224,7 @@ size_t cc_swiotlb_find_orig(struct device *dev, phys_addr_t tlb_addr,
 	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
 	unsigned int i;
 	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
-	size_t start = (size_t)slot_offset(tlb_addr, chunk) - slot->offset;
+	size_t start = tlb_addr - slot->base - slot->offset;
 
 	if (unlikely(!slot->dev || start > slot->size ||
 		     size > slot->size - start)) {

@@ -3,6 +3,8 @@
  * The options of cc_swiotlb= on the command line. What is wrong is refused one
  * token at a time, by name, and the rest is used.
  */
+#define pr_fmt(fmt) "cc-swiotlb: " fmt
+
 #include <linux/init.h>
 #include <linux/kernel.h>
 #include <linux/string.h>

@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What people and tools see: that the files of debugfs and sysfs say what is,
+ * and that what is written to them is checked, and has happened on return.
+ */
+#include <linux/dma-map-ops.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "cc_test.h"
+
+#define SYSFS		"kernel/mm/cc_swiotlb/"
+#define DEBUGFS		"swiotlb/cc/"
+#define NR_MAPS		40
+/* A size that slots of 4 KiB serve. */
+#define SIZE		3000
+
+struct stats_test {
+	struct device *dev;
+	phys_addr_t buf;
+	phys_addr_t tlb[NR_MAPS];
+};
+
+static int stats_init(struct kunit *test)
+{
+	struct stats_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	test->priv = t;
+	cc_test_pin(test);
+	cc_fake_begin(test);
+	cc_test_start(test);
+	cc_test_files(test);
+	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	t->buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	return 0;
+}
+
+static void stats_exit(struct kunit *test)
+{
+	cc_test_stop(test);
+	cc_fake_end(test);
+}
+
+static void take(struct kunit *test, unsigned int nr, size_t size)
+{
+	struct stats_test *t = test->priv;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, size, 0);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(t->tlb[i]));
+	}
+}
+
+static void give(struct kunit *test, unsigned int nr)
+{
+	struct stats_test *t = test->priv;
+
+	for (unsigned int i = 0; i < nr; i++)
+		cc_test_give(t->tlb[i]);
+}
+
+static const char *debugfs(struct kunit *test, const char *path)
+{
+	return cc_test_read(test, "debugfs", path);
+}
+
+static int reset(struct kunit *test)
+{
+	return cc_test_write(test, "debugfs", DEBUGFS "reset", "0\n");
+}
+
+/* The columns of stats that follow the size of the slots. */
+enum column {
+	SLOTS, IN_USE, HIGH, CACHED, DEPOT, MAPS, REQUESTED, SLOT_BYTES, HITS,
+	DEPOT_HITS, POOL_HITS, RESERVE, LARGER, LEGACY, FAILED, NR_COLUMNS
+};
+
+/* The numbers of the line of @text that starts with @name. */
+static bool find_row(const char *text, const char *name, unsigned long *col,
+		     unsigned int nr)
+{
+	const char *line = text;
+
+	for (; line && *line; line = strchr(line, '\n') ?: "", line += !!*line) {
+		char *at = skip_spaces(line);
+
+		if (strncmp(at, name, strlen(name)) || at[strlen(name)] != ' ')
+			continue;
+		at += strlen(name);
+		for (unsigned int i = 0; i < nr; i++) {
+			int len;
+
+			if (sscanf(at, "%lu%n", &col[i], &len) != 1)
+				return false;
+			at += len;
+		}
+		return true;
+	}
+	return false;
+}
+
+static void stats_row(struct kunit *test, const char *name, unsigned long *col)
+{
+	KUNIT_ASSERT_TRUE_MSG(test,
+			      find_row(debugfs(test, DEBUGFS "stats"), name, col, NR_COLUMNS),
+			      "no row %s", name);
+}
+
+/* Each number of a row, from the first mapping to the last. */
+static void stats_table(struct kunit *test)
+{
+	struct cc_class *class = &cc_classes[cc_test_class(SIZE)];
+	unsigned long col[NR_COLUMNS], batches;
+
+	KUNIT_EXPECT_EQ(test, 0, reset(test));
+	take(test, NR_MAPS, SIZE);
+	stats_row(test, "4096", col);
+	batches = DIV_ROUND_UP(NR_MAPS, class->batch);
+	KUNIT_EXPECT_EQ(test, col[SLOTS], class->nr_slots);
+	KUNIT_EXPECT_EQ(test, col[SLOTS], SZ_512K / SZ_4K);
+	KUNIT_EXPECT_EQ(test, col[IN_USE], NR_MAPS);
+	KUNIT_EXPECT_EQ(test, col[HIGH], batches * class->batch);
+	KUNIT_EXPECT_EQ(test, col[CACHED], batches * class->batch - NR_MAPS);
+	KUNIT_EXPECT_EQ(test, col[DEPOT], 0);
+	KUNIT_EXPECT_EQ(test, col[MAPS], NR_MAPS);
+	KUNIT_EXPECT_EQ(test, col[REQUESTED], NR_MAPS * SIZE);
+	KUNIT_EXPECT_EQ(test, col[SLOT_BYTES], NR_MAPS * SZ_4K);
+	KUNIT_EXPECT_EQ(test, col[HITS], NR_MAPS - batches);
+	KUNIT_EXPECT_EQ(test, col[POOL_HITS], batches - 1);
+	KUNIT_EXPECT_EQ(test, col[RESERVE], 1);
+	KUNIT_EXPECT_EQ(test, col[DEPOT_HITS] + col[LARGER] + col[LEGACY] + col[FAILED], 0);
+
+	give(test, NR_MAPS);
+	cc_magazine_drain_all();
+	stats_row(test, "4096", col);
+	KUNIT_EXPECT_EQ(test, col[IN_USE], 0);
+	KUNIT_EXPECT_EQ(test, col[CACHED], 0);
+	KUNIT_EXPECT_EQ(test, col[DEPOT], batches * class->batch);
+	KUNIT_EXPECT_EQ(test, col[MAPS], NR_MAPS);
+	take(test, 1, SIZE);
+	stats_row(test, "4096", col);
+	KUNIT_EXPECT_EQ(test, col[DEPOT_HITS], 1);
+	KUNIT_EXPECT_EQ(test, col[HITS], NR_MAPS - batches);
+	give(test, 1);
+}
+
+/* The last row is the sum of the others; there is one for each size in use. */
+static void stats_total(struct kunit *test)
+{
+	unsigned long total[NR_COLUMNS] = { 0 }, col[NR_COLUMNS];
+	struct stats_test *t = test->priv;
+	unsigned int rows = 0;
+	const char *text;
+	phys_addr_t tlb[CC_NR_CLASSES];
+
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		tlb[i] = cc_swiotlb_map(t->dev, t->buf, 512 << i, 0);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[i]));
+		cc_kccd_step();
+	}
+	cc_swiotlb_fallback(t->dev, t->buf, SZ_4K, 0, false, DMA_ATTR_NO_WARN);
+	text = debugfs(test, DEBUGFS "stats");
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "%u", 512 << i);
+		if (!find_row(text, name, col, NR_COLUMNS))
+			continue;
+		rows++;
+		for (unsigned int j = 0; j < NR_COLUMNS; j++)
+			total[j] += col[j];
+	}
+	KUNIT_EXPECT_EQ(test, rows, CC_NR_CLASSES);
+	KUNIT_ASSERT_TRUE(test, find_row(text, "total", col, NR_COLUMNS));
+	KUNIT_EXPECT_MEMEQ(test, col, total, sizeof(col));
+	KUNIT_EXPECT_EQ(test, col[IN_USE], CC_NR_CLASSES);
+	KUNIT_EXPECT_GE(test, col[FAILED], 1);
+	cc_classes[0].enabled = false;
+	KUNIT_EXPECT_FALSE(test, find_row(debugfs(test, DEBUGFS "stats"), "512", col, NR_COLUMNS));
+	cc_classes[0].enabled = true;
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		cc_test_give(tlb[i]);
+}
+
+/* Counters start again; what is mapped is known all the same. */
+static void stats_reset(struct kunit *test)
+{
+	struct cc_class *class = &cc_classes[cc_test_class(SIZE)];
+	unsigned long col[NR_COLUMNS];
+
+	take(test, NR_MAPS, SIZE);
+	KUNIT_EXPECT_EQ(test, -EINVAL,
+			cc_test_write(test, "debugfs", DEBUGFS "reset", "1\n"));
+	stats_row(test, "4096", col);
+	KUNIT_EXPECT_GE(test, col[MAPS], NR_MAPS);
+	give(test, NR_MAPS / 2);
+	cc_magazine_drain_all();
+	KUNIT_EXPECT_EQ(test, 0, reset(test));
+	stats_row(test, "4096", col);
+	for (unsigned int i = MAPS; i < NR_COLUMNS; i++)
+		KUNIT_EXPECT_EQ_MSG(test, col[i], 0, "column %u", i);
+	KUNIT_EXPECT_EQ(test, col[IN_USE], NR_MAPS / 2);
+	KUNIT_EXPECT_EQ(test, col[HIGH], class->nr_slots - cc_class_free(class));
+	KUNIT_EXPECT_EQ(test, cc_used_bytes(), NR_MAPS / 2 * SZ_4K);
+	for (unsigned int i = NR_MAPS / 2; i < NR_MAPS; i++)
+		cc_test_give(((struct stats_test *)test->priv)->tlb[i]);
+}
+
+/* One line per CPU and class that was used. */
+static void stats_percpu(struct kunit *test)
+{
+	struct cc_magazine *mag = cc_test_magazine(cc_test_class(SIZE));
+	unsigned long col[8], *n = mag->count;
+	const char *text;
+
+	take(test, 3, SIZE);
+	text = debugfs(test, DEBUGFS "percpu");
+	KUNIT_ASSERT_TRUE(test, find_row(text, "0   4096", col, ARRAY_SIZE(col)));
+	KUNIT_EXPECT_EQ(test, col[0], cc_chain_count(mag->loaded));
+	KUNIT_EXPECT_EQ(test, col[1], cc_chain_count(mag->spare));
+	KUNIT_EXPECT_EQ(test, col[2], n[CC_MAPS]);
+	KUNIT_EXPECT_EQ(test, col[3], n[CC_UNMAPS]);
+	KUNIT_EXPECT_EQ(test, col[4], n[CC_MAPS] - n[CC_DEPOT] - n[CC_POOL] - n[CC_RESERVE]);
+	KUNIT_EXPECT_EQ(test, col[5], n[CC_DEPOT]);
+	KUNIT_EXPECT_EQ(test, col[6], n[CC_POOL]);
+	KUNIT_EXPECT_EQ(test, col[7], n[CC_RESERVE]);
+	give(test, 3);
+}
+
+/* The sizes that were asked for, since the reset. */
+static void stats_histogram(struct kunit *test)
+{
+	static const char want[] =
+		"up_to 1 1\nup_to 512 2\nup_to 4096 3\nup_to 524288 2\n"
+		"share_up_to 512 37.5%\nshare_up_to 2048 37.5%\n"
+		"share_up_to 4096 75.0%\nshare_up_to 16384 75.0%\n"
+		"share_up_to 524288 100.0%\n";
+	static const size_t sizes[] = {
+		1, 300, 512, 3000, 4095, SZ_4K, SZ_512K - 1, SZ_512K,
+	};
+
+	KUNIT_EXPECT_EQ(test, 0, reset(test));
+	KUNIT_EXPECT_STREQ(test, debugfs(test, DEBUGFS "histogram"),
+			   "share_up_to 512 0.0%\nshare_up_to 2048 0.0%\n"
+			   "share_up_to 4096 0.0%\nshare_up_to 16384 0.0%\n"
+			   "share_up_to 524288 0.0%\n");
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+		take(test, 1, sizes[i]);
+		give(test, 1);
+	}
+	KUNIT_EXPECT_STREQ(test, debugfs(test, DEBUGFS "histogram"), want);
+}
+
+/* One line per chunk, with its state. */
+static void stats_chunks(struct kunit *test)
+{
+	struct stats_test *t = test->priv;
+	const char *text;
+	char line[64];
+	unsigned int lines = 0;
+
+	take(test, 1, SIZE);
+	text = debugfs(test, DEBUGFS "chunks");
+	for (const char *c = text; *c; c++)
+		lines += *c == '\n';
+	KUNIT_EXPECT_EQ(test, lines - 1, cc.decrypted / SZ_512K);
+	KUNIT_EXPECT_NOT_NULL(test, strstr(text, "reserve"));
+	/* The first batch of the only chunk of its class is out. */
+	snprintf(line, sizeof(line), "%#18llx %5u    4096 %7u     used",
+		 (u64)cc_chunk_by_addr(t->tlb[0])->pool.start, 19 - PAGE_SHIFT,
+		 SZ_512K / SZ_4K - cc_classes[cc_test_class(SIZE)].batch);
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, line), "%s", line);
+	give(test, 1);
+	cc_magazine_drain_all();
+	cc_depot_drain(&cc_classes[cc_test_class(SIZE)], UINT_MAX);
+	text = debugfs(test, DEBUGFS "chunks");
+	snprintf(line, sizeof(line), "   4096 %7u    empty", SZ_512K / SZ_4K);
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, line), "%s", line);
+	KUNIT_EXPECT_NULL(test, strstr(text, "used"));
+}
+
+/* What kccd has done, and what it keeps to. */
+static void stats_kccd(struct kunit *test)
+{
+	struct cc_kccd_stats *s = &cc_kccd_stats;
+	struct {
+		const char *key;
+		unsigned long want;
+	} keys[] = {
+		{ "decrypted_bytes", cc.decrypted },
+		{ "decrypted_peak_bytes", cc.peak },
+		{ "max_bytes", cc.max },
+		{ "min_bytes", cc.min },
+		{ "reserve_bytes", cc.reserve_bytes },
+		{ "reserve_min_bytes", cc.reserve_min },
+		{ "reserve_target_bytes", cc.target },
+		{ "steps", s->steps },
+		{ "ticks", s->ticks },
+		{ "grown_bytes", cc.decrypted },
+		{ "retired_bytes", 0 },
+		{ "grow_failed", 0 },
+		{ "backoff_ms", 0 },
+		{ "decrypt_blocks", cc_fake.calls[CC_FAKE_DECRYPT] },
+		{ "decrypt_failed", 0 },
+		{ "encrypt_blocks", 0 },
+		{ "encrypt_failed", 0 },
+		{ "quarantined_bytes", 0 },
+	};
+	const char *text = debugfs(test, DEBUGFS "kccd");
+	unsigned long val;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
+		KUNIT_EXPECT_TRUE_MSG(test, find_row(text, keys[i].key, &val, 1),
+				      "no %s", keys[i].key);
+		KUNIT_EXPECT_EQ_MSG(test, val, keys[i].want, "%s", keys[i].key);
+	}
+	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
+	cc_test_log_begin(test);
+	cc.min = cc.decrypted + 1;
+	KUNIT_EXPECT_EQ(test, -ENOMEM, cc_kccd_step());
+	cc.min = 0;
+	cc_test_log_end(test);
+	text = debugfs(test, DEBUGFS "kccd");
+	KUNIT_EXPECT_TRUE(test, find_row(text, "grow_failed", &val, 1));
+	KUNIT_EXPECT_EQ(test, val, 1);
+	KUNIT_EXPECT_TRUE(test, find_row(text, "backoff_ms", &val, 1));
+	KUNIT_EXPECT_GT(test, val, 0);
+	cc_fake_fail(CC_FAKE_MEMORY, 0, 0);
+}
+
+static unsigned long sysfs(struct kunit *test, const char *path)
+{
+	unsigned long val;
+
+	KUNIT_ASSERT_EQ_MSG(test, 0, kstrtoul(cc_test_read(test, "sysfs", path), 10, &val),
+			    "%s", path);
+	return val;
+}
+
+/* The numbers that monitoring relies on. */
+static void sysfs_show(struct kunit *test)
+{
+	struct stats_test *t = test->priv;
+	unsigned long failed, legacy;
+
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "decrypted_bytes"), cc.decrypted);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "decrypted_peak_bytes"), cc.peak);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "max_bytes"), cc.max);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "min_bytes"), cc.min);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "reserve_bytes"), cc.reserve_min);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "quarantined_bytes"), 0);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "used_bytes"), 0);
+	take(test, 5, SIZE);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "used_bytes"), 5 * SZ_4K);
+	give(test, 5);
+
+	/* Since boot, whatever is reset. */
+	KUNIT_EXPECT_EQ(test, 0, reset(test));
+	failed = sysfs(test, SYSFS "map_failures");
+	legacy = sysfs(test, SYSFS "legacy_maps");
+	cc_test_log_begin(test);
+	cc_swiotlb_fallback(t->dev, t->buf, SZ_4K, 0, false, DMA_ATTR_NO_WARN);
+	cc_swiotlb_fallback(t->dev, t->buf, SZ_4K, 0, true, 0);
+	cc_swiotlb_fallback(t->dev, t->buf, SZ_64K, 0, true, 0);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "map_failures"), failed + 1);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "legacy_maps"), legacy + 2);
+	KUNIT_EXPECT_EQ(test, 0, reset(test));
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "map_failures"), failed + 1);
+}
+
+/* Files that cannot be written, and what must not be. */
+struct store_param {
+	const char *file;
+	const char *text;
+	int err;
+	unsigned long *field;
+	unsigned long want;
+};
+
+static const struct store_param store_params[] = {
+	{ SYSFS "max_bytes", "64M", 0, &cc.max, SZ_64M },
+	{ SYSFS "max_bytes", "64M\n", 0, &cc.max, SZ_64M },
+	{ SYSFS "max_bytes", "65536k\n", 0, &cc.max, SZ_64M },
+	{ SYSFS "max_bytes", "0x4000000\n", 0, &cc.max, SZ_64M },
+	{ SYSFS "min_bytes", "16M\n", 0, &cc.min, SZ_16M },
+	{ SYSFS "reserve_bytes", "16M\n", 0, &cc.reserve_min, SZ_16M },
+	{ SYSFS "max_bytes", "\n", -EINVAL },
+	{ SYSFS "max_bytes", "x\n", -EINVAL },
+	{ SYSFS "max_bytes", "-1\n", -EINVAL },
+	{ SYSFS "max_bytes", "64M x\n", -EINVAL },
+	{ SYSFS "max_bytes", "64MB\n", -EINVAL },
+	{ SYSFS "max_bytes", "50%\n", -EINVAL },
+	{ SYSFS "max_bytes", "1024P\n", -ERANGE },
+	{ SYSFS "min_bytes", "1024P\n", -ERANGE },
+	{ SYSFS "max_bytes", "1M\n", -EINVAL },
+	{ SYSFS "max_bytes", "0\n", -EINVAL },
+	{ SYSFS "min_bytes", "129M\n", -EINVAL },
+	{ SYSFS "reserve_bytes", "129M\n", -EINVAL },
+	{ SYSFS "decrypted_bytes", "1\n", -EACCES },
+	{ SYSFS "marks", "4096:100\n", 0, &cc_classes[3].mark, 100 },
+	{ SYSFS "marks", "4K:200", 0, &cc_classes[3].mark, 200 },
+	{ SYSFS "marks", "512:0x10\n", 0, &cc_classes[0].mark, 16 },
+	{ SYSFS "marks", "512K:4\n", 0, &cc_classes[10].mark, 4 },
+	{ SYSFS "marks", "512K:0\n", 0, &cc_classes[10].mark, 0 },
+	{ SYSFS "marks", "4096\n", -EINVAL },
+	{ SYSFS "marks", "4096:\n", -EINVAL },
+	{ SYSFS "marks", "4096:x\n", -EINVAL },
+	{ SYSFS "marks", "4096:-1\n", -EINVAL },
+	{ SYSFS "marks", "4096 100\n", -EINVAL },
+	{ SYSFS "marks", ":100\n", -EINVAL },
+	{ SYSFS "marks", "5000:1\n", -EINVAL },
+	{ SYSFS "marks", "256:1\n", -EINVAL },
+	{ SYSFS "marks", "1M:1\n", -EINVAL },
+	{ SYSFS "marks", "0:1\n", -EINVAL },
+	{ SYSFS "marks", "8192:1\n", -EINVAL },
+	{ SYSFS "marks", "512K:257\n", -EINVAL },
+	{ SYSFS "marks", "4K:32769\n", -EINVAL },
+};
+
+static void store_desc(const struct store_param *p, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s %.*s", strrchr(p->file, '/') + 1,
+		 (int)strcspn(p->text, "\n"), p->text);
+}
+
+KUNIT_ARRAY_PARAM(store, store_params, store_desc);
+
+/* A write is refused and changes nothing, or what it asks for is there. */
+static void sysfs_store(struct kunit *test)
+{
+	const struct store_param *p = test->param_value;
+	unsigned long max = cc.max, min = cc.min, reserve = cc.reserve_min;
+	unsigned long mark[CC_NR_CLASSES];
+
+	/* 8 KiB slots are not in use: without a chunk they are as never used. */
+	cc_classes[4].enabled = false;
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		mark[i] = cc_classes[i].mark;
+	KUNIT_EXPECT_EQ(test, p->err, cc_test_write(test, "sysfs", p->file, p->text));
+	if (p->field) {
+		KUNIT_EXPECT_EQ(test, *p->field, p->want);
+	} else {
+		KUNIT_EXPECT_EQ(test, cc.max, max);
+		KUNIT_EXPECT_EQ(test, cc.min, min);
+		KUNIT_EXPECT_EQ(test, cc.reserve_min, reserve);
+		for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+			KUNIT_EXPECT_EQ(test, cc_classes[i].mark, mark[i]);
+	}
+	KUNIT_EXPECT_GE(test, cc.decrypted, cc.min);
+	KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.reserve_min);
+	KUNIT_EXPECT_GE(test, cc.target, cc.reserve_min);
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		KUNIT_EXPECT_GE(test, cc_class_free(&cc_classes[i]), cc_classes[i].mark);
+	if (!strcmp(p->file, SYSFS "marks")) {
+		const char *text = cc_test_read(test, "sysfs", p->file);
+		char line[32];
+
+		snprintf(line, sizeof(line), "\n4096:%lu\n", cc_classes[3].mark);
+		KUNIT_EXPECT_NOT_NULL(test, strstr(text, line));
+		KUNIT_EXPECT_NULL(test, strstr(text, "8192:"));
+	}
+	cc_test_check(test);
+	cc_classes[4].enabled = true;
+}
+
+/* A lower limit stops growth; what is there is returned when it is free. */
+static void sysfs_lower_limit(struct kunit *test)
+{
+	unsigned long before;
+
+	take(test, 32, CC_SLOT_MAX / 2);
+	cc_kccd_step();
+	before = cc.decrypted;
+	KUNIT_ASSERT_GT(test, before, SZ_16M);
+	cc_test_log_begin(test);
+	KUNIT_EXPECT_EQ(test, 0, cc_test_write(test, "sysfs", SYSFS "max_bytes", "16M"));
+	KUNIT_EXPECT_EQ(test, cc.decrypted, before);
+	cc.target = cc.reserve_bytes + SZ_2M;
+	KUNIT_EXPECT_EQ(test, -ENOSPC, cc_kccd_step());
+	cc_test_log_end(test);
+	KUNIT_EXPECT_EQ(test, cc.decrypted, before);
+	cc.target = cc.reserve_min;
+	give(test, 32);
+	cc_test_settle(test);
+	KUNIT_EXPECT_LE(test, cc.decrypted, SZ_16M);
+	cc_test_check(test);
+}
+
+static struct kunit_case stats_cases[] = {
+	KUNIT_CASE(stats_table),
+	KUNIT_CASE(stats_total),
+	KUNIT_CASE(stats_reset),
+	KUNIT_CASE(stats_percpu),
+	KUNIT_CASE(stats_histogram),
+	KUNIT_CASE(stats_chunks),
+	KUNIT_CASE(stats_kccd),
+	KUNIT_CASE(sysfs_show),
+	KUNIT_CASE_PARAM(sysfs_store, store_gen_params),
+	KUNIT_CASE(sysfs_lower_limit),
+	{}
+};
+
+static struct kunit_suite stats_suite = {
+	.name = "cc_swiotlb_stats",
+	.init = stats_init,
+	.exit = stats_exit,
+	.test_cases = stats_cases,
+};
+
+kunit_test_suite(stats_suite);
+
+MODULE_DESCRIPTION("Tests of the files of cc-swiotlb");
+MODULE_LICENSE("GPL");
