@@ -19,6 +19,7 @@ demo: ## verified I/O in a guest with each allocator, compared in one table
 test: ## what must pass before a commit
 cvm: ## protected guests under an emulated pKVM host: isolation, verified I/O, a hostile host
 bench: ## all benchmarks, their tables and plots
+doc-tables: ## write what was measured into the tables of Documentation/core-api
 bench-native: ## nanoseconds of map and unmap by size and fill, on UML
 bench-icount: ## instructions of map and unmap, counted exactly in QEMU
 bench-fio: ## fio on 1 and 21 NVMe disks and iperf3, in the guest; QUICK=1: less

@@ -178,6 +178,8 @@ def model(t):
     slots is pushed and popped once per M mappings: 2 / M acquisitions each; the
     lock is held while its lines come from the CPU that had them last."""
     rows, records = [], []
+    parameters = [("cpus", MODEL_CPUS, "cpus"), ("maps_per_second", int(MODEL_RATE), "1/s"), ("depot_lines", DEPOT_LINES, "lines"),
+                  *((f"line_ns_{where.replace(' ', '_')}", ns, "ns") for where, ns in LINE_NS.items())]
     for m in (8, 16, 32, 64, 128):
         measured = t.get(("native", f"magazine-{m}", "cc", "depot_locks_per_1000_maps"))
         locks = 2 / m
@@ -198,8 +200,8 @@ def model(t):
             f"A line comes from another CPU in {LINE_NS['same socket']} ns within a socket, in "
             f"{LINE_NS['other socket']} ns from the other; a depot operation waits for {DEPOT_LINES} of them. "
             "Above 100 % the lock is the limit.\n"]
-    return text, [{"name": f"model-{m}", "backend": "cc", "metric": k, "value": round(v, 5), "unit": u}
-                  for k, m, v, u in records]
+    return text, [{"name": "model", "backend": "cc", "metric": k, "value": v, "unit": u} for k, v, u in parameters] + \
+        [{"name": f"model-{m}", "backend": "cc", "metric": k, "value": round(v, 5), "unit": u} for k, m, v, u in records]
 
 
 def waste():

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The kernel's checkpatch --strict over this repository's kernel sources, as
+# The kernel's checkpatch --strict over this repository's kernel sources and tools, as
 # files, and over its patches, as patches. Prints what is reported and a summary;
 # fails on anything reported.
 . "$(dirname "$0")/lib.sh"
@@ -19,7 +19,7 @@ trace_style='^include/trace/events/.* CHECK:(OPEN_ENDED_LINE|PARENTHESIS_ALIGNME
 
 cd "$top"
 export GIT_DIR=none # no spdxcheck.py: it needs the kernel's git repository
-mapfile -t files < <(find kernel lib include tests/kunit -name '*.[ch]' -o -name Kconfig -o -name Makefile | sort)
+mapfile -t files < <(find kernel lib include tests/kunit tools -name '*.[ch]' -o -name Kconfig -o -name Makefile | sort)
 mapfile -t series < <(find patches -name '*.patch' | sort)
 {
 	for f in "${files[@]}"; do

@@ -10,7 +10,8 @@
 #
 # Then two short runs that must behave as the unpatched kernel does: the patched
 # kernel with cc-swiotlb not selected, and with CONFIG_CC_SWIOTLB=n.
-# Prints a table, writes out/demo.json, fails if a "must" of cc is not met.
+# Prints a table and what ccstat shows at the end of the run, writes out/demo.json
+# and out/plots/demo-memory.{svg,png}, fails if a "must" of cc is not met.
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh"
@@ -107,8 +108,11 @@ echo
 echo "Linux $(tree_version "$src"), 5 disks at once, 512 B to 512 KiB, depth 32"
 table
 echo
-[ ! -s "$out/demo/cc/files/stats.end" ] || cat "$out/demo/cc/files/stats.end"
-echo
+if [ -s "$out/demo/cc/files/ccstat" ]; then
+	echo "ccstat --once, when the I/O had ended:"
+	cat "$out/demo/cc/files/ccstat"
+	echo
+fi
 
 for m in io_errors verify_errors map_failures log_errors; do
 	must "cc: no ${m//_/ }" "$(value demo cc $m) == 0"
@@ -124,5 +128,8 @@ for n in not-selected configured-off; do
 done
 
 finish $pass
+if "$top/scripts/plot-memory.py"; then
+	step "wrote out/plots/demo-memory.svg and .png"
+fi
 step "wrote out/demo.json"
 [ $pass = true ]

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Make the guest's initramfs of this machine's programs and tests/guest/.
+# Make the guest's initramfs of this machine's programs, tests/guest/ and ccstat.
 # Rebuilt only when one of them changed. Prints the path.
 . "$(dirname "$0")/lib.sh"
 
-need busybox fio mke2fs e2fsck mkfs.xfs cpio gzip
+need busybox fio mke2fs e2fsck mkfs.xfs cpio gzip make gcc
 programs=(fio mke2fs e2fsck mkfs.xfs)
 
 paths=()
@@ -20,7 +20,7 @@ image=$cache/initramfs.cpio.gz
 key=$({
 	stat -L -c '%n %s %Y' "$busybox" "${paths[@]}" "${libs[@]}"
 	stat -c '%n %a' "$top"/tests/guest/*
-	cat "$0" "$top"/tests/guest/*
+	cat "$0" "$top"/tests/guest/* "$top"/tools/ccstat/{Makefile,ccstat.c}
 } | sha256sum)
 if [ "$key" != "$(cat "$image.key" 2>/dev/null)" ]; then
 	step "building the initramfs"
@@ -34,6 +34,8 @@ if [ "$key" != "$(cat "$image.key" 2>/dev/null)" ]; then
 		cp -L --parents "$l" "$root"
 	done
 	ln -s mke2fs "$root/usr/bin/mkfs.ext4"
+	make -s -C "$root/usr/bin" -f "$top/tools/ccstat/Makefile" VPATH="$top/tools/ccstat" \
+		CFLAGS='-O2 -Werror' LDFLAGS=-static ccstat >&2 || die "ccstat does not build: see above"
 	cp "$top"/tests/guest/* "$root/tests/"
 	ln -s tests/init "$root/init"
 	find "$root" -exec touch -h -d @0 {} +

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0
 # make static-full: the fast static checks, then our objects with clang, with the
 # compilers of six architectures, with each Kconfig option that matters on and off,
-# and coccinelle. Writes out/static-full.json.
+# coccinelle, and the documents with sphinx. Writes out/static-full.json.
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh"
-"$top/scripts/deps.sh" clang-19 lld-19 llvm-19 coccinelle gcc-aarch64-linux-gnu \
+"$top/scripts/deps.sh" clang-19 lld-19 llvm-19 coccinelle python3-sphinx gcc-aarch64-linux-gnu \
 	gcc-s390x-linux-gnu gcc-powerpc64le-linux-gnu gcc-riscv64-linux-gnu
 t=$("$top/scripts/apply.sh")
 record_to static-full
@@ -46,6 +46,34 @@ cocci() {
 	! grep -E "^[^ ]*($(IFS='|' && echo "${ours[*]}")):[0-9]" "$b/cocci.log"
 }
 
+# Our documents by themselves, as the tree's own sphinx configuration reads them, and
+# the ABI file; without what is said of the tree's other files and of missing tools.
+documents() {
+	local d=$t/build-static-docs f tool options=()
+	rm -rf "$d"
+	mkdir -p "$d/Documentation" "$d/abi"
+	cp "$t/Documentation/conf.py" "$d/Documentation"
+	for f in MAINTAINERS Documentation/{sphinx,sphinx-static,images}; do
+		ln -s "$t/$f" "$d/$f"
+	done
+	printf '%s\n\n' cc-swiotlb ========== '.. toctree::' >"$d/Documentation/index.rst"
+	while read -r f; do
+		install -D "$t$f" "$d$f"
+		f=${f#/Documentation/}
+		echo "   ${f%.rst}" >>"$d/Documentation/index.rst"
+	done < <(grep '/cc-swiotlb.*\.rst$' "$t/.cc-swiotlb-files")
+	cp "$top"/Documentation/ABI/testing/* "$d/abi"
+	tool=$t/tools/docs/get_abi.py
+	[ -x "$tool" ] || tool=$t/scripts/get_abi.pl
+	! "$tool" --dir "$d/abi" validate 2>&1 | grep . || return
+	[ -x "$t/tools/docs/kernel-doc" ] || options=(-D "kerneldoc_bin=$t/scripts/kernel-doc")
+	(cd "$d/Documentation" && srctree=$t sphinx-build -q -D "kerneldoc_srctree=$t" "${options[@]}" . "$d/html") >"$d/log" 2>&1 || {
+		cat "$d/log"
+		return 1
+	}
+	! grep -v -e 'dot(1) not found' -e '^Using .* theme' -e ' is defined [0-9]* times: .*/ABI/' "$d/log"
+}
+
 check fast "$top/scripts/static.sh"
 x86='ARCH=x86_64'
 check gcc objects gcc "$x86" 64BIT=y
@@ -63,6 +91,7 @@ check dynamic objects config "$x86" 64BIT=y SWIOTLB_DYNAMIC=y
 check no-cpu-hotplug objects config "$x86" 64BIT=y HOTPLUG_CPU=n
 [ "$kver" = 6.12 ] || check preempt-rt objects config "$x86" 64BIT=y PREEMPT_RT=y
 check coccinelle cocci
+check documents documents
 if [ $failed != 0 ]; then
 	finish false
 	exit 1

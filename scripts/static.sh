@@ -12,7 +12,8 @@ mapfile -t ours < <(sed 's|^/||' "$t/.cc-swiotlb-files" | grep -E '\.[ch]$')
 mapfile -t new < <(for f in "${ours[@]}"; do [ -e "$src/$f" ] || echo "$f"; done)
 
 shell() {
-	shellcheck "$top"/scripts/*.sh "$top/.ci/run" && shellcheck -x -s dash "$top"/tests/guest/*
+	shellcheck "$top"/scripts/*.sh "$top"/tests/{tools,cvm}/*.sh "$top/.ci/run" &&
+		shellcheck -x -s dash "$top"/tests/guest/* "$top/tests/cvm/host-init"
 }
 
 kernel_doc() {

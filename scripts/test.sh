@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # make test: what must pass before a commit. Static checks and KUnit on UML, for
-# both kernels; the demo's guest with a short verified I/O on the kernel
-# with lockdep and DMA debugging. Last line "N passed, M failed"; out/test.json.
+# both kernels; ccstat on sample files; the documents against the sources; the
+# demo's guest with a short verified I/O on the kernel with lockdep and DMA
+# debugging. Last line "N passed, M failed"; out/test.json.
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh"
@@ -31,6 +32,8 @@ verb() { # name kver script [argument...]
 for v in $versions; do
 	verb static "$v" static
 done
+check ccstat "$top/tests/tools/ccstat-test.sh"
+check documents "$top/tests/tools/doc-test.sh"
 for v in $versions; do
 	verb kunit-uml "$v" kunit uml
 done

@@ -49,10 +49,8 @@ def slot_by_index(index):
     """cc_slot_by_index(): the slot, or None if its chunk has gone."""
     chunk_id = index >> SLOT_BITS
     leaf = gdb.parse_and_eval("cc_by_id")[chunk_id >> LEAF_BITS]
-    chunk = leaf[chunk_id & ((1 << LEAF_BITS) - 1)] if leaf else None
-    if not chunk:
-        return None
-    return chunk["slots"][index & ((1 << SLOT_BITS) - 1)]
+    slots = leaf[chunk_id & ((1 << LEAF_BITS) - 1)] if leaf else None
+    return slots[index & ((1 << SLOT_BITS) - 1)] if slots else None
 
 
 def chunks():

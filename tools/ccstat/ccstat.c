@@ -11,6 +11,8 @@
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
+#include <langinfo.h>
+#include <locale.h>
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
@@ -34,7 +36,8 @@
 #define HISTORY		512
 #define SUMMARY_LINES	6
 
-enum { CLASSES, CPUS, NR_VIEWS };
+/* What is read; the first two can be viewed. */
+enum { CLASSES, CPUS, NR_VIEWS, KCCD = NR_VIEWS, BINS, SHARES, NR_TABLES };
 
 /* A file; "name value" lines are taken as the columns of a single row. */
 struct table {
@@ -45,7 +48,7 @@ struct table {
 
 struct sample {
 	double time;		/* seconds; 0: nothing was sampled */
-	struct table view[NR_VIEWS], kccd, bins, shares;
+	struct table table[NR_TABLES];
 };
 
 /* Before RATE: as the kernel says. From there on: made of two samples. */
@@ -103,11 +106,10 @@ static struct {
 	double delay;
 	unsigned long count;	/* 0: until the user quits */
 	int view;
-	bool json, live, reverse, utf8;
+	bool once, json, live, reverse, utf8;
 } opt = { .dir = DEBUGFS "/swiotlb/cc", .delay = 1 };
 
 static double shared_history[HISTORY], used_history[HISTORY];
-static unsigned int nr_history;
 static struct termios saved_termios;
 
 /* Say what is in the way, and what to do about it. */
@@ -116,8 +118,7 @@ static noreturn void die_unreadable(const char *path, int error)
 	struct stat debug, parent;
 
 	if (error == EACCES || error == EPERM)
-		errx(EXIT_FAILURE, "%s: permission denied: run ccstat as root",
-		     path);
+		errx(EXIT_FAILURE, "%s: permission denied: run ccstat as root", path);
 	if (strncmp(path, DEBUGFS, strlen(DEBUGFS)))
 		errx(EXIT_FAILURE, "%s: %s", path, strerror(error));
 	if (stat(DEBUGFS, &debug) || stat(DEBUGFS "/..", &parent) ||
@@ -141,31 +142,23 @@ static void *not_null(void *p)
 
 static char *read_file(const char *name)
 {
-	size_t len = 0, size = 16384;
-	char *text = not_null(malloc(size)), path[4096];
+	size_t size = 16384;
+	char *text = not_null(calloc(1, size)), path[4096];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/%s", opt.dir, name);
 	f = fopen(path, "r");
-	if (!f)
-		die_unreadable(path, errno);
-	while ((len += fread(text + len, 1, size - len - 1, f)) == size - 1) {
-		size *= 2;
-		text = not_null(realloc(text, size));
-	}
-	if (ferror(f))
+	if (!f || (getdelim(&text, &size, '\0', f) < 0 && !feof(f)))
 		die_unreadable(path, errno);
 	fclose(f);
-	text[len] = '\0';
 	return text;
 }
 
-static void add_column(struct table *t, const char *file, const char *name)
+/* A column too many is not known here, and left out. */
+static void add_column(struct table *t, const char *name)
 {
-	if (t->cols == MAX_COLS)
-		errx(EXIT_FAILURE, "%s/%s: more than %d columns", opt.dir, file,
-		     MAX_COLS);
-	snprintf(t->name[t->cols++], MAX_NAME, "%s", name);
+	if (t->cols < MAX_COLS)
+		snprintf(t->name[t->cols++], MAX_NAME, "%s", name);
 }
 
 static double *add_row(struct table *t)
@@ -187,7 +180,7 @@ static void read_table(struct table *t, const char *file)
 
 		if (!t->cols) {
 			for (; word; word = strtok_r(NULL, " ", &save))
-				add_column(t, file, word);
+				add_column(t, word);
 			continue;
 		}
 		if (word)
@@ -202,8 +195,9 @@ static void read_table(struct table *t, const char *file)
 static void read_pairs(struct table *t, const char *file, const char *prefix)
 {
 	char *text = read_file(file), *next = text, *line;
-	double values[MAX_COLS];
 
+	t->cell = not_null(calloc(MAX_COLS + 1, sizeof(*t->cell)));
+	t->rows = 1;
 	while ((line = strsep(&next, "\n"))) {
 		char word[3][MAX_NAME];
 		int n = sscanf(line, "%31s %31s %31s", word[0], word[1], word[2]);
@@ -211,11 +205,9 @@ static void read_pairs(struct table *t, const char *file, const char *prefix)
 
 		if (n != name + 2 || (prefix && strcmp(word[0], prefix)))
 			continue;
-		add_column(t, file, word[name]);
-		values[t->cols - 1] = strtod(word[name + 1], NULL);
+		t->cell[t->cols] = strtod(word[name + 1], NULL);
+		add_column(t, word[name]);
 	}
-	if (t->cols)
-		memcpy(add_row(t), values, t->cols * sizeof(*values));
 	free(text);
 }
 
@@ -237,20 +229,18 @@ static double get(const struct table *t, unsigned int row, const char *name)
 
 static void read_view(struct sample *s, int v)
 {
-	read_table(&s->view[v], view[v].file);
+	read_table(&s->table[v], view[v].file);
 	for (unsigned int i = 0; i < view[v].cols; i++)
-		if (find_column(&s->view[v], view[v].col[i].field) < 0)
-			errx(EXIT_FAILURE, "%s/%s has no column \"%s\"",
+		if (find_column(&s->table[v], view[v].col[i].field) < 0)
+			errx(EXIT_FAILURE, "%s/%s: no column \"%s\": not of cc-swiotlb, or too old",
 			     opt.dir, view[v].file, view[v].col[i].field);
 }
 
 static void sample_free(struct sample *s)
 {
-	free(s->view[CLASSES].cell);
-	free(s->view[CPUS].cell);
-	free(s->kccd.cell);
-	free(s->bins.cell);
-	free(s->shares.cell);
+	for (unsigned int i = 0; i < NR_TABLES; i++)
+		free(s->table[i].cell);
+	memset(s, 0, sizeof(*s));
 }
 
 static void sample(struct sample *s)
@@ -261,28 +251,30 @@ static void sample(struct sample *s)
 	read_view(s, CLASSES);
 	if (opt.view == CPUS || opt.live)
 		read_view(s, CPUS);
-	read_pairs(&s->kccd, "kccd", NULL);
+	read_pairs(&s->table[KCCD], "kccd", NULL);
 	if (opt.json) {
-		read_pairs(&s->bins, "histogram", "up_to");
-		read_pairs(&s->shares, "histogram", "share_up_to");
+		read_pairs(&s->table[BINS], "histogram", "up_to");
+		read_pairs(&s->table[SHARES], "histogram", "share_up_to");
 	}
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	s->time = ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-static double used_bytes(const struct sample *s)
+/* What the slots of a column add up to; the row "total" counts as 0. */
+static double slot_bytes(const struct sample *s, const char *name)
 {
-	const struct table *t = &s->view[CLASSES];
+	const struct table *t = &s->table[CLASSES];
 	double bytes = 0;
 
 	for (unsigned int i = 0; i < t->rows; i++)
-		bytes += get(t, i, "class") * get(t, i, "in_use");
+		bytes += get(t, i, "class") * get(t, i, name);
 	return bytes;
 }
 
-static bool is_total(const struct table *t, int v, unsigned int row)
+/* Rows of a view; the last one of the classes is their total. */
+static unsigned int nr_rows(const struct table *t, int v)
 {
-	return v == CLASSES && !get(t, row, "class");
+	return t->rows - (v == CLASSES && t->rows);
 }
 
 /* How much a counter has grown; all of it if it was reset in between */
@@ -305,7 +297,7 @@ static double grown(const struct table *now, unsigned int row,
 static double value(int v, unsigned int col, const struct sample *s_now,
 		    unsigned int row, const struct sample *s_was)
 {
-	const struct table *now = &s_now->view[v], *was = &s_was->view[v];
+	const struct table *now = &s_now->table[v], *was = &s_was->table[v];
 	const struct column *c = &view[v].col[col];
 	double seconds = s_was->time ? s_now->time - s_was->time : 0, n, of;
 
@@ -320,77 +312,73 @@ static double value(int v, unsigned int col, const struct sample *s_now,
 	return seconds ? n / seconds / (c->kind == RATE ? 1 : MIB) : NAN;
 }
 
-/* As many of the latest values as fit, as a line of bars up to @max high */
+/* The latest values as a line of bars, as many as fit; @max is a whole bar */
 static void print_sparkline(const double *history, int width, double max)
 {
 	static const char * const bars[][9] = {
 		{ " ", ".", ":", "-", "=", "+", "*", "#", "@" },
 		{ " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" },
 	};
-	int n = nr_history < HISTORY ? nr_history : HISTORY;
 
-	if (n > width)
-		n = width;
-	while (n-- > 0) {
-		double v = history[(nr_history - n - 1) % HISTORY];
+	if (width > 0)
+		fputs("  ", stdout);
+	for (int i = width < HISTORY ? HISTORY - width : 0; i < HISTORY; i++)
+		fputs(bars[opt.utf8][(int)(8 * history[i] / max + 0.5)], stdout);
+}
 
-		fputs(bars[opt.utf8][max ? (int)(8 * v / max + 0.5) : 0], stdout);
-	}
+static void note(double *history, double value)
+{
+	memmove(history, history + 1, (HISTORY - 1) * sizeof(*history));
+	history[HISTORY - 1] = value;
 }
 
 static double mib(const struct sample *s, const char *name)
 {
-	return get(&s->kccd, 0, name) / MIB;
+	return get(&s->table[KCCD], 0, name) / MIB;
 }
 
-/* SUMMARY_LINES lines */
-static void print_summary(const struct sample *s, int width)
+/* SUMMARY_LINES lines, on the right of them a history @space wide */
+static void print_summary(const struct sample *s, int space)
 {
-	const struct table *t = &s->view[CLASSES];
-	double max = 0, sum[3] = { 0 };
-	int space = opt.live ? width - 58 : 0;
+	const struct table *t = &s->table[CLASSES], *kccd = &s->table[KCCD];
+	unsigned int total = t->rows - 1;	/* the last row */
+	double max = 1;
 
 	for (int i = 0; i < HISTORY; i++)
 		if (shared_history[i] > max)
 			max = shared_history[i];
-	for (unsigned int i = 0; i < t->rows; i++) {
-		if (is_total(t, CLASSES, i))
-			continue;
-		sum[0] += get(t, i, "larger");
-		sum[1] += get(t, i, "legacy");
-		sum[2] += get(t, i, "failed");
-	}
-	printf("shared  %8.1f MiB  peak %8.1f MiB  max %9.1f MiB  ",
+	printf("shared  %8.1f MiB  peak %8.1f MiB  max %9.1f MiB",
 	       mib(s, "decrypted_bytes"), mib(s, "decrypted_peak_bytes"),
 	       mib(s, "max_bytes"));
 	print_sparkline(shared_history, space, max);
-	printf("\nin use  %8.1f MiB%40s", used_bytes(s) / MIB, "");
+	printf("\nin use  %8.1f MiB  cached %6.1f MiB  depot %7.1f MiB",
+	       slot_bytes(s, "in_use") / MIB, slot_bytes(s, "cached") / MIB,
+	       slot_bytes(s, "depot") / MIB);
 	print_sparkline(used_history, space, max);
 	printf("\nreserve %8.1f MiB  target %6.1f MiB  min %9.1f MiB\n",
 	       mib(s, "reserve_bytes"), mib(s, "reserve_target_bytes"),
 	       mib(s, "reserve_min_bytes"));
-	printf("kccd    grown %.1f MiB, retired %.1f MiB, failures %.0f, backoff %.0f ms\n",
+	printf("kccd    grown %.1f, retired %.1f, lost %.1f MiB; failures %.0f, backoff %.0f ms\n",
 	       mib(s, "grown_bytes"), mib(s, "retired_bytes"),
-	       get(&s->kccd, 0, "grow_failed"), get(&s->kccd, 0, "backoff_ms"));
+	       mib(s, "quarantined_bytes"), get(kccd, 0, "grow_failed"),
+	       get(kccd, 0, "backoff_ms"));
 	printf("fallen back to a larger class %.0f, to the legacy pool %.0f; failed %.0f\n\n",
-	       sum[0], sum[1], sum[2]);
+	       get(t, total, "larger"), get(t, total, "legacy"),
+	       get(t, total, "failed"));
 }
 
 struct line {
 	unsigned int row;
 	double key;
-	bool ascending;
 };
 
-/* NAN last, whatever the order; equal keys as in the file */
+/* Equal keys as in the file */
 static int compare(const void *a, const void *b)
 {
 	const struct line *x = a, *y = b;
 
-	if (isnan(x->key) != isnan(y->key))
-		return isnan(x->key) ? 1 : -1;
-	if (x->key < y->key || x->key > y->key)
-		return (x->key < y->key) == x->ascending ? -1 : 1;
+	if (x->key != y->key)
+		return x->key < y->key ? -1 : 1;
 	return x->row < y->row ? -1 : 1;
 }
 
@@ -418,9 +406,11 @@ static void print_table(const struct sample *now, const struct sample *was,
 			unsigned int room)
 {
 	int v = opt.view;
-	const struct table *t = &now->view[v];
-	struct line *lines = not_null(calloc(t->rows + 1, sizeof(*lines)));
-	unsigned int nr = 0, sort = view[v].sort;
+	const struct table *t = &now->table[v];
+	unsigned int nr = nr_rows(t, v), sort = view[v].sort;
+	struct line *lines = not_null(calloc(nr + 1, sizeof(*lines)));
+	bool upwards = sort < view[v].keys;
+	double key;
 
 	for (unsigned int i = 0; i < view[v].cols; i++)
 		printf("%s%s%*s%s", i ? " " : "",
@@ -428,26 +418,25 @@ static void print_table(const struct sample *now, const struct sample *was,
 		       view[v].col[i].width, view[v].col[i].head,
 		       opt.live && i == sort ? "\033[m" : "");
 	putchar('\n');
-	for (unsigned int i = 0; i < t->rows; i++) {
-		if (is_total(t, v, i))
-			continue;
-		lines[nr].row = i;
-		lines[nr].key = value(v, sort, now, i, was);
+	for (unsigned int i = 0; i < nr; i++) {
+		key = value(v, sort, now, i, was);
 		/* What a row is about: upwards. How much of it: the most first */
-		lines[nr++].ascending = (sort < view[v].keys) != opt.reverse;
+		if (opt.reverse == upwards)
+			key = -key;
+		lines[i] = (struct line){ i, isnan(key) ? INFINITY : key };
 	}
 	qsort(lines, nr, sizeof(*lines), compare);
 	for (unsigned int i = 0; i < nr && i < room; i++)
 		print_row(v, now, lines[i].row, was);
-	for (unsigned int i = 0; i < t->rows && nr < room; i++)
-		if (is_total(t, v, i))
-			print_row(v, now, i, was);
+	if (nr < t->rows && nr < room)
+		print_row(v, now, t->rows - 1, was);
 	free(lines);
 }
 
 static void print_screen(const struct sample *now, const struct sample *was)
 {
 	struct winsize ws = { .ws_row = 24, .ws_col = 80 };
+	unsigned int others = SUMMARY_LINES + 2;
 
 	if (!opt.live) {
 		print_summary(now, 0);
@@ -456,64 +445,55 @@ static void print_screen(const struct sample *now, const struct sample *was)
 	}
 	ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws);
 	fputs("\033[H\033[J", stdout);
-	print_summary(now, ws.ws_col);
-	print_table(now, was, ws.ws_row > SUMMARY_LINES + 2 ?
-			      ws.ws_row - SUMMARY_LINES - 2 : 0);
+	print_summary(now, ws.ws_col > 58 ? ws.ws_col - 58 : 0);
+	print_table(now, was, ws.ws_row > others ? ws.ws_row - others : 0);
 	fputs("q quit  p per CPU  < > sort key  r reverse", stdout);
 }
 
-static void json_pairs(const char *name, const struct table *t)
+static void json_row(const struct table *t, unsigned int row)
 {
-	printf("\"%s\":{", name);
 	for (unsigned int i = 0; i < t->cols; i++)
-		printf("%s\"%s\":%.16g", i ? "," : "", t->name[i], t->cell[i]);
+		printf("%s\"%s\":%.16g", i ? "," : "", t->name[i],
+		       t->cell[row * t->cols + i]);
 	putchar('}');
 }
 
 static void json_rows(const char *name, int v, const struct sample *now,
 		      const struct sample *was)
 {
-	const struct table *t = &now->view[v];
-	const char *sep = "";
+	const struct table *t = &now->table[v];
 
-	printf(",\"%s\":[", name);
-	for (unsigned int i = 0; i < t->rows; i++) {
-		if (is_total(t, v, i))
-			continue;
-		printf("%s{", sep);
-		sep = ",";
-		for (unsigned int j = 0; j < t->cols; j++)
-			printf("\"%s\":%.16g,", t->name[j],
-			       t->cell[i * t->cols + j]);
-		for (unsigned int j = 0, n = 0; j < view[v].cols; j++) {
+	printf("\"%s\":[", name);
+	for (unsigned int i = 0; i < nr_rows(t, v); i++) {
+		fputs(i ? ",{" : "{", stdout);
+		for (unsigned int j = 0; j < view[v].cols; j++) {
+			const char *rate = view[v].col[j].json;
 			double d = value(v, j, now, i, was);
 
-			if (!view[v].col[j].json)
-				continue;
-			printf("%s\"%s\":", n++ ? "," : "", view[v].col[j].json);
-			if (isnan(d))
-				fputs("null", stdout);
-			else
-				printf("%.6g", d);
+			if (rate && isnan(d))
+				printf("\"%s\":null,", rate);
+			else if (rate)
+				printf("\"%s\":%.6g,", rate, d);
 		}
-		putchar('}');
+		json_row(t, i);
 	}
-	putchar(']');
+	fputs("],", stdout);
 }
 
 static void print_json(const struct sample *now, const struct sample *was)
 {
 	printf("{\"time\":%lld,\"seconds\":%.3f,\"used_bytes\":%.16g,",
 	       (long long)time(NULL), was->time ? now->time - was->time : 0,
-	       used_bytes(now));
-	json_pairs("kccd", &now->kccd);
+	       slot_bytes(now, "in_use"));
 	json_rows("classes", CLASSES, now, was);
 	if (opt.view == CPUS)
 		json_rows("percpu", CPUS, now, was);
-	fputs(",\"histogram\":{", stdout);
-	json_pairs("up_to", &now->bins);
-	putchar(',');
-	json_pairs("share_up_to", &now->shares);
+	fputs("\"kccd\":{", stdout);
+	json_row(&now->table[KCCD], 0);
+	fputs(",\"histogram\":{\"up_to\":{", stdout);
+	json_row(&now->table[BINS], 0);
+	fputs(",\"share_up_to\":{", stdout);
+	json_row(&now->table[SHARES], 0);
 	puts("}}");
 }
 
@@ -544,9 +524,21 @@ static void on_signal(int sig)
 	terminal(true);
 }
 
-static void on_exit_live(void)
+static void end_live(void)
 {
 	terminal(false);
+}
+
+static void start_live(void)
+{
+	static const int sigs[] = { SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH };
+
+	setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+	tcgetattr(STDIN_FILENO, &saved_termios);
+	for (unsigned int i = 0; i < ARRAY_SIZE(sigs); i++)
+		signal(sigs[i], on_signal);
+	terminal(true);
+	atexit(end_live);
 }
 
 /* Wait for the next sample, or for a key; false: that to quit */
@@ -575,18 +567,21 @@ static bool wait_delay(void)
 
 static void run(void)
 {
-	struct sample now, was = { 0 };
+	struct sample now, was;
 
+	/* What is wrong is to be seen on the screen that stays. */
+	sample(&was);
 	/* A screen is there at once; what is printed waits for its rates. */
-	if (!opt.live && opt.delay) {
-		sample(&was);
+	if (opt.live || !opt.delay)
+		sample_free(&was);
+	else
 		wait_delay();
-	}
+	if (opt.live)
+		start_live();
 	for (unsigned long n = 1;; n++) {
 		sample(&now);
-		shared_history[nr_history % HISTORY] =
-			get(&now.kccd, 0, "decrypted_bytes");
-		used_history[nr_history++ % HISTORY] = used_bytes(&now);
+		note(shared_history, get(&now.table[KCCD], 0, "decrypted_bytes"));
+		note(used_history, slot_bytes(&now, "in_use"));
 		(opt.json ? print_json : print_screen)(&now, &was);
 		sample_free(&was);
 		was = now;
@@ -598,13 +593,12 @@ static void run(void)
 	sample_free(&was);
 }
 
-static void usage(void)
+static noreturn void usage(void)
 {
 	puts("Usage: ccstat [option...]: what the bounce buffers of cc-swiotlb do\n"
 	     "  -d, --delay=SECONDS  between samples (default 1)\n"
 	     "  -n, --count=N        end after N tables\n"
-	     "  -o, --once           print one table, with the rates of one delay;\n"
-	     "                       with -d 0 at once and without rates\n"
+	     "  -o, --once           print one table, with the rates of one delay\n"
 	     "  -j, --json           print one object per sample and line\n"
 	     "  -c, --percpu         a row for each CPU and class\n"
 	     "  -s, --sort=COLUMN    by its heading: class, in_use, maps/s, hit%, ...\n"
@@ -650,11 +644,9 @@ static void parse_options(int argc, char **argv)
 		{ NULL, 0, NULL, 0 }
 	};
 	const char *sort = NULL;
-	bool once = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "d:n:ojcs:rp:h", options,
-				NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "d:n:ojcs:rp:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'd':
 			opt.delay = parse_number("delay", 1e6);
@@ -663,7 +655,8 @@ static void parse_options(int argc, char **argv)
 			opt.count = parse_number("count", 1e9);
 			break;
 		case 'o':
-			once = true;
+			opt.once = true;
+			opt.count = 1;
 			break;
 		case 'j':
 			opt.json = true;
@@ -682,55 +675,24 @@ static void parse_options(int argc, char **argv)
 			break;
 		case 'h':
 			usage();
-			break;
 		default:
 			exit(EXIT_FAILURE);
 		}
 	}
 	if (optind < argc)
-		errx(EXIT_FAILURE, "%s: not an option; see ccstat --help",
-		     argv[optind]);
-	if (once)
-		opt.count = 1;
+		errx(EXIT_FAILURE, "%s: not an option; see ccstat --help", argv[optind]);
 	if (opt.delay < 0.01 && opt.count != 1)
 		errx(EXIT_FAILURE, "--delay below 0.01 s is for --once only");
 	if (sort)
 		sort_by(sort);
-	opt.live = !once && !opt.json && isatty(STDIN_FILENO) &&
-		   isatty(STDOUT_FILENO);
-}
-
-static bool is_utf8(void)
-{
-	static const char * const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
-		const char *locale = getenv(names[i]);
-
-		if (locale && *locale)
-			return strcasestr(locale, "utf");
-	}
-	return false;
+	opt.live = !opt.once && !opt.json && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 }
 
 int main(int argc, char **argv)
 {
-	static const int sigs[] = { SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH };
-	struct sample first;
-
+	setlocale(LC_CTYPE, "");
+	opt.utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
 	parse_options(argc, argv);
-	opt.utf8 = is_utf8();
-	/* What is wrong is to be seen on the screen that stays. */
-	sample(&first);
-	sample_free(&first);
-	if (opt.live) {
-		setvbuf(stdout, NULL, _IOFBF, 1 << 16);
-		tcgetattr(STDIN_FILENO, &saved_termios);
-		for (unsigned int i = 0; i < ARRAY_SIZE(sigs); i++)
-			signal(sigs[i], on_signal);
-		terminal(true);
-		atexit(on_exit_live);
-	}
 	run();
 	return EXIT_SUCCESS;
 }

@@ -1,0 +1,193 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# make doc-tables: write the measurements in out/ into the tables of
+# Documentation/core-api/cc-swiotlb.rst, between ".. begin <name>" and ".. end <name>".
+# What was not measured here stays as it is. The same out/ gives the same text.
+# shellcheck disable=SC2016 # the variables are jq's
+. "$(dirname "$0")/lib.sh"
+
+need jq
+doc=$top/Documentation/core-api/cc-swiotlb.rst
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+# rows <verb> <jq program>: an array per row; the results of that verb are $r.
+rows() {
+	jq -r '.results as $r | .kernel as $kernel
+		| def v($name; $backend; $metric):
+			[$r[] | select(.name == $name and .backend == $backend and .metric == $metric) | .value][0];
+		def text: if . == null then "" elif type == "number" then . * 10 | round / 10 | tostring else . end;
+		def percent: if . == null then "" else "\(. * 100 | round) %" end;
+		def ratio: if . == null then "" else . * 100 | round / 100 | tostring end;
+		def human: if . >= 1024 then "\(. / 1024)K" else tostring end;
+		'"$2"' | map(text) | @tsv' "$out/$1.json" 2>/dev/null || : >"$tmp/incomplete"
+}
+
+# A simple table of reStructuredText; the first row is its head.
+table() {
+	awk -F'\t' '
+		{
+			for (i = 1; i <= NF; i++) {
+				cell[NR, i] = $i
+				if (length($i) > width[i])
+					width[i] = length($i)
+			}
+			if (NF > columns)
+				columns = NF
+		}
+		function line(  i, s, bar) {
+			for (i = 1; i <= columns; i++) {
+				bar = sprintf("%" width[i] "s", "")
+				gsub(/ /, "=", bar)
+				s = s (i > 1 ? "  " : "") bar
+			}
+			print s
+		}
+		END {
+			line()
+			for (n = 1; n <= NR; n++) {
+				s = ""
+				for (i = 1; i <= columns; i++)
+					s = s sprintf("%-" width[i] + 2 "s", cell[n, i])
+				sub(/ +$/, "", s)
+				print s
+				if (n == 1)
+					line()
+			}
+			line()
+			print ""
+		}'
+}
+
+kernel() { # verb
+	jq -r .kernel "$out/$1.json"
+}
+
+# section <name> <verb...>: what the function of that name prints, if these have run.
+section() {
+	local name=$1 f=$tmp/$1 v
+	for v in "${@:2}"; do
+		[ -s "$out/$v.json" ] || {
+			step "$name: stays as it is, no out/$v.json"
+			return
+		}
+	done
+	grep -q "^\.\. begin $name$" "$doc" || die "$doc has no '.. begin $name': put it where the table belongs"
+	"${name//-/_}" >"$f"
+	[ ! -e "$tmp/incomplete" ] || {
+		rm "$tmp/incomplete"
+		step "$name: stays as it is, a result is missing in out/: run make ${*:2}"
+		return
+	}
+	awk -v name="$name" -v new="$f" '
+		$0 == ".. end " name { skip = 0 }
+		!skip
+		$0 == ".. begin " name {
+			skip = 1
+			print ""
+			while ((getline s <new) > 0)
+				print s
+		}' "$doc" >"$tmp/doc"
+	cmp -s "$tmp/doc" "$doc" || cat "$tmp/doc" >"$doc"
+}
+
+magazine_head() {
+	echo "Linux $(kernel bench-native) on UML:"
+	echo
+	rows bench-native '["head of a magazine", "pop and push, ns"],
+		(["list", "one word and a list, cmpxchg"], ["array", "array and a busy byte"],
+		 ["locked", "one word and a list, LOCK cmpxchg"]
+		| [.[1], v("scheme-" + .[0]; "cc"; "ns_per_pop_and_push")])' | table
+}
+
+magazine_size() {
+	echo "Linux $(kernel bench-native) on UML, 4 KiB, mapped on one CPU and unmapped on the other:"
+	echo
+	rows bench-native '["slots in a magazine", "mappings per ms", "depot locks per 1000 mappings"],
+		((8, 16, 32, 64, 128) as $m
+		| [$m, v("magazine-\($m)"; "cc"; "ops_per_ms"), v("magazine-\($m)"; "cc"; "depot_locks_per_1000_maps")])' | table
+}
+
+lookup() {
+	echo "Linux $(kernel bench-native) on UML, $(rows bench-native '[v("lookup"; "cc"; "chunks")]') chunks, ns:"
+	echo
+	rows bench-native '["lookup", "16 addresses", "4096 addresses at random"],
+		(["table", "table of two levels"], ["xarray", "xarray"], ["page", "page flag and struct page"]
+		| . as $how | [$how[1], v("lookup-" + $how[0]; "cc"; "hot_ns"), v("lookup-" + $how[0]; "cc"; "random_ns")])' | table
+	echo "The table, Linux $(kernel bench-icount) on x86_64:"
+	echo
+	rows bench-icount '["chunks", "instructions"],
+		(("cc", "cc-10000-chunks") as $n | [v($n; "cc"; "chunks"), v($n; "cc"; "find_pool_instructions")])' | table
+}
+
+classes() {
+	echo "Bytes of the slots over bytes asked for, computed for the sizes of mappings that the"
+	echo "first proposal reports, and for the power of two that each table serves worst:"
+	echo
+	rows bench '["classes", "its sizes", "worst power of two"],
+		(["default", "all powers of two"], ["rfc", "512, 2K, 4K, 16K, 512K"]
+		| . as $c | [$c[1], (("waste", "waste_power_of_two") as $m
+			| v("waste-\($c[0])-classes"; "cc"; $m) | ratio)])' | table
+}
+
+backends() {
+	echo "Map and unmap without the copy, ns, Linux $(kernel bench-native) on UML. The pool is as full"
+	echo "as the second column says, with free space all over it:"
+	echo
+	rows bench-native '[512, 2048, 4096, 16384, 65536, 131072, 262144, 524288] as $sizes
+		| ["allocator", "full", ($sizes[] | human)],
+		(["legacy", "", "legacy, 64 MiB"], ["legacy", "-1GiB", "legacy, 1 GiB"], ["dynamic", "", "dynamic, from 64 MiB"],
+		 ["cc", "", "cc, 64 MiB in use"], ["cc", "-1GiB", "cc, 1 GiB in use"]
+		| . as $b | (0, 50, 90, 99) as $full
+		| [$b[2], "\($full) %", ($sizes[] | "fill\($full)-\(.)\($b[1])" as $n
+			| if v($n; $b[0]; "failed") then "fails" else v($n; $b[0]; "ns") | round end)])' | table
+	echo "Instructions of map and unmap without the copy and the path that does not bounce, Linux"
+	echo "$(kernel bench-icount) on x86_64:"
+	echo
+	rows bench-icount '[4096, 16384, 65536, 131072, 262144, 524288] as $sizes
+		| ["allocator", ($sizes[] | human)],
+		(["legacy", "legacy", "legacy"], ["not-selected", "legacy", "legacy, patched kernel"], ["cc", "cc", "cc"]
+		| . as $b | [$b[2], ($sizes[] | v("\($b[0])-\(human)"; $b[1]; "overhead_instructions")
+			| if . == null then "fails" else . | round end)])' | table
+	echo "Memory in the demo (verified I/O on five disks at once, network, ext4), Linux $(kernel demo), MiB:"
+	echo
+	rows demo '["shared with the host", "none", "legacy", "dynamic", "cc"],
+		(["boot", "at boot"], ["peak", "at most"], ["after", "10 s after the I/O"]
+		| . as $m | [$m[1], (("none", "legacy", "dynamic", "cc") as $b
+			| v("demo"; $b; "decrypted_\($m[0])_bytes") | . / 1048576)])' | table
+}
+
+model() { # parameter
+	rows bench '[v("model"; "cc"; "'"$1"'")]'
+}
+
+scaling() {
+	echo "Two CPUs, one map and unmap of 4 KiB, Linux $(kernel bench-icount) on x86_64:"
+	echo
+	rows bench-icount '["allocator", "LOCK prefixes", "cli, sti, pushf, popf", "cache lines that both CPUs write"],
+		(("legacy", "cc") as $b | [$b, (("locked_instructions", "irq_flag_instructions", "shared_lines_written") as $m
+			| v("\($b)-2cpus"; $b; $m))])' | table
+	echo "What two CPUs get done, over what one does, Linux $(kernel bench-native) on UML:"
+	echo
+	rows bench-native '[512, 4096, 16384] as $sizes
+		| ["allocator", ($sizes[] | human), ($sizes[] | human + ", other CPU unmaps")],
+		(("legacy", "dynamic", "cc") as $b
+		| [$b, ($sizes[] | 2 * v("threads1-\(.)"; $b; "ns_with_copy") / v("threads2-\(.)"; $b; "ns_with_copy") | ratio),
+		   ($sizes[] | v("remote2-\(.)"; $b; "ops_per_ms") / v("remote1-\(.)"; $b; "ops_per_ms") | ratio)])' | table
+	echo "A model, not a measurement, of the worst case: $(model cpus) CPUs that make $(model maps_per_second)"
+	echo "mappings a second each, all of one size and all unmapped on another CPU, so that every"
+	echo "magazine passes the depot. Share of the time in which its lock is held, if a cache line comes"
+	echo "from another CPU in $(model line_ns_same_socket) ns within a socket, and in $(model line_ns_other_socket) ns from the other socket:"
+	echo
+	rows bench '["slots in a magazine", "depot locks per mapping", "one socket", "two sockets"],
+		((8, 16, 32, 64, 128) as $m | "model-\($m)" as $n
+		| [$m, (v($n; "cc"; "locks_per_map") | . * 10000 | round / 10000 | tostring),
+		   (v($n; "cc"; "depot_busy_same_socket") | percent), (v($n; "cc"; "depot_busy_other_socket") | percent)])' | table
+}
+
+section magazine-head bench-native
+section magazine-size bench-native
+section lookup bench-native bench-icount
+section classes bench
+section backends bench-native bench-icount demo
+section scaling bench-native bench-icount bench

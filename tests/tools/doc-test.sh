@@ -1,0 +1,94 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The documents against the sources: every file in sysfs and debugfs with its columns,
+# every message, every trace event and every field that an example uses. TAP on stdout.
+set -eu
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+guide=$top/Documentation/admin-guide/cc-swiotlb.rst
+abi=$top/Documentation/ABI/testing/sysfs-kernel-mm-cc_swiotlb
+events=$top/include/trace/events/cc_swiotlb.h
+source=$top/kernel/dma/cc-swiotlb
+
+n=0 failed=0
+# Every line of stdin is somewhere in the file.
+documented() { # what, file
+	local line missing='' lines=0
+	while read -r line; do
+		lines=$((lines + 1))
+		grep -qF -- "$line" "$2" || missing+="# missing: $line"$'\n'
+	done
+	n=$((n + 1))
+	[ $lines -gt 0 ] || missing="# found nothing to look for"$'\n'
+	if [ -z "$missing" ]; then
+		echo "ok $n - $1 ($lines)"
+	else
+		failed=$((failed + 1))
+		echo "not ok $n - $1"
+		printf %s "$missing"
+	fi
+}
+
+# Names of the events with their fields, as "event field".
+fields() {
+	awk -F'[(,)]' '
+		/^(TRACE_EVENT|DECLARE_EVENT_CLASS)\(/ { event = $2; class[event] = "" }
+		/__(field|string)\(/ {
+			name = /__string/ ? $(NF > 4 ? 3 : 2) : $(NF - 1)
+			if (match($0, /__string\([a-z_]+/))
+				name = substr($0, RSTART + 9, RLENGTH - 9)
+			else if (match($0, /, [a-z_]+\)/))
+				name = substr($0, RSTART + 2, RLENGTH - 3)
+			class[event] = class[event] " " name
+		}
+		/^DEFINE_EVENT\(/ { gsub(/ /, "", $3); class[$3] = class[$2] }
+		END {
+			for (event in class) {
+				count = split(class[event], f, " ")
+				for (i = 1; i <= count; i++)
+					print event, f[i]
+			}
+		}' "$events" | grep -v '^cc_swiotlb_block ' | sort
+}
+
+# What the examples for bpftrace use, as "event field".
+used() {
+	awk '{
+		while (match($0, /t:[a-z_]+:[a-z_]+|args->[a-z_]+/)) {
+			word = substr($0, RSTART, RLENGTH)
+			$0 = substr($0, RSTART + RLENGTH)
+			if (word ~ /^t:/)
+				event = substr(word, 3)
+			else if (event ~ /^cc_swiotlb:/)
+				print substr(event, 12), substr(word, 7)
+		}
+	}' "$guide" | sort -u
+}
+
+# Of each message the longest part without a number in it.
+messages() {
+	grep -ho '"[^"]*\\n"' "$source"/{core,chunk,kccd,options}.c | tr -d '"' | sed 's/\\n//; s/%%/ /g' |
+		awk -F'%(pa|[0-9.*]*(l|ll|z)?[a-z])' '{ best = ""
+			for (i = 1; i <= NF; i++) if (length($i) > length(best)) best = $i
+			gsub(/^ +| +$/, "", best)
+			if (length(best) > 8) print best }' | cut -c1-24 | sed 's/^cc-swiotlb: //' | grep -v 'slots are still mapped' | sort -u
+}
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+sed -n 's/.*__ATTR(\([a-z_]*\),.*/\1/p' "$source/stats.c" >"$tmp/sysfs"
+fields >"$tmp/fields"
+documented 'sysfs: every file is in the ABI' "$abi" < <(sed 's|^|/sys/kernel/mm/cc_swiotlb/|' "$tmp/sysfs")
+documented 'sysfs: every file is in the guide' "$guide" <"$tmp/sysfs"
+documented 'debugfs: every file' "$guide" < <(sed -n 's/.*debugfs_create_file[a-z_]*("\([a-z]*\)".*/\1/p' "$source/stats.c")
+documented 'debugfs: every column' "$guide" < <(sed -n '/"%6s %8s/,/;/p; /"%4s %6s/,/;/p; /"%18s/,/;/p' "$source/stats.c" |
+	grep -o '"[a-z_]*"' | tr -d '"')
+documented 'debugfs: every line' "$guide" < <(sed -n 's/.*seq_printf(m, "\([a-z_]*\) %.*/\1/p' "$source/stats.c")
+documented 'log: every message' "$guide" < <(messages)
+documented 'events: each is in the guide' "$guide" < <(cut -d' ' -f1 "$tmp/fields" | uniq)
+documented 'events: every field is in the guide' "$guide" < <(cut -d' ' -f2 "$tmp/fields" | sort -u)
+documented 'events: the examples use fields that exist' "$tmp/fields" < <(used)
+documented 'events: the examples use events that exist' "$tmp/fields" < <(grep -o 'cc_swiotlb:[a-z_]*' "$guide" | cut -d: -f2 | sort -u)
+
+echo "1..$n"
+[ $failed = 0 ]
