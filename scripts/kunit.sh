@@ -1,12 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Run the KUnit suites of the patched tree with the kernel's own kunit.py.
-# kunit.sh [uml|x86_64...]: on UML (two CPUs where the kernel can) and in QEMU
-# with four CPUs. Writes out/kunit.json. Each argument of kunit.py in $KUNIT_ARGS
-# is passed on. Fails if a case failed.
+# kunit.sh [uml|x86_64|arm64...]: on UML (two CPUs where the kernel can) and in
+# QEMU with four CPUs; without an argument on all, on arm64 only with Linux 7.2.
+# Writes out/kunit.json. Each argument of kunit.py in $KUNIT_ARGS is passed on.
+# Fails if a case failed.
 . "$(dirname "$0")/lib.sh"
 
-[ $# -gt 0 ] || set -- uml x86_64
+if [ $# = 0 ]; then
+	set -- uml x86_64
+	[ "$kver" = 6.12 ] || set -- "$@" arm64
+fi
 need python3 gcc ccache jq
 t=$("$top/scripts/apply.sh")
 [ -d "$t/kernel/dma/cc-swiotlb/tests" ] || die "tests/kunit is missing: restore it from git"
@@ -34,8 +38,7 @@ cases() { # status: how many
 }
 
 for arch; do
-	args=(--kunitconfig=kernel/dma/cc-swiotlb/tests --build_dir="build-kunit-$arch" --jobs="$(nproc)"
-		--make_options 'CC=ccache gcc' --json="$out/kunit-$kver-$arch.json" --timeout=900)
+	args=(--kunitconfig=kernel/dma/cc-swiotlb/tests --build_dir="build-kunit-$arch" --jobs="$(nproc)" --json="$out/kunit-$kver-$arch.json" --timeout=900)
 	case $arch-$kver in
 	uml-6.12) ;;
 	uml-7.2)
@@ -46,8 +49,14 @@ for arch; do
 		without_kvm
 		args+=(--arch=x86_64 --kconfig_add CONFIG_SMP=y --qemu_args '-smp 4')
 		;;
-	*) die "no KUnit for '$arch': use uml or x86_64" ;;
+	arm64-*)
+		"$top/scripts/deps.sh" gcc-aarch64-linux-gnu qemu-system-arm
+		args+=(--arch=arm64 --cross_compile=aarch64-linux-gnu- --make_options 'CC=ccache aarch64-linux-gnu-gcc'
+			--kconfig_add CONFIG_SMP=y --qemu_args '-smp 4')
+		;;
+	*) die "no KUnit for '$arch': use uml, x86_64 or arm64" ;;
 	esac
+	[ "$arch" = arm64 ] || args+=(--make_options 'CC=ccache gcc')
 	lock "kunit-$tree-$arch"
 	step "KUnit on $arch"
 	log=$out/kunit-$kver-$arch.log

@@ -7,6 +7,7 @@
 record_to smoke
 dir=$out/smoke
 mkdir -p "$dir"
+rm -rf "$dir"/{console.log,results.jsonl,files}
 file=$dir/file
 [ -f "$file" ] || head -c 16M /dev/urandom >"$file"
 sum=$(sha256sum <"$file" | cut -d' ' -f1)
@@ -22,10 +23,10 @@ is_zero() { # metric
 	[ "$(emitted "$1")" = 0 ]
 }
 disk_errors() {
-	! grep . "$dir/files/fio.err" && [ "$(jq '.jobs[0].total_err' "$dir/files/fio.json")" = 0 ]
+	[ -f "$dir/files/fio.err" ] && ! grep . "$dir/files/fio.err" && [ "$(jq '.jobs[0].total_err' "$dir/files/fio.json")" = 0 ]
 }
 quiet_log() {
-	! bad_lines "$dir/console.log"
+	[ -s "$dir/console.log" ] && ! bad_lines "$dir/console.log"
 }
 
 check boot boot

@@ -334,7 +334,7 @@ void cc_test_check(struct kunit *test)
 }
 
 #define LOG_LINES	64
-#define LOG_WIDTH	224
+#define LOG_WIDTH	320
 
 static struct {
 	struct kmsg_dump_iter iter;

@@ -261,15 +261,20 @@ static void magazine_short_batch(struct kunit *test)
 	unsigned int slots = SZ_512K / SIZE;
 
 	t->class->batch = 12;
-	take(test, 0, slots);
-	KUNIT_EXPECT_EQ(test, t->class->nr_slots, slots);
+	take(test, 0, 1);
+	KUNIT_ASSERT_TRUE(test, cc_reserve_give(t->class, slots));
+	KUNIT_ASSERT_EQ(test, t->class->nr_slots, 2 * slots);
+	/* The last batch of the first chunk is short. */
+	take(test, 1, slots - 1);
 	KUNIT_EXPECT_EQ(test, loaded(t), 0);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&t->class->pool_free), (long)slots);
 	cc_test_check(test);
-	/* The class is dry: a reserve chunk, and the rest of that. */
-	take(test, slots, 1);
+	/* And so is that of the second one, which the class ends with. */
+	take(test, slots, slots);
 	KUNIT_EXPECT_EQ(test, t->class->nr_slots, 2 * slots);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&t->class->pool_free), 0);
 	cc_test_check(test);
-	give(test, 0, slots + 1);
+	give(test, 0, 2 * slots);
 	cc_test_check(test);
 }
 

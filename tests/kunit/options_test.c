@@ -78,6 +78,8 @@ static const struct options_param options_params[] = {
 	{ "classes=0", 1 },
 	{ "max=1M", 1, SZ_1M, 0, SZ_1M },
 	{ "max=64M,min=128M", 1, SZ_64M, SZ_64M },
+	{ "200000,max=64M", 1, SZ_64M, .mark = { SZ_64M / 512 } },
+	{ "max=64M,200000", 1, SZ_64M, .mark = { SZ_64M / 512 } },
 	{ "bad,worse,max=x", 3 },
 	{ "a very long token that is much longer than the buffer for names in the log", 1 },
 };

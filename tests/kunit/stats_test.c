@@ -203,6 +203,9 @@ static void stats_reset(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, col[IN_USE], NR_MAPS / 2);
 	KUNIT_EXPECT_EQ(test, col[HIGH], class->nr_slots - cc_class_free(class));
 	KUNIT_EXPECT_EQ(test, cc_used_bytes(), NR_MAPS / 2 * SZ_4K);
+	KUNIT_EXPECT_FALSE(test, find_row(debugfs(test, DEBUGFS "percpu"), "0   4096", col, 8));
+	KUNIT_EXPECT_TRUE(test, find_row(debugfs(test, DEBUGFS "kccd"), "grown_bytes", col, 1));
+	KUNIT_EXPECT_EQ(test, col[0], 0);
 	for (unsigned int i = NR_MAPS / 2; i < NR_MAPS; i++)
 		cc_test_give(((struct stats_test *)test->priv)->tlb[i]);
 }
@@ -211,10 +214,14 @@ static void stats_reset(struct kunit *test)
 static void stats_percpu(struct kunit *test)
 {
 	struct cc_magazine *mag = cc_test_magazine(cc_test_class(SIZE));
-	unsigned long col[8], *n = mag->count;
+	unsigned long col[8], base[CC_NR_COUNTERS], n[CC_NR_COUNTERS];
 	const char *text;
 
+	KUNIT_EXPECT_EQ(test, 0, reset(test));
+	memcpy(base, mag->count, sizeof(base));
 	take(test, 3, SIZE);
+	for (unsigned int i = 0; i < CC_NR_COUNTERS; i++)
+		n[i] = mag->count[i] - base[i];
 	text = debugfs(test, DEBUGFS "percpu");
 	KUNIT_ASSERT_TRUE(test, find_row(text, "0   4096", col, ARRAY_SIZE(col)));
 	KUNIT_EXPECT_EQ(test, col[0], cc_chain_count(mag->loaded));
@@ -295,6 +302,8 @@ static void stats_kccd(struct kunit *test)
 		{ "reserve_bytes", cc.reserve_bytes },
 		{ "reserve_min_bytes", cc.reserve_min },
 		{ "reserve_target_bytes", cc.target },
+		{ "mark_524288", cc_classes[CC_NR_CLASSES - 1].mark },
+		{ "wakeups", s->wakeups },
 		{ "steps", s->steps },
 		{ "ticks", s->ticks },
 		{ "grown_bytes", cc.decrypted },

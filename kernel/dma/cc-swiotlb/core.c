@@ -99,6 +99,24 @@ static void report(struct device *dev, size_t size, unsigned int nr,
 }
 
 /**
+ * cc_report_larger() - log that a larger slot had to do, the first time
+ * @dev: device
+ * @size: bytes mapped
+ * @nr: number of the class that had no slot
+ *
+ * Nothing is lost but memory, so that the counter is enough from then on.
+ *
+ * Context: any but NMI.
+ */
+void cc_report_larger(struct device *dev, size_t size, unsigned int nr)
+{
+	static bool reported;
+
+	if (!xchg(&reported, true))
+		report(dev, size, nr, "mapped in a larger slot");
+}
+
+/**
  * cc_swiotlb_fallback() - note what became of a mapping that did not work here
  * @dev: device
  * @orig_addr: as passed to cc_swiotlb_map()
@@ -219,6 +237,20 @@ static int __init cc_options_setup(char *str)
 }
 early_param("cc_swiotlb", cc_options_setup);
 
+/* Slot sizes in use, each with the slots of one magazine; 0: none is used. */
+static void __init print_classes(void)
+{
+	char text[160];
+	int len = 0;
+
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		if (cc_classes[i].enabled)
+			len += scnprintf(text + len, sizeof(text) - len,
+					 " %lu:%u", BIT(cc_classes[i].shift),
+					 cc_classes[i].mag_size);
+	pr_info("slot sizes, with slots per magazine:%s\n", text);
+}
+
 /*
  * After architectures have decided whether swiotlb stays (x86 at the same
  * level, but linked before), and before drivers probe.
@@ -250,6 +282,7 @@ static int __init cc_swiotlb_init(void)
 	pr_info("allocator of swiotlb: %lu KiB shared now, at most %lu KiB; reserve %lu KiB; legacy pool %lu KiB\n",
 		cc.decrypted >> 10, cc.max >> 10, cc.reserve_min >> 10,
 		swiotlb_size_or_default() >> 10);
+	print_classes();
 	return 0;
 }
 rootfs_initcall(cc_swiotlb_init);

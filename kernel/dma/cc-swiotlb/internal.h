@@ -314,6 +314,7 @@ unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots);
 
 /* kccd.c */
 struct cc_kccd_stats {
+	unsigned long wakeups;
 	unsigned long steps;
 	unsigned long ticks;
 	unsigned long grown;		/* bytes */
@@ -363,6 +364,7 @@ unsigned long cc_class_free(struct cc_class *class);
 unsigned long cc_used_bytes(void);
 
 /* core.c */
+void cc_report_larger(struct device *dev, size_t size, unsigned int nr);
 int cc_swiotlb_start(const struct cc_options *opts);
 void cc_swiotlb_stop(void);
 

@@ -23,6 +23,7 @@
 #include <linux/irq_work.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
+#include <linux/ratelimit.h>
 #include <linux/reboot.h>
 #include <linux/sched/mm.h>
 #include <linux/shrinker.h>
@@ -92,6 +93,8 @@ static void raise_target(void)
 
 static int grow(unsigned int min_shift)
 {
+	/* kccd tries again and again; the counter says how often. */
+	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 1);
 	unsigned long before = cc.decrypted;
 	int err = before < cc.max ? cc_block_grow(cc.max - before, min_shift) :
 				-ENOSPC;
@@ -102,9 +105,10 @@ static int grow(unsigned int min_shift)
 		return 0;
 	}
 	cc_kccd_stats.grow_failed++;
-	pr_warn_ratelimited("cannot share another %lu KiB at least (%d): %lu of at most %lu KiB shared, reserve %lu KiB\n",
-			    BIT(min_shift) >> 10, err, cc.decrypted >> 10,
-			    cc.max >> 10, cc.reserve_bytes >> 10);
+	if (__ratelimit(&limit))
+		pr_warn("cannot share another %lu KiB at least (%d): %lu of at most %lu KiB shared, reserve %lu KiB\n",
+			BIT(min_shift) >> 10, err, cc.decrypted >> 10,
+			cc.max >> 10, cc.reserve_bytes >> 10);
 	if (min_shift > CC_FRAME_SHIFT)
 		return err;
 	WRITE_ONCE(backoff_until, jiffies +
@@ -358,6 +362,7 @@ static int kccd_main(void *unused)
 			timeout = min_t(long, timeout, cc_kccd_backoff());
 		wait_event_freezable_timeout(kccd_wait, kccd_should_run(),
 					     timeout);
+		cc_kccd_stats.wakeups++;
 
 		if (READ_ONCE(kicked) && !cc_kccd_backoff()) {
 			if (quiet == 2)

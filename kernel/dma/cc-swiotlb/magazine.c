@@ -61,20 +61,26 @@ static void stow(struct cc_class *class, u64 chain)
 /* Take a batch of slots from the gen_pool and link them. */
 static u64 take_from_pool(struct cc_class *class)
 {
+	long free = atomic_long_read(&class->pool_free), want;
 	unsigned long addrs[16];
 	void *owner;
 	struct cc_chunk *chunk;
 	unsigned int nr;
 	u32 index = 0;
 
-	/* Count before taking: pool_free must never promise what is gone. */
-	if (atomic_long_fetch_sub(class->batch, &class->pool_free) <= 0) {
-		atomic_long_add(class->batch, &class->pool_free);
-		return 0;
-	}
-	nr = gen_pool_alloc_bulk(&class->pool, &class->hint, addrs,
-				 class->batch, &owner);
-	atomic_long_add(class->batch - nr, &class->pool_free);
+	/*
+	 * Count before taking: pool_free must never promise what is gone. Nor
+	 * may it hide what is there, or others would fetch chunks in vain.
+	 */
+	do {
+		if (free <= 0)
+			return 0;
+		want = min_t(long, free, class->batch);
+	} while (!atomic_long_try_cmpxchg(&class->pool_free, &free,
+					  free - want));
+	nr = gen_pool_alloc_bulk(&class->pool, &class->hint, addrs, want,
+				 &owner);
+	atomic_long_add(want - nr, &class->pool_free);
 	if (!nr)
 		return 0;
 	chunk = owner;

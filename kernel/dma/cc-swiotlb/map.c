@@ -65,7 +65,7 @@ phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 	u32 offset = orig_addr & dma_get_min_align_mask(dev), index;
 	struct cc_slot *slot;
 	phys_addr_t tlb_addr;
-	unsigned int nr;
+	unsigned int nr, got;
 
 	if (unlikely(order > CC_SLOT_MAX_SHIFT))
 		return (phys_addr_t)DMA_MAPPING_ERROR;
@@ -78,8 +78,10 @@ phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 		if (!index)
 			goto fail;
 		slot = cc_slot_by_index(index);
-		/* It may be of a larger class. */
-		nr = cc_chunk_by_index(index)->class - cc_classes;
+		got = cc_chunk_by_index(index)->class - cc_classes;
+		if (unlikely(got != nr))
+			cc_report_larger(dev, size, nr);
+		nr = got;
 	}
 	if (unlikely(!cc_reaches_all(dev) &&
 		     !reaches(dev, slot->base + offset, size))) {

@@ -79,7 +79,7 @@ static bool parse_classes(char *str, unsigned long *classes)
 
 /* The @nr'th plain number: slots of the @nr'th class of mark_shift[]. */
 static bool parse_mark(struct cc_options *opts, const char *str,
-		       unsigned int nr)
+		       unsigned long ram, unsigned int nr)
 {
 	unsigned int shift;
 	unsigned long val;
@@ -87,7 +87,7 @@ static bool parse_mark(struct cc_options *opts, const char *str,
 	if (nr >= ARRAY_SIZE(mark_shift) || kstrtoul(str, 0, &val))
 		return false;
 	shift = mark_shift[nr];
-	if (val > opts->max >> shift)
+	if (val > ram >> shift)
 		return false;
 	opts->mark[shift - CC_SLOT_MIN_SHIFT] = val;
 	return true;
@@ -109,7 +109,7 @@ static bool parse_token(struct cc_options *opts, char *token,
 	char *val;
 
 	if (*token >= '0' && *token <= '9')
-		return parse_mark(opts, token, (*nr_marks)++);
+		return parse_mark(opts, token, ram, (*nr_marks)++);
 	val = value_of(token, "max");
 	if (val)
 		return parse_bytes(val, ram, &opts->max);
@@ -123,6 +123,34 @@ static bool parse_token(struct cc_options *opts, char *token,
 	if (val)
 		return parse_classes(val, &opts->classes);
 	return false;
+}
+
+/* What is used instead of a token that was refused. */
+static void print_kept(char *buf, size_t size, const struct cc_options *opts,
+		       char *token, unsigned int nr_marks)
+{
+	unsigned int shift, len = 0;
+
+	strscpy(buf, "nothing", size);
+	if (*token >= '0' && *token <= '9') {
+		if (nr_marks > ARRAY_SIZE(mark_shift))
+			return;
+		shift = mark_shift[nr_marks - 1];
+		scnprintf(buf, size, "%lu slots of %lu bytes",
+			  opts->mark[shift - CC_SLOT_MIN_SHIFT], BIT(shift));
+	} else if (value_of(token, "max")) {
+		scnprintf(buf, size, "max=%luK", opts->max >> 10);
+	} else if (value_of(token, "min")) {
+		scnprintf(buf, size, "min=%luK", opts->min >> 10);
+	} else if (value_of(token, "reserve")) {
+		scnprintf(buf, size, "reserve=%luK", opts->reserve >> 10);
+	} else if (value_of(token, "classes")) {
+		len = scnprintf(buf, size, "classes=");
+		for_each_set_bit(shift, &opts->classes, CC_SLOT_MAX_SHIFT + 1)
+			len += scnprintf(buf + len, size - len, "%s%lu",
+					 buf[len - 1] == '=' ? "" : ":",
+					 BIT(shift));
+	}
 }
 
 /**
@@ -139,15 +167,16 @@ static bool parse_token(struct cc_options *opts, char *token,
 int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram)
 {
 	unsigned int nr_marks = 0;
-	char *token, name[48];
+	char *token, name[48], kept[80];
 	int refused = 0;
 
 	while ((token = strsep(&str, ","))) {
 		strscpy(name, token);
 		if (parse_token(opts, token, ram, &nr_marks))
 			continue;
-		pr_warn("cc_swiotlb=: \"%s\" refused, default kept; known are up to 5 numbers of slots, classes=512:..:512K, max=, min=, reserve= in bytes or %% of RAM\n",
-			name);
+		print_kept(kept, sizeof(kept), opts, token, nr_marks);
+		pr_warn("cc_swiotlb=: \"%s\" refused, used instead: %s; known are up to 5 numbers of slots, classes=512:..:512K, max=, min=, reserve= in bytes or %% of RAM\n",
+			name, kept);
 		refused++;
 	}
 	if (opts->min > opts->max || opts->reserve > opts->max) {
@@ -155,6 +184,17 @@ int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram)
 			opts->max >> 10, opts->min >> 10, opts->reserve >> 10);
 		opts->min = min(opts->min, opts->max);
 		opts->reserve = min(opts->reserve, opts->max);
+		refused++;
+	}
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		unsigned int shift = CC_SLOT_MIN_SHIFT + i;
+
+		if (opts->mark[i] <= opts->max >> shift)
+			continue;
+		pr_warn("cc_swiotlb=: %lu slots of %lu bytes are more than max=%luK; used instead: %lu\n",
+			opts->mark[i], BIT(shift), opts->max >> 10,
+			opts->max >> shift);
+		opts->mark[i] = opts->max >> shift;
 		refused++;
 	}
 	return refused;

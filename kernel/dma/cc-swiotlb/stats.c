@@ -10,11 +10,13 @@
 #include <linux/kobject.h>
 #include <linux/mm.h>
 #include <linux/seq_file.h>
+#include <linux/string.h>
 #include <linux/sysfs.h>
 
 #include "internal.h"
 
-static unsigned long count_base[CC_NR_CLASSES][CC_NR_COUNTERS];
+/* The counters at the last reset: they belong to other CPUs' fast paths. */
+static DEFINE_PER_CPU(unsigned long [CC_NR_CLASSES][CC_NR_COUNTERS], count_base);
 static unsigned long bin_base[CC_NR_BINS];
 
 static unsigned long raw_count(unsigned int nr, enum cc_counter counter)
@@ -47,7 +49,12 @@ static unsigned long raw_bin(unsigned int bin)
  */
 unsigned long cc_count(unsigned int nr, enum cc_counter counter)
 {
-	return raw_count(nr, counter) - count_base[nr][counter];
+	unsigned long sum = raw_count(nr, counter);
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum -= per_cpu(count_base, cpu)[nr][counter];
+	return sum;
 }
 
 static unsigned long in_use(unsigned int nr)
@@ -158,17 +165,22 @@ static int percpu_show(struct seq_file *m, void *unused)
 	for_each_possible_cpu(cpu) {
 		for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 			struct cc_magazine *mag = &per_cpu(cc_cpu, cpu).mag[i];
-			unsigned long *n = mag->count;
+			unsigned long n[CC_NR_COUNTERS];
+			long hits;
 
+			for (unsigned int j = 0; j < CC_NR_COUNTERS; j++)
+				n[j] = READ_ONCE(mag->count[j]) -
+				       per_cpu(count_base, cpu)[i][j];
 			if (!n[CC_MAPS] && !n[CC_UNMAPS])
 				continue;
+			/* What a device does not reach is taken, but not mapped. */
+			hits = n[CC_MAPS] - n[CC_DEPOT] - n[CC_POOL] -
+			       n[CC_RESERVE];
 			seq_printf(m, "%4d %6u %6u %6u %12lu %12lu %12lu %10lu %10lu %10lu\n",
 				   cpu, 1U << cc_classes[i].shift,
 				   cc_chain_count(READ_ONCE(mag->loaded)),
 				   cc_chain_count(READ_ONCE(mag->spare)),
-				   n[CC_MAPS], n[CC_UNMAPS],
-				   n[CC_MAPS] - n[CC_DEPOT] - n[CC_POOL] -
-				   n[CC_RESERVE],
+				   n[CC_MAPS], n[CC_UNMAPS], max(hits, 0L),
 				   n[CC_DEPOT], n[CC_POOL], n[CC_RESERVE]);
 		}
 	}
@@ -229,7 +241,7 @@ static int chunks_show(struct seq_file *m, void *unused)
 			struct cc_chunk *chunk = &block->chunks[i];
 			unsigned long free = chunk->class ?
 				atomic_long_read(&chunk->gpc->avail) >>
-				chunk->shift : 1;
+				chunk->shift : 0;
 
 			seq_printf(m, "%#18llx %5u %7u %7lu %8s %5d\n",
 				   (u64)chunk->pool.start,
@@ -256,6 +268,12 @@ static int kccd_show(struct seq_file *m, void *unused)
 	seq_printf(m, "reserve_bytes %lu\n", cc.reserve_bytes);
 	seq_printf(m, "reserve_min_bytes %lu\n", cc.reserve_min);
 	seq_printf(m, "reserve_target_bytes %lu\n", cc.target);
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		if (cc_classes[i].mark)
+			seq_printf(m, "mark_%lu %lu\n",
+				   BIT(cc_classes[i].shift),
+				   cc_classes[i].mark);
+	seq_printf(m, "wakeups %lu\n", s->wakeups);
 	seq_printf(m, "steps %lu\n", s->steps);
 	seq_printf(m, "ticks %lu\n", s->ticks);
 	seq_printf(m, "grown_bytes %lu\n", s->grown);
@@ -274,20 +292,25 @@ static int kccd_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(kccd);
 
-/* Remember where the counters are; they belong to other CPUs' fast paths. */
 static int reset_set(void *data, u64 val)
 {
+	int cpu;
+
 	if (val)
 		return -EINVAL;
 	mutex_lock(&cc.mutex);
+	for_each_possible_cpu(cpu)
+		for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+			memcpy(per_cpu(count_base, cpu)[i],
+			       per_cpu(cc_cpu, cpu).mag[i].count,
+			       sizeof(per_cpu(count_base, cpu)[i]));
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
-		for (unsigned int j = 0; j < CC_NR_COUNTERS; j++)
-			count_base[i][j] = raw_count(i, j);
 		WRITE_ONCE(cc_classes[i].high, 0);
 		cc_class_note_peak(&cc_classes[i]);
 	}
 	for (unsigned int i = 0; i < CC_NR_BINS; i++)
 		bin_base[i] = raw_bin(i);
+	memset(&cc_kccd_stats, 0, sizeof(cc_kccd_stats));
 	mutex_unlock(&cc.mutex);
 	return 0;
 }
