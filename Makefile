@@ -17,6 +17,7 @@ apply: ## patch a copy of the kernel tree, print where it is
 build: ## the guest kernels: unpatched, unpatched with SWIOTLB_DYNAMIC, patched
 demo: ## verified I/O in a guest with each allocator, compared in one table
 test: ## what must pass before a commit
+test-all: ## every verb below that can fail, on both kernels; hours
 cvm: ## protected guests under an emulated pKVM host: isolation, verified I/O, a hostile host
 bench: ## all benchmarks, their tables and plots
 doc-tables: ## write what was measured into the tables of Documentation/core-api
@@ -26,6 +27,8 @@ bench-fio: ## fio on 1 and 21 NVMe disks and iperf3, in the guest; QUICK=1: less
 stress: ## bursts, starvation, fragmentation, hotplug, suspend and more in guests; SCENARIO=<name>: one
 smoke: ## short verified I/O on the patched kernel with lockdep and DMA debugging
 kunit: ## the KUnit suites, on UML and on x86_64
+mutants: ## bugs put in on purpose, which KUnit must notice; MUTANT=<name>: one
+coverage: ## the lines that KUnit reaches, file by file
 static: ## checkpatch, shellcheck, sparse, W=1, kernel-doc
 static-full: ## these, clang, six architectures, Kconfig variants, coccinelle
 checkpatch-run: ## the kernel's checkpatch --strict alone

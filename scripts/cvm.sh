@@ -204,7 +204,6 @@ check_io() {
 	expect net_bytes "$(metric net_bytes)" == 67108864
 	expect kernel_complaints "$(metric kernel_complaints)" == 0
 	if [ "$backend" = cc ]; then
-		expect map_failures "$(metric map_failures)" == 0
 		expect conversions_io_waited_for_burst "$(metric conversions_io_waited_for_burst)" == 0
 		expect returned_pages "$(metric returned_pages)" '>' 0
 		expect returned_pages_reused "$(metric returned_pages_reused)" '>' 0

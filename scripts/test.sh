@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# make test: what must pass before a commit. Static checks and KUnit on UML, for
-# both kernels; ccstat on sample files; the documents against the sources; the
+# make test: what must pass before a commit. Static checks and KUnit on UML and on
+# x86_64, for both kernels; ccstat on sample files; the documents against the sources; the
 # demo's guest with a short verified I/O on the kernel with lockdep and DMA
 # debugging. Last line "N passed, M failed"; out/test.json.
 . "$(dirname "$0")/lib.sh"
@@ -36,6 +36,7 @@ check ccstat "$top/tests/tools/ccstat-test.sh"
 check documents "$top/tests/tools/doc-test.sh"
 for v in $versions; do
 	verb kunit-uml "$v" kunit uml
+	verb kunit-x86_64 "$v" kunit x86_64
 done
 verb smoke "$kver" smoke
 
