@@ -31,6 +31,7 @@ static void fake_exit(struct kunit *test)
 /* Only the addresses of chunks are found, and all of them. */
 static void chunk_lookup(struct kunit *test)
 {
+	void *buf = kunit_kzalloc(test, SZ_1K, GFP_KERNEL);
 	void *vmem = vmalloc(PAGE_SIZE);
 	struct cc_block *block;
 	phys_addr_t foreign[] = {
@@ -38,13 +39,13 @@ static void chunk_lookup(struct kunit *test)
 		PFN_PHYS(max_pfn), PFN_PHYS(max_pfn) - 1,
 		PFN_PHYS(max_pfn) + (1ULL << (CC_FRAME_SHIFT + CC_LEAF_BITS)),
 		vmem ? PFN_PHYS(vmalloc_to_pfn(vmem)) : 0,
-		virt_to_phys(test), virt_to_phys(phys_to_virt(0)),
+		buf ? virt_to_phys(buf) : 0, virt_to_phys(phys_to_virt(0)),
 	};
 
-	vfree(vmem);
 	for (unsigned int i = 0; i < ARRAY_SIZE(foreign); i++)
 		KUNIT_EXPECT_NULL_MSG(test, cc_swiotlb_find_pool(foreign[i]),
 				      "%pa", &foreign[i]);
+	vfree(vmem);
 	mutex_lock(&cc.mutex);
 	list_for_each_entry(block, &cc.blocks, node) {
 		phys_addr_t start = page_to_phys(block->page);

@@ -236,7 +236,7 @@ static void core_start_fails(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, cc_swiotlb_enabled());
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_MEMORY], 0);
 	KUNIT_EXPECT_EQ(test, cc_fake.metadata, 0);
-	KUNIT_EXPECT_NULL(test, cc_swiotlb_find_pool(virt_to_phys(test)));
+	KUNIT_EXPECT_NULL(test, cc_swiotlb_find_pool(page_to_phys(ZERO_PAGE(0))));
 	kunit_deactivate_static_stub(test, cc_kccd_run);
 	cc_test_start(test);
 	burst(test);
