@@ -374,6 +374,8 @@ static int kccd_main(void *unused)
 		}
 		if (READ_ONCE(reclaim)) {
 			WRITE_ONCE(reclaim, false);
+			/* A slot in a magazine keeps its whole block. */
+			cc_magazine_drain_all();
 			next_tick = jiffies;
 			quiet = 0;
 		}
