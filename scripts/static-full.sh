@@ -42,7 +42,7 @@ objects() {
 
 cocci() {
 	local b=$t/build-static-gcc
-	kmake "$t" "$b" C=2 CHECK=scripts/coccicheck MODE=report kernel/dma/cc-swiotlb/ lib/genalloc-ext.o >"$b/cocci.log" 2>&1 || return
+	kmake "$t" "$b" C=2 CHECK="$t/scripts/coccicheck" MODE=report kernel/dma/cc-swiotlb/ lib/genalloc-ext.o >"$b/cocci.log" 2>&1 || return
 	! grep -E "^[^ ]*($(IFS='|' && echo "${ours[*]}")):[0-9]" "$b/cocci.log"
 }
 

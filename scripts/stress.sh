@@ -199,7 +199,7 @@ fragment() {
 }
 
 lowmem() {
-	guest lowmem cc cc cc,force -m 1G -n 4 -s 2G -t 300 -- stress-lowmem hog=1200 seconds=40
+	guest lowmem cc cc cc,force -m 1G -n 4 -s 2G -D throttling.iops-total=400 -t 300 -- stress-lowmem hog=1200 seconds=40
 	table lowmem
 	clean lowmem
 	must lowmem 'memory was swapped out' '.cc.swapped_out_bytes > 100 * 1048576'

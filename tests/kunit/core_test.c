@@ -149,23 +149,61 @@ static void wait_until_asleep(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, time_before(jiffies, limit));
 }
 
-/* Reclaim wakes kccd, even if it sleeps because there is nothing to do. */
+/*
+ * Reclaim wakes kccd, even if it sleeps because there is nothing to do, and it
+ * empties all magazines at once.
+ */
 static void core_shrinker_wakes(struct kunit *test)
 {
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_4K)];
+	struct core_test *t = test->priv;
 	unsigned long limit, ticks;
 	struct cc_options opts;
+	phys_addr_t tlb;
 
 	core_exit(test);
 	cc_fake_remove(test);
 	cc_test_options(&opts);
 	cc_test_start_with(test, &opts, true);
 	wait_until_asleep(test);
+	tlb = cc_swiotlb_map(t->dev, t->buf, SZ_4K, 0);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+	cc_test_give(tlb);
+	KUNIT_EXPECT_LT(test, cc_class_free(class), class->nr_slots);
 	ticks = READ_ONCE(cc_kccd_stats.ticks);
 	shrinker_scan(test);
 	limit = jiffies + 5 * HZ;
 	while (READ_ONCE(cc_kccd_stats.ticks) == ticks && time_before(jiffies, limit))
 		schedule_timeout_uninterruptible(1);
 	KUNIT_EXPECT_GT(test, READ_ONCE(cc_kccd_stats.ticks), ticks);
+	KUNIT_EXPECT_EQ(test, cc_class_free(class), class->nr_slots);
+}
+
+/* So does a mapping that takes from the reserve, long before a tick would. */
+static void core_mapping_wakes(struct kunit *test)
+{
+	struct core_test *t = test->priv;
+	unsigned long limit, steps;
+	phys_addr_t tlb[BURST];
+	struct cc_options opts;
+	unsigned int n = 0;
+
+	core_exit(test);
+	cc_fake_remove(test);
+	cc_test_options(&opts);
+	cc_test_start_with(test, &opts, true);
+	wait_until_asleep(test);
+	steps = READ_ONCE(cc_kccd_stats.steps);
+	while (READ_ONCE(cc.reserve_bytes) >= READ_ONCE(cc.target) && n < BURST) {
+		tlb[n] = cc_swiotlb_map(t->dev, t->buf, CC_SLOT_MAX, 0);
+		n += !cc_test_failed(tlb[n]);
+	}
+	limit = jiffies + 5 * HZ;
+	while (READ_ONCE(cc_kccd_stats.steps) == steps && time_before(jiffies, limit))
+		schedule_timeout_uninterruptible(1);
+	KUNIT_EXPECT_GT(test, READ_ONCE(cc_kccd_stats.steps), steps);
+	while (n--)
+		cc_test_give(tlb[n]);
 }
 
 static int no_notice(struct notifier_block *nb, unsigned long action, void *data)
@@ -379,6 +417,7 @@ static struct kunit_case core_cases[] = {
 	KUNIT_CASE(core_shrinker_count),
 	KUNIT_CASE(core_shrinker_scan),
 	KUNIT_CASE_SLOW(core_shrinker_wakes),
+	KUNIT_CASE_SLOW(core_mapping_wakes),
 	KUNIT_CASE(core_reboot),
 	KUNIT_CASE(core_start_fails),
 	KUNIT_CASE(core_start_no_hotplug),

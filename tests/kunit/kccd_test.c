@@ -75,6 +75,14 @@ static void kccd_start(struct kunit *test)
 		KUNIT_EXPECT_GE(test, cc_class_free(&cc_classes[i]), opts.mark[i]);
 	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown, cc.decrypted);
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff());
+
+	/* Without marks the reserve is all there is, to the byte. */
+	kccd_exit(test);
+	cc_fake_begin(test);
+	memset(opts.mark, 0, sizeof(opts.mark));
+	cc_test_start_with(test, &opts, false);
+	KUNIT_EXPECT_EQ(test, cc.reserve_bytes, opts.reserve);
+	KUNIT_EXPECT_EQ(test, cc.decrypted, opts.reserve);
 }
 
 /* A step without need does nothing. */
@@ -221,16 +229,16 @@ static void kccd_limit(struct kunit *test)
 	kccd_exit(test);
 	cc_fake_begin(test);
 	cc_test_options(&opts);
-	opts.max = SZ_16M;
+	/* No multiple of the usual block: smaller ones fill what is left. */
+	opts.max = SZ_16M + 3 * SZ_64K;
 	cc_test_start_with(test, &opts, false);
 	cc_test_log_begin(test);
 	KUNIT_EXPECT_LT(test, take(t, BURST, CC_SLOT_MAX, true), BURST);
 	KUNIT_EXPECT_EQ(test, -ENOSPC, cc_kccd_step());
 	cc_test_log_end(test);
 	KUNIT_EXPECT_GT(test, cc_kccd_backoff(), 0);
-	KUNIT_EXPECT_LE(test, cc.decrypted, SZ_16M);
-	KUNIT_EXPECT_LE(test, cc.peak, SZ_16M);
-	KUNIT_EXPECT_GE(test, cc.decrypted, SZ_16M - SZ_512K);
+	KUNIT_EXPECT_EQ(test, cc.decrypted, opts.max);
+	KUNIT_EXPECT_EQ(test, cc.peak, opts.max);
 	cc_test_check(test);
 	give(t, BURST);
 	cc_test_settle(test);
@@ -370,6 +378,34 @@ static void kccd_depot_decay(struct kunit *test)
 	cc_test_check(test);
 }
 
+/* A magazine larger than what seems to be idle does not stay for ever. */
+static void kccd_depot_large(struct kunit *test)
+{
+	struct kccd_test *t = test->priv;
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_4K)];
+	u64 small, large;
+
+	migrate_disable();
+	KUNIT_EXPECT_EQ(test, 16, take(t, 16, SZ_4K, false));
+	give(t, 16);
+	migrate_enable();
+	cc_magazine_drain_all();
+	large = cc_depot_pop(class);
+	cc_depot_drain(class, UINT_MAX);
+	KUNIT_ASSERT_GT(test, cc_chain_count(large), 2);
+	/* Make it two: one slot below, the rest above. */
+	small = cc_chain(cc_chain_index(large), 1);
+	large = cc_chain(cc_slot_by_index(cc_chain_index(large))->next,
+			 cc_chain_count(large) - 1);
+	cc_slot_by_index(cc_chain_index(small))->next = 0;
+	cc_depot_push(class, small);
+	cc_depot_push(class, large);
+	class->depot.low = 1;
+	for (int i = 0; i < 3; i++)
+		cc_kccd_tick();
+	KUNIT_EXPECT_EQ(test, class->depot.slots, 0);
+}
+
 /* Fragmented memory must not starve a class, which has no mark, for ever. */
 static void kccd_starved(struct kunit *test)
 {
@@ -485,10 +521,11 @@ static void kccd_retries(struct kunit *test)
 	cc_test_log_begin(test);
 	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
 	take(t, BURST, CC_SLOT_MAX, false);
-	limit = jiffies + 10 * HZ;
-	while (READ_ONCE(cc_kccd_stats.grow_failed) < 4 && time_before(jiffies, limit))
+	limit = jiffies + 20 * HZ;
+	/* More often than the mappings above have asked for it. */
+	while (READ_ONCE(cc_kccd_stats.grow_failed) < 12 && time_before(jiffies, limit))
 		schedule_timeout_uninterruptible(1);
-	KUNIT_EXPECT_GE(test, READ_ONCE(cc_kccd_stats.grow_failed), 4);
+	KUNIT_EXPECT_GE(test, READ_ONCE(cc_kccd_stats.grow_failed), 12);
 	KUNIT_EXPECT_LT(test, READ_ONCE(cc.reserve_bytes), cc.target);
 	cc_fake_fail(CC_FAKE_MEMORY, 0, 0);
 	limit = jiffies + 30 * HZ;
@@ -511,9 +548,10 @@ static struct kunit_case kccd_cases[] = {
 	KUNIT_CASE(kccd_minimum),
 	KUNIT_CASE(kccd_marks),
 	KUNIT_CASE_SLOW(kccd_backoff),
-	KUNIT_CASE(kccd_retries),
+	KUNIT_CASE_SLOW(kccd_retries),
 	KUNIT_CASE(kccd_stopping),
 	KUNIT_CASE(kccd_depot_decay),
+	KUNIT_CASE(kccd_depot_large),
 	KUNIT_CASE(kccd_starved),
 	KUNIT_CASE(kccd_fragmented),
 	KUNIT_CASE_SLOW(kccd_thread),

@@ -3,9 +3,13 @@
  * Magazines and the depot: how slots move between a CPU, the depot, and the
  * gen_pool, and that the head of a magazine changes by the rule of map.c.
  */
+#include <linux/atomic.h>
+#include <linux/bitmap.h>
 #include <linux/cpu.h>
 #include <linux/dma-map-ops.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
@@ -402,6 +406,63 @@ static void depot_drain_keeps_rest(struct kunit *test)
 	cc_test_check(test);
 }
 
+struct depot_race {
+	struct cc_class *class;
+	DECLARE_BITMAP(held, BIT(CC_SLOT_BITS));
+	atomic_t twice;
+};
+
+static int pop_and_push(void *arg)
+{
+	struct depot_race *r = arg;
+
+	while (!kthread_should_stop()) {
+		u64 chain = cc_depot_pop(r->class);
+		unsigned int nr = cc_slot_nr(cc_chain_index(chain));
+
+		if (chain) {
+			if (test_and_set_bit(nr, r->held))
+				atomic_inc(&r->twice);
+			clear_bit(nr, r->held);
+			cc_depot_push(r->class, chain);
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+/* All CPUs at once: each magazine has one owner at a time. */
+static void depot_race(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	struct task_struct **task;
+	struct depot_race *r;
+	int cpu;
+
+	r = kunit_kzalloc(test, sizeof(*r), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, r);
+	task = kunit_kcalloc(test, nr_cpu_ids, sizeof(*task), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, task);
+	r->class = t->class;
+	t->class->mag_size = 0;
+	take(test, 0, 64);
+	give(test, 0, 64);
+	for_each_online_cpu(cpu) {
+		task[cpu] = kthread_create_on_cpu(pop_and_push, r, cpu, "cc-depot/%u");
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task[cpu]);
+	}
+	for_each_online_cpu(cpu)
+		wake_up_process(task[cpu]);
+	schedule_timeout_uninterruptible(HZ / 2);
+	for_each_online_cpu(cpu)
+		kthread_stop(task[cpu]);
+	KUNIT_EXPECT_EQ(test, 0, atomic_read(&r->twice));
+	/* A list that is broken may have no end. */
+	if (atomic_read(&r->twice))
+		t->class->depot.head = 0;
+	cc_test_check(test);
+}
+
 /* Slots that are freed on another CPU come back through the depot. */
 static long give_elsewhere(void *arg)
 {
@@ -505,6 +566,7 @@ static struct kunit_case magazine_cases[] = {
 	KUNIT_CASE(magazine_drain_one),
 	KUNIT_CASE(depot_order),
 	KUNIT_CASE(depot_drain_keeps_rest),
+	KUNIT_CASE(depot_race),
 	KUNIT_CASE(magazine_remote_free),
 	KUNIT_CASE(magazine_dead_callback),
 	KUNIT_CASE(magazine_dead_cpu),

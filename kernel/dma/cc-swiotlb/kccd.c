@@ -204,14 +204,15 @@ static bool shrink_class(struct cc_class *class)
 	unsigned long peak = READ_ONCE(class->peak), keep, idle;
 	bool moved = false;
 
-	raw_spin_lock_irq(&class->depot.lock);
-	idle = class->depot.low;
-	class->depot.low = class->depot.slots;
-	raw_spin_unlock_irq(&class->depot.lock);
+	idle = READ_ONCE(class->depot.low);
 	if (idle) {
 		cc_depot_drain(class, idle);
 		moved = true;
 	}
+	/* Not before: to the drain itself a large magazine looks like a need. */
+	raw_spin_lock_irq(&class->depot.lock);
+	class->depot.low = class->depot.slots;
+	raw_spin_unlock_irq(&class->depot.lock);
 
 	/* A quarter less each second, so that a pause costs no conversion. */
 	if (class->need > peak)
