@@ -128,3 +128,14 @@ check() {
 		tail -n 40 "$log" | sed 's/^/    /' >&2
 	fi
 }
+
+# The end of a verb of checks: its record, and the line that sums up.
+conclude() {
+	if [ $failed = 0 ]; then
+		finish true
+	else
+		finish false
+	fi
+	echo "$passed passed, $failed failed"
+	[ $failed = 0 ]
+}

@@ -93,8 +93,4 @@ check no-cpu-hotplug objects config "$x86" 64BIT=y HOTPLUG_CPU=n
 [ "$kver" = 6.12 ] || check preempt-rt objects config "$x86" 64BIT=y PREEMPT_RT=y
 check coccinelle cocci
 check documents documents
-if [ $failed != 0 ]; then
-	finish false
-	exit 1
-fi
-finish true
+conclude

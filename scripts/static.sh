@@ -44,8 +44,4 @@ check shellcheck shell
 check checkpatch "$top/scripts/checkpatch-run.sh"
 check kernel-doc kernel_doc
 check sparse-and-W1 objects
-if [ $failed != 0 ]; then
-	finish false
-	exit 1
-fi
-finish true
+conclude

@@ -17,10 +17,4 @@ for s in coverage mutants cvm bench; do
 done
 check soak env SCENARIO=soak "$top/scripts/stress.sh"
 
-if [ $failed = 0 ]; then
-	finish true
-else
-	finish false
-fi
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+conclude
