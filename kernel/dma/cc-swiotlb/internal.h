@@ -422,7 +422,7 @@ static inline void *cc_slot_vaddr(const struct cc_chunk *chunk, u32 index)
 /*
  * The chunk that holds @paddr, which may be any address; NULL if none. Two
  * loads, no search. The leaf is chosen by an address dependency on @paddr, so
- * whoever got @paddr from a mapping sees the chunk (see cc_swiotlb_map()).
+ * whoever got @paddr from a mapping sees the chunk (see cc_slot_fill()).
  */
 static inline struct cc_chunk *cc_chunk_by_addr(phys_addr_t paddr)
 {
