@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Which lines of the allocator and of genalloc-ext KUnit runs through, on UML:
+# these files alone are compiled for gcov. Prints the percentage of each file and
+# the lines that were never reached, and writes out/coverage.json. Fails if less
+# than 90 % of a file is reached. KVER=7.2 by default, which has two CPUs on UML.
+[ -n "${KSRC:-}" ] || export KVER=${KVER:-7.2}
+. "$(dirname "$0")/lib.sh"
+
+need python3 gcc gcov ccache jq
+least=90
+t=$("$top/scripts/apply.sh")
+lock "coverage-$tree"
+b=build-coverage
+log=$out/coverage.log
+record_to coverage
+cd "$t"
+mapfile -t sources < <(find kernel/dma/cc-swiotlb -maxdepth 1 -name '*.c' | sort; echo lib/genalloc-ext.c)
+
+# Flags for one object are make variables, by name. Other directories have
+# objects of the same name: the directory decides. core.o has a flag already.
+# libgcov and fs/seq_file.c each have a mangle_path(), which only the latter uses.
+args=(--kunitconfig=kernel/dma/cc-swiotlb/tests --build_dir="$b" --jobs="$(nproc)" --timeout=900
+	--make_options 'CC=ccache gcc' --make_options 'LD_FLAGS_CMDLINE=--coverage -Wl,--allow-multiple-definition,-fini=__gcov_exit'
+	--kernel_args 'swiotlb=cc' --kernel_args 'cc_swiotlb=max=64M')
+for f in "${sources[@]}"; do
+	o=$(basename "$f" .c)
+	flags="--coverage -fprofile-update=atomic"
+	[ "$o" != core ] || flags+=" -I\$(src)"
+	args+=(--make_options "CFLAGS_$o.o=\$(if \$(filter ${f%/*},\$(obj)),$flags)")
+done
+[ "$kver" = 6.12 ] || args+=(--kconfig_add CONFIG_SMP=y --kernel_args seccomp=on --kernel_args ncpus=2)
+
+step "KUnit with gcov"
+find $b -name '*.gcda' -delete 2>/dev/null || true
+KBUILD_BUILD_TIMESTAMP='1970-01-01' python3 tools/testing/kunit/kunit.py run "${args[@]}" >"$log" 2>&1 ||
+	die "KUnit fails: see $log; 'make kunit' must pass first"
+
+# Lines of a file by gcov, those of inlined headers apart: {line, count}.
+lines() { # source
+	(cd $b && gcov --json-format --stdout "${1%.c}.gcda" 2>/dev/null) |
+		jq --arg f "/$1" '[.files[] | select(("/" + .file) | endswith($f)) | .lines[] | {line: .line_number, count}]
+		                  | group_by(.line) | map({line: .[0].line, count: (map(.count) | add)})'
+}
+
+for f in "${sources[@]}"; do
+	[ -f "$b/${f%.c}.gcda" ] || die "$b/${f%.c}.gcda was not written: the kernel did not exit cleanly, see $log"
+	l=$(lines "$f")
+	ratio=$(jq 'if length == 0 then 1 else (map(select(.count > 0)) | length) / length end' <<<"$l")
+	emit "$f" cc line_coverage "$ratio" ratio
+	missed=$(jq -r 'map(select(.count == 0) | .line) | join(" ")' <<<"$l")
+	ok=$(jq --argjson least $least '. * 100 >= $least' <<<"$ratio")
+	[ "$ok" = true ] || failed=$((failed + 1))
+	printf '%-34s %5.1f %% of %3d lines%s\n' "$f" "$(jq '. * 100' <<<"$ratio")" "$(jq length <<<"$l")" "${missed:+, not $missed}"
+done
+if [ $failed != 0 ]; then
+	finish false
+	die "$failed files below $least %: add the tests that are missing"
+fi
+finish true

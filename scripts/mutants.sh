@@ -1,0 +1,113 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Test the tests: build the patched tree with each bug of tests/mutants in turn
+# and run KUnit on UML, which must notice. A bug that survives is a missing test.
+# MUTANT=<name>: this one only, by the name of its file or a part of it.
+# Works in a copy of the tree; KVER=7.2 by default, which has two CPUs on UML.
+# Writes out/mutants.json.
+[ -n "${KSRC:-}" ] || export KVER=${KVER:-7.2}
+. "$(dirname "$0")/lib.sh"
+
+need python3 gcc ccache jq patch rsync
+shopt -s nullglob
+mutants=("$top/tests/mutants"/*"${MUTANT:-}"*.patch)
+[ ${#mutants[@]} -gt 0 ] || die "tests/mutants has no '${MUTANT:-*.patch}': take a name from there"
+t=$("$top/scripts/apply.sh")
+lock "mutants-$tree"
+m=$cache/src/linux-$tree-mutants
+b=build-kunit-uml
+log=$out/mutants.log
+record_to mutants
+: >"$log"
+
+files_of() { # patch...
+	sed -n 's/^--- a\///p' "$@" | sort -u
+}
+
+# Fresh time stamps, so that make sees the file change both ways.
+restore() { # file...
+	local f
+	for f; do
+		cp --remove-destination "$t/$f" "$m/$f" || die "$f is not in the patched tree: refresh the mutants that change it"
+	done
+}
+
+kunit() { # config|exec argument...
+	local verb=$1
+	shift
+	(cd "$m" && KBUILD_BUILD_TIMESTAMP='1970-01-01' python3 tools/testing/kunit/kunit.py "$verb" --build_dir=$b "$@")
+}
+
+configure() {
+	local args=(--kunitconfig=kernel/dma/cc-swiotlb/tests --make_options 'CC=ccache gcc')
+	[ "$kver" = 6.12 ] || args+=(--kconfig_add CONFIG_SMP=y)
+	kunit config "${args[@]}" >"$out/mutants-build.log" 2>&1
+}
+
+build() {
+	ARCH=um kmake "$m" $b linux >"$out/mutants-build.log" 2>&1
+}
+
+# All cases pass; else the file that is left says which did not.
+json=$out/.mutants-kunit.json
+run() { # seconds argument...
+	local args=(--timeout="$1" --json="$json")
+	shift
+	[ "$kver" = 6.12 ] || args+=(--kernel_args seccomp=on --kernel_args ncpus=2)
+	rm -f "$json"
+	kunit exec "${args[@]}" "$@" >>"$log" 2>&1
+}
+
+# The first of the cases that failed, or did not end.
+culprits() {
+	[ -s "$json" ] || { echo "no result" && return; }
+	jq -r 'def bad: .status == "FAIL" or .status == "ERROR";
+	       [.sub_groups[] | .name as $s | (.test_cases[]? | select(bad) | .name),
+	        (.sub_groups[]? | select(any(.test_cases[]?; bad)) | .name) | "\($s).\(.)"]
+	       | map(select(endswith(".") | not)) | if length == 0 then "a crash or hang" else .[:3] + if length > 3 then ["..."] else [] end | join(" ") end' "$json"
+}
+
+rsync -a --delete --exclude='/build-*' --link-dest="$t" "$t/" "$m/"
+# Whatever a run that was cut short has left in the objects is compiled again.
+mapfile -t all < <(sed -n 's|^/\(.*\.c\)$|\1|p' "$t/.cc-swiotlb-files"; files_of "${mutants[@]}")
+restore "${all[@]}"
+trap 'restore "${all[@]}"; rm -f "$json"' EXIT
+
+step "without a mutant"
+{ configure && build; } || die "the kernel does not build without a mutant: see $out/mutants-build.log"
+quick=(--filter 'speed>slow')
+t0=$(date +%s)
+run 900 "${quick[@]}" || die "KUnit fails without a mutant ($(culprits)): see $log; 'make kunit' must pass first"
+t1=$(date +%s)
+run 900 || die "KUnit fails without a mutant ($(culprits)): see $log; 'make kunit' must pass first"
+# What takes several times as long as without a mutant hangs.
+quick_limit=$((20 + 5 * (t1 - t0))) limit=$((20 + 5 * ($(date +%s) - t1)))
+
+killed=0
+for p in "${mutants[@]}"; do
+	name=$(basename "$p" .patch)
+	mapfile -t changed < <(files_of "$p")
+	patch -d "$m" -p1 -F0 -f --dry-run -i "$p" >>"$log" ||
+		die "$name does not apply: refresh tests/mutants/$name.patch for what ${changed[*]} is now"
+	restore "${changed[@]}"
+	patch -d "$m" -p1 -F0 -f -s --no-backup-if-mismatch -i "$p" >>"$log"
+	build || die "$name does not compile: mend tests/mutants/$name.patch, see $out/mutants-build.log"
+	# The quick cases first; only all cases together can say that it survives.
+	if run $quick_limit "${quick[@]}" && run $limit; then
+		emit "$name" cc survived 1 mutants
+		step "SURVIVED $name: $(head -1 "$p")"
+	else
+		killed=$((killed + 1))
+		emit "$name" cc killed 1 mutants
+		step "killed $name: $(culprits)"
+	fi
+	restore "${changed[@]}"
+done
+
+emit all cc killed $killed mutants
+emit all cc survived $((${#mutants[@]} - killed)) mutants
+pass=false
+[ $killed != ${#mutants[@]} ] || pass=true
+finish $pass
+echo "$killed of ${#mutants[@]} mutants killed"
+$pass
