@@ -33,21 +33,21 @@ fetch() {
 # Libraries of programs in a root of another architecture, by name: the loader
 # there would search the same two directories.
 closure() { # root program...
-	local root=$1 lib=usr/lib/aarch64-linux-gnu todo f n
+	local root=$1 lib=usr/lib/aarch64-linux-gnu queue f n
 	shift
-	todo=("$@")
+	queue=("$@")
 	declare -A seen=()
-	while [ ${#todo[@]} -gt 0 ]; do
-		f=${todo[0]}
-		todo=("${todo[@]:1}")
+	while [ ${#queue[@]} -gt 0 ]; do
+		f=${queue[0]}
+		queue=("${queue[@]:1}")
 		[ -z "${seen[$f]:-}" ] || continue
 		seen[$f]=1
 		echo "$f"
 		for n in $(aarch64-linux-gnu-readelf -d "$root/$f" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'); do
 			if [ -e "$root/$lib/$n" ]; then
-				todo+=("$lib/$n")
+				queue+=("$lib/$n")
 			elif [ -e "$root/$lib/ceph/$n" ]; then
-				todo+=("$lib/ceph/$n")
+				queue+=("$lib/ceph/$n")
 			else
 				die "$f needs $n, which the packages $packages do not have: remove $tar and try again"
 			fi
