@@ -115,6 +115,12 @@ def native(t):
             for how in ("table", "xarray", "page")]
     out.append(markdown([f"find a chunk by address, ns ({t.get(('native', 'lookup', 'cc', 'chunks'))} chunks)",
                          "16 addresses", "4096 random addresses"], rows))
+    rows = [[label, t.get(("native", f"depot-{how}", "cc", "ops_per_ms"))]
+            for how, label in (("list", "depot, a list of magazines"), ("none", "no depot"))]
+    out.append(markdown(["between CPUs", "remote completion, 4K, 1/ms"], rows))
+    rows = [[human(b), t.get(("native", f"block-{b}", "cc", "grow_ns_per_mib")),
+             t.get(("native", f"block-{b}", "cc", "shrink_ns_per_mib"))] for b in (65536, 524288, 2097152)]
+    out.append(markdown(["block", "share, ns per MiB", "return, ns per MiB"], rows))
     rows = [[label, t.get(("native", f"scheme-{how}", "cc", "ns_per_pop_and_push"))]
             for how, label in (("list", "one word and a list, cmpxchg"), ("array", "array and a busy byte"),
                                ("locked", "one word and a list, LOCK cmpxchg"))]

@@ -120,6 +120,23 @@ lookup() {
 		(("cc", "cc-10000-chunks") as $n | [v($n; "cc"; "chunks"), v($n; "cc"; "find_pool_instructions")])' | table
 }
 
+depot() {
+	echo "Linux $(kernel bench-native) on UML, 4 KiB, mapped on one CPU and unmapped on the other:"
+	echo
+	rows bench-native '["between CPUs", "mappings per ms"],
+		(["list", "depot, a list of magazines"], ["none", "no depot, back to the gen_pool"]
+		| [.[1], v("depot-" + .[0]; "cc"; "ops_per_ms")])' | table
+}
+
+block_size() {
+	echo "Linux $(kernel bench-native) on UML, where converting costs nothing, us per MiB:"
+	echo
+	rows bench-native '["size of a block", "to share", "to return", "conversions per MiB"],
+		(65536, 524288, 2097152 | . as $b
+		| ["\($b / 1024) KiB", (("grow_ns_per_mib", "shrink_ns_per_mib") as $m | v("block-\($b)"; "cc"; $m) / 1000),
+		   1048576 / $b])' | table
+}
+
 classes() {
 	echo "Bytes of the slots over bytes asked for, computed for the sizes of mappings that the"
 	echo "first proposal reports, and for the power of two that each table serves worst:"
@@ -188,6 +205,8 @@ scaling() {
 section magazine-head bench-native
 section magazine-size bench-native
 section lookup bench-native bench-icount
+section depot bench-native
+section block-size bench-native
 section classes bench
 section backends bench-native bench-icount demo
 section scaling bench-native bench-icount bench

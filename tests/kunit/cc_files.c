@@ -98,7 +98,7 @@ static ssize_t read_all(struct file *file, char __user *user, char *text)
 /**
  * cc_test_read() - read a file
  * @test: the test that the text belongs to
- * @fs: "debugfs" or "sysfs"
+ * @fs: file system, as "debugfs"
  * @path: path below the root of that
  *
  * Return: what was read; a failure ends the test.
@@ -124,7 +124,7 @@ char *cc_test_read(struct kunit *test, const char *fs, const char *path)
 /**
  * cc_test_write() - write to a file
  * @test: the test
- * @fs: "debugfs" or "sysfs"
+ * @fs: file system, as "debugfs"
  * @path: path below the root of that
  * @text: what to write
  *

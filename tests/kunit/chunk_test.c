@@ -10,6 +10,7 @@
 #include <linux/kthread.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
+#include <linux/set_memory.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -458,10 +459,67 @@ static void chunk_failures(struct kunit *test)
 	KUNIT_EXPECT_GE(test, reached, FAIL_CALLS / 2);
 }
 
+#ifdef CONFIG_X86
+static unsigned long direct_map_4k(struct kunit *test)
+{
+	const char *line = strstr(cc_test_read(test, "proc", "meminfo"),
+				  "DirectMap4k:");
+	unsigned long kib;
+
+	if (!line || sscanf(line, "DirectMap4k: %lu", &kib) != 1)
+		kunit_skip(test, "no DirectMap4k in meminfo");
+	return kib;
+}
+
+/* KiB that get small entries when so much gets an attribute of its own. */
+static unsigned long split_by(struct kunit *test, struct page *page,
+			      size_t bytes)
+{
+	unsigned long addr = (unsigned long)page_address(page);
+	unsigned long before = direct_map_4k(test), after;
+
+	KUNIT_EXPECT_EQ(test, 0, set_memory_ro(addr, bytes >> PAGE_SHIFT));
+	after = direct_map_4k(test);
+	set_memory_rw(addr, bytes >> PAGE_SHIFT);
+	return after - before;
+}
+
+/*
+ * To change an attribute of a whole block, as a conversion does, splits no huge
+ * entry of the direct map; to do it with half of a block does.
+ */
+static void chunk_whole_entry(struct kunit *test)
+{
+	unsigned int order = CC_BLOCK_SHIFT - PAGE_SHIFT;
+	unsigned long whole = 0, half = 0;
+	struct page *pages[8];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(pages); i++) {
+		pages[i] = alloc_pages(GFP_KERNEL, order);
+		KUNIT_ASSERT_NOT_NULL(test, pages[i]);
+		whole += split_by(test, pages[i], BIT(CC_BLOCK_SHIFT));
+		half += split_by(test, pages[i], BIT(CC_BLOCK_SHIFT) / 2);
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(pages); i++)
+		__free_pages(pages[i], order);
+	if (!half)
+		kunit_skip(test, "no huge entries in the direct map");
+	kunit_info(test, "DirectMap4k: %lu KiB more by blocks, %lu KiB by halves",
+		   whole, half);
+	KUNIT_EXPECT_EQ(test, 0, whole);
+}
+#else
+static void chunk_whole_entry(struct kunit *test)
+{
+	kunit_skip(test, "set_memory_ro() is not for the direct map here");
+}
+#endif
+
 static struct kunit_case chunk_cases[] = {
 	KUNIT_CASE(chunk_lookup),
 	KUNIT_CASE(chunk_lookup_all),
 	KUNIT_CASE(chunk_block_size),
+	KUNIT_CASE(chunk_whole_entry),
 	KUNIT_CASE_PARAM(chunk_fragmented, order_gen_params),
 	KUNIT_CASE(chunk_reserve_order),
 	KUNIT_CASE(chunk_retire),

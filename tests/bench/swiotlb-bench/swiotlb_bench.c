@@ -31,16 +31,9 @@
 #include <linux/string.h>
 #include <linux/swiotlb.h>
 #include <linux/vmalloc.h>
-#include <linux/xarray.h>
 
-#ifdef CONFIG_CC_SWIOTLB
-#include "../cc-swiotlb/internal.h"
-#endif
+#include "bench.h"
 
-#undef pr_fmt
-#define pr_fmt(fmt) "BENCH " fmt
-
-#define NR_BATCHES	301
 #define FILL_SIZE	2048
 #define BUF_SIZE	SZ_512K
 #define NR_THREADS	2
@@ -56,9 +49,9 @@ static const unsigned int sizes[] = {
 	SZ_512, SZ_2K, SZ_4K, SZ_16K, SZ_64K, SZ_128K, SZ_256K, SZ_512K
 };
 
-static struct device *dev;
+struct device *bench_dev;
 static char *bufs[NR_THREADS], *copies[NR_THREADS];
-static struct rnd_state rnd;
+struct rnd_state bench_rnd;
 
 static int compare(const void *a, const void *b)
 {
@@ -67,7 +60,8 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static s64 median(s64 *val, unsigned int nr)
+/* The median of @nr values, which are sorted by this. */
+s64 bench_median(s64 *val, unsigned int nr)
 {
 	sort(val, nr, sizeof(*val), compare, NULL);
 	return val[nr / 2];
@@ -88,14 +82,14 @@ static u64 time_maps(unsigned int thread, unsigned int size, unsigned int nr,
 	u64 start = ktime_get_ns();
 
 	for (unsigned int i = 0; i < nr; i++) {
-		dma_addr_t addr = dma_map_single_attrs(dev, bufs[thread], size,
+		dma_addr_t addr = dma_map_single_attrs(bench_dev, bufs[thread], size,
 						       DMA_TO_DEVICE,
 						       DMA_ATTR_NO_WARN);
 
-		if (unlikely(dma_mapping_error(dev, addr)))
+		if (unlikely(dma_mapping_error(bench_dev, addr)))
 			(*failed)++;
 		else
-			dma_unmap_single(dev, addr, size, DMA_TO_DEVICE);
+			dma_unmap_single(bench_dev, addr, size, DMA_TO_DEVICE);
 	}
 	return ktime_get_ns() - start;
 }
@@ -143,8 +137,8 @@ static s64 overhead(unsigned int thread, unsigned int size, s64 *copy,
 		*failed = *failed * 100 / tries ?: 1;
 		res = time_maps(thread, size, nr, &tries) * 10 / nr;
 	} else {
-		*copy = median(plain, NR_BATCHES) * 10 / nr;
-		res = median(diff, NR_BATCHES) * 10 / nr;
+		*copy = bench_median(plain, NR_BATCHES) * 10 / nr;
+		res = bench_median(diff, NR_BATCHES) * 10 / nr;
 	}
 	kvfree(diff);
 	return res;
@@ -159,24 +153,25 @@ static void print10(const char *name, unsigned int size, const char *metric,
 
 /* Fill levels */
 
-static dma_addr_t *filled;
-static unsigned int nr_filled;
+dma_addr_t *bench_filled;
+unsigned int bench_nr_filled;
 
-static void fill_all(void)
+/* Map until the pool is full, in pieces of FILL_SIZE. */
+void bench_fill(void)
 {
 	unsigned int nr = (unsigned long)pool * SZ_1M / FILL_SIZE, waits = 0;
 
-	filled = vmalloc_array(nr, sizeof(*filled));
-	if (!filled)
+	bench_filled = vmalloc_array(nr, sizeof(*bench_filled));
+	if (!bench_filled)
 		return;
-	while (nr_filled < nr) {
-		dma_addr_t addr = dma_map_single_attrs(dev, bufs[0], FILL_SIZE,
+	while (bench_nr_filled < nr) {
+		dma_addr_t addr = dma_map_single_attrs(bench_dev, bufs[0], FILL_SIZE,
 						       DMA_TO_DEVICE,
 						       DMA_ATTR_NO_WARN);
 
-		if (!dma_mapping_error(dev, addr)) {
-			filled[nr_filled++] = addr;
-			if (nr_filled % 256 == 0)
+		if (!dma_mapping_error(bench_dev, addr)) {
+			bench_filled[bench_nr_filled++] = addr;
+			if (bench_nr_filled % 256 == 0)
 				cond_resched();
 			continue;
 		}
@@ -184,18 +179,18 @@ static void fill_all(void)
 			break;
 		msleep(20);
 	}
-	pr_info("fill mapped_bytes %lu\n", (unsigned long)nr_filled * FILL_SIZE);
+	pr_info("fill mapped_bytes %lu\n", (unsigned long)bench_nr_filled * FILL_SIZE);
 	pr_info("fill waits %u\n", waits);
 }
 
 /* Free mappings at random until only this many are left. */
-static void thin_out(unsigned int left)
+void bench_thin_out(unsigned int left)
 {
-	while (nr_filled > left) {
-		unsigned int i = prandom_u32_state(&rnd) % nr_filled;
+	while (bench_nr_filled > left) {
+		unsigned int i = prandom_u32_state(&bench_rnd) % bench_nr_filled;
 
-		dma_unmap_single(dev, filled[i], FILL_SIZE, DMA_TO_DEVICE);
-		filled[i] = filled[--nr_filled];
+		dma_unmap_single(bench_dev, bench_filled[i], FILL_SIZE, DMA_TO_DEVICE);
+		bench_filled[i] = bench_filled[--bench_nr_filled];
 	}
 }
 
@@ -225,15 +220,15 @@ static void bench_map(void)
 	unsigned int all;
 
 	bench_map_at(0);
-	fill_all();
-	all = nr_filled;
+	bench_fill();
+	all = bench_nr_filled;
 	for (unsigned int i = 0; i < ARRAY_SIZE(levels); i++) {
-		thin_out(all / 100 * levels[i]);
+		bench_thin_out(all / 100 * levels[i]);
 		msleep(50);
 		bench_map_at(levels[i]);
 	}
-	thin_out(0);
-	vfree(filled);
+	bench_thin_out(0);
+	vfree(bench_filled);
 }
 
 /* Both CPUs at once */
@@ -300,7 +295,7 @@ static int map_thread(void *arg)
 			if (i % 16 == 0)
 				cond_resched();
 		}
-		w->result = median(t, NR_BATCHES) * 10 / nr;
+		w->result = bench_median(t, NR_BATCHES) * 10 / nr;
 		kfree(t);
 		atomic_dec(&running);
 		while (atomic_read(&running)) {
@@ -341,6 +336,8 @@ static void bench_threads(void)
  * Submit here, complete there: a worker maps and puts the address into its
  * ring, the other takes it out and unmaps. Alone, a worker serves itself.
  */
+void (*bench_after_burst)(void);
+
 static int remote_thread(void *arg)
 {
 	struct worker *w = arg, *from = w->other;
@@ -352,10 +349,10 @@ static int remote_thread(void *arg)
 		/* Pairs with the release of ->got: the entry has been read. */
 		got = smp_load_acquire(&w->got);
 		for (unsigned int i = 0; i < BURST && put - got < RING; i++) {
-			dma_addr_t addr = dma_map_single_attrs(dev, bufs[w->nr],
+			dma_addr_t addr = dma_map_single_attrs(bench_dev, bufs[w->nr],
 					w->size, DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
 
-			if (dma_mapping_error(dev, addr))
+			if (dma_mapping_error(bench_dev, addr))
 				break;
 			w->ring[put++ % RING] = addr;
 		}
@@ -367,17 +364,19 @@ static int remote_thread(void *arg)
 		put = smp_load_acquire(&from->put);
 		w->ops += put - got;
 		while (got != put)
-			dma_unmap_single(dev, from->ring[got++ % RING],
+			dma_unmap_single(bench_dev, from->ring[got++ % RING],
 					 w->size, DMA_TO_DEVICE);
 		/* Pairs with the acquire of ->got. */
 		smp_store_release(&from->got, got);
+		if (bench_after_burst)
+			bench_after_burst();
 		cond_resched();
 	}
 	atomic_dec(&running);
 	while (atomic_read(&running))
 		cond_resched();
 	while (w->got != w->put)
-		dma_unmap_single(dev, w->ring[w->got++ % RING],
+		dma_unmap_single(bench_dev, w->ring[w->got++ % RING],
 				 w->size, DMA_TO_DEVICE);
 	complete(&w->done);
 	return 0;
@@ -387,7 +386,7 @@ static int remote_thread(void *arg)
  * Operations in a ms, of all workers: what one of ten short intervals exceeds. A
  * host that takes away the CPU of one stops both, and can only make it less.
  */
-static s64 remote(unsigned int nr, unsigned int size)
+s64 bench_remote_rate(unsigned int nr, unsigned int size)
 {
 	enum { INTERVALS = 101 };
 	static s64 rate[INTERVALS];
@@ -423,8 +422,8 @@ static void bench_remote(void)
 	if (num_online_cpus() < 2)
 		return;
 	for (unsigned int i = 0; i < ARRAY_SIZE(s); i++) {
-		pr_info("remote1-%u ops_per_ms %lld\n", s[i], remote(1, s[i]));
-		pr_info("remote2-%u ops_per_ms %lld\n", s[i], remote(2, s[i]));
+		pr_info("remote1-%u ops_per_ms %lld\n", s[i], bench_remote_rate(1, s[i]));
+		pr_info("remote2-%u ops_per_ms %lld\n", s[i], bench_remote_rate(2, s[i]));
 	}
 }
 
@@ -432,18 +431,18 @@ static void bench_remote(void)
 static void bench_sync(void)
 {
 	static const unsigned int s[] = { 64, 256, 1500 };
-	dma_addr_t addr = dma_map_single(dev, bufs[0], SZ_4K, DMA_FROM_DEVICE);
+	dma_addr_t addr = dma_map_single(bench_dev, bufs[0], SZ_4K, DMA_FROM_DEVICE);
 	static s64 diff[NR_BATCHES], plain[NR_BATCHES];
 	const unsigned int nr = 500, offset = 128;
 
-	if (dma_mapping_error(dev, addr))
+	if (dma_mapping_error(bench_dev, addr))
 		return;
 	for (unsigned int i = 0; i < ARRAY_SIZE(s); i++) {
 		for (unsigned int j = 0; j < NR_BATCHES; j++) {
 			u64 start = ktime_get_ns();
 
 			for (unsigned int k = 0; k < nr; k++)
-				dma_sync_single_range_for_cpu(dev, addr, offset,
+				dma_sync_single_range_for_cpu(bench_dev, addr, offset,
 							      s[i], DMA_FROM_DEVICE);
 			diff[j] = ktime_get_ns() - start;
 			plain[j] = time_copies(0, s[i], nr);
@@ -451,254 +450,11 @@ static void bench_sync(void)
 			if (j % 16 == 0)
 				cond_resched();
 		}
-		print10("sync", s[i], "ns", median(diff, NR_BATCHES) * 10 / nr);
-		print10("sync", s[i], "copy_ns", median(plain, NR_BATCHES) * 10 / nr);
+		print10("sync", s[i], "ns", bench_median(diff, NR_BATCHES) * 10 / nr);
+		print10("sync", s[i], "copy_ns", bench_median(plain, NR_BATCHES) * 10 / nr);
 	}
-	dma_unmap_single(dev, addr, SZ_4K, DMA_FROM_DEVICE);
+	dma_unmap_single(bench_dev, addr, SZ_4K, DMA_FROM_DEVICE);
 }
-
-#ifdef CONFIG_CC_SWIOTLB
-
-/* What could have been otherwise: the size of a magazine */
-
-static unsigned long depot_pops(unsigned int class)
-{
-	unsigned long sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += per_cpu(cc_cpu, cpu).mag[class].count[CC_DEPOT];
-	return sum;
-}
-
-static unsigned long maps(unsigned int class)
-{
-	unsigned long sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += per_cpu(cc_cpu, cpu).mag[class].count[CC_MAPS];
-	return sum;
-}
-
-static void bench_magazine(void)
-{
-	const unsigned int nr = ilog2(SZ_4K) - CC_SLOT_MIN_SHIFT;
-	struct cc_class *class = &cc_classes[nr];
-	u8 mag_size = class->mag_size;
-
-	for (unsigned int size = 8; size <= 128; size *= 2) {
-		unsigned long pops = depot_pops(nr), nr_maps = maps(nr);
-		s64 rate;
-
-		cc_magazine_drain_all();
-		WRITE_ONCE(class->mag_size, size);
-		rate = remote(min(num_online_cpus(), 2U), SZ_4K);
-		nr_maps = maps(nr) - nr_maps;
-		pops = depot_pops(nr) - pops;
-		pr_info("magazine-%u ops_per_ms %lld\n", size, rate);
-		/* Each magazine is pushed and popped once: two acquisitions. */
-		pr_info("magazine-%u depot_locks_per_1000_maps %lu\n", size,
-			2000 * pops / max(nr_maps, 1UL));
-	}
-	WRITE_ONCE(class->mag_size, mag_size);
-}
-
-/*
- * The scheme of a magazine: one word changed by cmpxchg and a list (what is used),
- * the same with LOCK, or an array and a byte that says that it is in use.
- */
-enum { SCHEME_SLOTS = 64 };
-
-struct scheme {
-	u64 head;
-	atomic64_t locked;
-	u32 next[SCHEME_SLOTS];
-	u8 busy;
-	u8 nr;
-	u32 slot[SCHEME_SLOTS];
-};
-
-static DEFINE_PER_CPU(struct scheme, scheme);
-
-#define SCHEME_TID	BIT_ULL(36)
-
-static noinline void scheme_list(void)
-{
-	struct scheme *s;
-	u64 old, new;
-	u32 i;
-
-	preempt_disable();
-	s = this_cpu_ptr(&scheme);
-	old = this_cpu_read(scheme.head);
-	do {
-		i = old % SCHEME_SLOTS;
-		new = ((old & ~0xffULL) + SCHEME_TID) | s->next[i];
-	} while (!this_cpu_try_cmpxchg(scheme.head, &old, new));
-	old = this_cpu_read(scheme.head);
-	do {
-		s->next[i] = old % SCHEME_SLOTS;
-		new = ((old & ~0xffULL) + SCHEME_TID) | i;
-	} while (!this_cpu_try_cmpxchg(scheme.head, &old, new));
-	preempt_enable();
-}
-
-static noinline void scheme_locked(void)
-{
-	struct scheme *s;
-	s64 old, new;
-	u32 i;
-
-	preempt_disable();
-	s = this_cpu_ptr(&scheme);
-	old = atomic64_read(&s->locked);
-	do {
-		i = (u64)old % SCHEME_SLOTS;
-		new = ((old & ~0xffULL) + SCHEME_TID) | s->next[i];
-	} while (!atomic64_try_cmpxchg(&s->locked, &old, new));
-	old = atomic64_read(&s->locked);
-	do {
-		s->next[i] = (u64)old % SCHEME_SLOTS;
-		new = ((old & ~0xffULL) + SCHEME_TID) | i;
-	} while (!atomic64_try_cmpxchg(&s->locked, &old, new));
-	preempt_enable();
-}
-
-static noinline void scheme_array(void)
-{
-	struct scheme *s;
-	u32 i = 0;
-
-	preempt_disable();
-	s = this_cpu_ptr(&scheme);
-	if (!READ_ONCE(s->busy)) {
-		WRITE_ONCE(s->busy, 1);
-		barrier();
-		i = s->slot[--s->nr];
-		barrier();
-		WRITE_ONCE(s->busy, 0);
-	}
-	barrier();
-	if (!READ_ONCE(s->busy)) {
-		WRITE_ONCE(s->busy, 1);
-		barrier();
-		s->slot[s->nr++] = i;
-		barrier();
-		WRITE_ONCE(s->busy, 0);
-	}
-	preempt_enable();
-}
-
-static void bench_scheme(void)
-{
-	static const struct {
-		const char *name;
-		void (*fn)(void);
-	} all[] = {
-		{ "list", scheme_list },
-		{ "locked", scheme_locked },
-		{ "array", scheme_array },
-	};
-	static s64 t[NR_BATCHES];
-	const unsigned int nr = 4096;
-
-	this_cpu_write(scheme.nr, SCHEME_SLOTS / 2);
-	for (unsigned int i = 0; i < ARRAY_SIZE(all); i++) {
-		s64 ns;
-
-		for (unsigned int j = 0; j < NR_BATCHES; j++) {
-			u64 start = ktime_get_ns();
-
-			for (unsigned int k = 0; k < nr; k++)
-				all[i].fn();
-			t[j] = ktime_get_ns() - start;
-			if (j % 16 == 0)
-				cond_resched();
-		}
-		ns = median(t, NR_BATCHES) * 10 / nr;
-		pr_info("scheme-%s ns_per_pop_and_push %lld.%lld\n", all[i].name,
-			ns / 10, ns % 10);
-	}
-}
-
-/* The lookup by address: table, xarray, field of struct page */
-
-static struct xarray by_frame;
-static unsigned long sink;
-
-enum { NR_ADDRS = 4096 };
-
-/* @nr is a power of two. */
-static s64 time_lookup(int how, const phys_addr_t *addrs, unsigned int nr)
-{
-	static s64 t[NR_BATCHES];
-
-	for (unsigned int i = 0; i < NR_BATCHES; i++) {
-		unsigned long sum = 0;
-		u64 start = ktime_get_ns();
-
-		for (unsigned int j = 0; j < NR_ADDRS; j++) {
-			phys_addr_t a = addrs[j & (nr - 1)];
-
-			if (how == 0)
-				sum += (unsigned long)cc_chunk_by_addr(a);
-			else if (how == 1)
-				sum += (unsigned long)xa_load(&by_frame,
-							      a >> CC_FRAME_SHIFT);
-			else
-				sum += READ_ONCE(pfn_to_page(PHYS_PFN(a))->private);
-		}
-		t[i] = ktime_get_ns() - start;
-		WRITE_ONCE(sink, sum);
-		if (i % 16 == 0)
-			cond_resched();
-	}
-	return median(t, NR_BATCHES) * 10 / NR_ADDRS;
-}
-
-static void bench_lookup(void)
-{
-	static const char * const name[] = { "table", "xarray", "page" };
-	phys_addr_t *addrs = kvmalloc_array(NR_ADDRS, sizeof(*addrs), GFP_KERNEL);
-	unsigned int nr = 0, nr_chunks = 0;
-	struct cc_block *block;
-
-	xa_init(&by_frame);
-	fill_all();
-	mutex_lock(&cc.mutex);
-	list_for_each_entry(block, &cc.blocks, node)
-		for (unsigned int i = 0; i < block->nr_chunks; i++) {
-			struct io_tlb_pool *p = &block->chunks[i].pool;
-
-			for (phys_addr_t a = p->start; a < p->end; a += 1 << CC_FRAME_SHIFT)
-				xa_store(&by_frame, a >> CC_FRAME_SHIFT,
-					 &block->chunks[i], GFP_KERNEL);
-			nr_chunks++;
-		}
-	mutex_unlock(&cc.mutex);
-	for (; addrs && nr_filled && nr < NR_ADDRS; nr++)
-		addrs[nr] = dma_to_phys(dev, filled[prandom_u32_state(&rnd) % nr_filled]);
-	if (nr) {
-		pr_info("lookup chunks %u\n", nr_chunks);
-		for (int how = 0; how < 3; how++) {
-			s64 hot = time_lookup(how, addrs, 16);
-			s64 cold = time_lookup(how, addrs, nr);
-
-			pr_info("lookup-%s hot_ns %lld.%lld\n", name[how], hot / 10, hot % 10);
-			pr_info("lookup-%s random_ns %lld.%lld\n", name[how], cold / 10, cold % 10);
-		}
-	}
-	thin_out(0);
-	vfree(filled);
-	xa_destroy(&by_frame);
-	kvfree(addrs);
-}
-#else
-static void bench_magazine(void) { }
-static void bench_scheme(void) { }
-static void bench_lookup(void) { }
-#endif
 
 static const struct {
 	const char *name;
@@ -711,6 +467,8 @@ static const struct {
 	{ "magazine", bench_magazine },
 	{ "scheme", bench_scheme },
 	{ "lookup", bench_lookup },
+	{ "depot", bench_depot },
+	{ "block", bench_block },
 };
 
 static bool __init wanted(const char *name)
@@ -735,7 +493,7 @@ static int bench_thread(void *unused)
 		if (!bufs[i] || !copies[i])
 			goto out;
 	}
-	prandom_seed_state(&rnd, 1);
+	prandom_seed_state(&bench_rnd, 1);
 	for (unsigned int i = 0; i < ARRAY_SIZE(parts); i++)
 		if (wanted(parts[i].name))
 			parts[i].fn();
@@ -753,8 +511,8 @@ static int __init swiotlb_bench_init(void)
 	pdev = platform_device_register_simple("swiotlb-bench", -1, NULL, 0);
 	if (IS_ERR(pdev))
 		return PTR_ERR(pdev);
-	dev = &pdev->dev;
-	dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(64));
+	bench_dev = &pdev->dev;
+	dma_coerce_mask_and_coherent(bench_dev, DMA_BIT_MASK(64));
 	t = kthread_create_on_cpu(bench_thread, NULL, 0, "bench");
 	if (IS_ERR(t))
 		return PTR_ERR(t);
