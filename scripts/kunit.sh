@@ -2,10 +2,26 @@
 # SPDX-License-Identifier: GPL-2.0
 # Run the KUnit suites of the patched tree with the kernel's own kunit.py.
 # kunit.sh [uml|x86_64|arm64...]: on UML (two CPUs where the kernel can) and in
-# QEMU with four CPUs; without an argument on all, on arm64 only with Linux 7.2.
-# Writes out/kunit.json. Each argument of kunit.py in $KUNIT_ARGS is passed on.
-# Fails if a case failed.
+# QEMU with four CPUs; without an argument on all, on arm64 only with Linux 7.2;
+# without KVER and KSRC for both kernels. Writes out/kunit.json. Each argument of
+# kunit.py in $KUNIT_ARGS is passed on. Fails if a case failed.
+both=
+[ "${KVER:-}${KSRC:-}" ] || both=1
 . "$(dirname "$0")/lib.sh"
+
+if [ "$both" ]; then
+	need jq
+	rm -f "$out"/.kunit-*.json
+	for v in 6.12 7.2; do
+		KVER=$v "$0" "$@" || failed=1
+		[ ! -f "$out/kunit.json" ] || mv "$out/kunit.json" "$out/.kunit-$v.json"
+	done
+	jq -s '{verb: "kunit", kver: (map(.kver) | join(" ")), kernel: (map(.kernel) | join(" ")),
+		results: [.[] | .kver as $v | .results[] | .name += "-" + $v],
+		pass: (length == 2 and all(.pass))}' "$out"/.kunit-*.json >"$out/kunit.json"
+	rm -f "$out"/.kunit-*.json
+	exit $failed
+fi
 
 if [ $# = 0 ]; then
 	set -- uml x86_64
