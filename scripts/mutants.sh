@@ -3,7 +3,8 @@
 # Test the tests: build the patched tree with each bug of tests/mutants in turn
 # and run KUnit on UML, which must notice. A bug that survives is a missing test.
 # MUTANT=<name>: this one only, by the name of its file or a part of it.
-# Works in a copy of the tree; KVER=7.2 by default, which has two CPUs on UML.
+# Works in copies of the tree, as many at once as there are CPUs, since KUnit waits
+# half of the time; KVER=7.2 by default, which has two CPUs on UML.
 # Writes out/mutants.json.
 [ -n "${KSRC:-}" ] || export KVER=${KVER:-7.2}
 . "$(dirname "$0")/lib.sh"
@@ -14,11 +15,8 @@ mutants=("$top/tests/mutants"/*"${MUTANT:-}"*.patch)
 [ ${#mutants[@]} -gt 0 ] || die "tests/mutants has no '${MUTANT:-*.patch}': take a name from there"
 t=$("$top/scripts/apply.sh")
 lock "mutants-$tree"
-m=$cache/src/linux-$tree-mutants
 b=build-kunit-uml
-log=$out/mutants.log
 record_to mutants
-: >"$log"
 
 files_of() { # patch...
 	sed -n 's/^--- a\///p' "$@" | sort -u
@@ -41,15 +39,14 @@ kunit() { # config|exec argument...
 configure() {
 	local args=(--kunitconfig=kernel/dma/cc-swiotlb/tests --make_options 'CC=ccache gcc')
 	[ "$kver" = 6.12 ] || args+=(--kconfig_add CONFIG_SMP=y)
-	kunit config "${args[@]}" >"$out/mutants-build.log" 2>&1
+	kunit config "${args[@]}" >"$log.build" 2>&1
 }
 
 build() {
-	ARCH=um kmake "$m" $b linux >"$out/mutants-build.log" 2>&1
+	ARCH=um kmake "$m" $b linux >"$log.build" 2>&1
 }
 
 # All cases pass; else the file that is left says which did not.
-json=$out/.mutants-kunit.json
 run() { # seconds argument...
 	local args=(--timeout="$1" --json="$json")
 	shift
@@ -67,47 +64,66 @@ culprits() {
 	       | map(select(endswith(".") | not)) | if length == 0 then "a crash or hang" else .[:3] + if length > 3 then ["..."] else [] end | join(" ") end' "$json"
 }
 
-rsync -a --delete --exclude='/build-*' --link-dest="$t" "$t/" "$m/"
-# Whatever a run that was cut short has left in the objects is compiled again.
 mapfile -t all < <(sed -n 's|^/\(.*\.c\)$|\1|p' "$t/.cc-swiotlb-files"; files_of "${mutants[@]}")
-restore "${all[@]}"
-trap 'restore "${all[@]}"; rm -f "$json"' EXIT
+workers=$(nproc)
+[ "$workers" -le ${#mutants[@]} ] || workers=${#mutants[@]}
 
-step "without a mutant"
-{ configure && build; } || die "the kernel does not build without a mutant: see $out/mutants-build.log"
-quick=(--filter 'speed>slow')
-t0=$(date +%s)
-run 900 "${quick[@]}" || die "KUnit fails without a mutant ($(culprits)): see $log; 'make kunit' must pass first"
-t1=$(date +%s)
-run 900 || die "KUnit fails without a mutant ($(culprits)): see $log; 'make kunit' must pass first"
-# What takes several times as long as without a mutant hangs.
-quick_limit=$((20 + 5 * (t1 - t0))) limit=$((20 + 5 * ($(date +%s) - t1)))
+# Every mutant whose number is this one's modulo the number of workers, in its copy.
+worker() { # number
+	local i p name quick t0 t1 quick_limit limit changed
+	m=$cache/src/linux-$tree-mutants-$1
+	log=$out/mutants-$1.log
+	json=$out/.mutants-kunit-$1.json
+	: >"$log"
+	rsync -a --delete --exclude='/build-*' --link-dest="$t" "$t/" "$m/"
+	# Whatever a run that was cut short has left in the objects is compiled again.
+	restore "${all[@]}"
+	trap 'restore "${all[@]}"; rm -f "$json"' EXIT
 
-killed=0
-for p in "${mutants[@]}"; do
-	name=$(basename "$p" .patch)
-	mapfile -t changed < <(files_of "$p")
-	patch -d "$m" -p1 -F0 -f --dry-run -i "$p" >>"$log" ||
-		die "$name does not apply: refresh tests/mutants/$name.patch for what ${changed[*]} is now"
-	restore "${changed[@]}"
-	patch -d "$m" -p1 -F0 -f -s --no-backup-if-mismatch -i "$p" >>"$log"
-	build || die "$name does not compile: mend tests/mutants/$name.patch, see $out/mutants-build.log"
-	# The quick cases first; only all cases together can say that it survives.
-	if run $quick_limit "${quick[@]}" && run $limit; then
-		emit "$name" cc survived 1 mutants
-		step "SURVIVED $name: $(head -1 "$p")"
-	else
-		killed=$((killed + 1))
-		emit "$name" cc killed 1 mutants
-		step "killed $name: $(culprits)"
-	fi
-	restore "${changed[@]}"
+	step "without a mutant, copy $1"
+	{ configure && build; } || die "the kernel does not build without a mutant: see $log.build"
+	quick=(--filter 'speed>slow')
+	t0=$(date +%s)
+	run 900 "${quick[@]}" || die "KUnit fails without a mutant ($(culprits)): see $log; 'make kunit' must pass first"
+	t1=$(date +%s)
+	run 900 || die "KUnit fails without a mutant ($(culprits)): see $log; 'make kunit' must pass first"
+	# What takes several times as long as without a mutant hangs.
+	quick_limit=$((20 + 5 * (t1 - t0))) limit=$((20 + 5 * ($(date +%s) - t1)))
+
+	for ((i = $1; i < ${#mutants[@]}; i += workers)); do
+		p=${mutants[i]}
+		name=$(basename "$p" .patch)
+		mapfile -t changed < <(files_of "$p")
+		patch -d "$m" -p1 -F0 -f --dry-run -i "$p" >>"$log" ||
+			die "$name does not apply: refresh tests/mutants/$name.patch for what ${changed[*]} is now"
+		restore "${changed[@]}"
+		patch -d "$m" -p1 -F0 -f -s --no-backup-if-mismatch -i "$p" >>"$log"
+		build || die "$name does not compile: mend tests/mutants/$name.patch, see $log.build"
+		# The quick cases first; only all cases together can say that it survives.
+		if run $quick_limit "${quick[@]}" && run $limit; then
+			emit "$name" cc survived 1 mutants
+			step "SURVIVED $name: $(head -1 "$p")"
+		else
+			emit "$name" cc killed 1 mutants
+			step "killed $name: $(culprits)"
+		fi
+		restore "${changed[@]}"
+	done
+}
+
+pids=()
+for ((w = 0; w < workers; w++)); do
+	(worker $w) &
+	pids+=($!)
 done
-
-emit all cc killed $killed mutants
+for w in "${pids[@]}"; do
+	wait "$w" || die "not all mutants were tried: see above"
+done
+killed=$(jq -s 'map(select(.metric == "killed")) | length' "$records")
+emit all cc killed "$killed" mutants
 emit all cc survived $((${#mutants[@]} - killed)) mutants
 pass=false
-[ $killed != ${#mutants[@]} ] || pass=true
+[ "$killed" != ${#mutants[@]} ] || pass=true
 finish $pass
 echo "$killed of ${#mutants[@]} mutants killed"
 $pass
