@@ -162,6 +162,15 @@ for n in legacy not-selected; do
 done
 collect cc cc
 
+# What booting takes, up to the first process: the run is the same but for swiotlb.
+for n in legacy not-selected cc; do
+	b=legacy
+	[ $n != cc ] || b=cc
+	for m in boot_us boot_free_kib; do
+		emit $n $b $m "$(jq -s --arg m $m 'map(select(.metric == $m))[0].value' "$dir/$n/results.jsonl")" "${m##*_}"
+	done
+done
+
 # The lookup by address, with few chunks and with more than 10,000.
 guest cc-10000-chunks "$cc" 1 1 'cc,force cc_swiotlb=max=6G,min=5200M,reserve=5200M' -m 9G
 counts cc-10000-chunks 1
@@ -227,6 +236,8 @@ for n in legacy none; do
 done
 sync=$(jq -n "$(value not-selected-4K sync_instructions) - $(value legacy-4K sync_instructions) | . * 100 | round / 100")
 must 'not selected, sync: instructions more than unpatched' "$sync <= 3"
+must 'boot with cc against legacy, instructions' "$(value cc boot_us) <= $(value legacy boot_us) * 1.01"
+must 'boot with cc against legacy, free memory in KiB' "$(value cc boot_free_kib) >= $(value legacy boot_free_kib)"
 must 'LOCK prefixes with cc, two CPUs' "$(value cc-2cpus locked_instructions) == 0"
 must 'cli, sti, pushf, popf with cc' "$(value cc-2cpus irq_flag_instructions) == 0"
 must 'cache lines that both CPUs write, cc' "$(value cc-2cpus shared_lines_written) == 0"
