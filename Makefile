@@ -26,7 +26,7 @@ bench-icount: ## instructions of map and unmap, counted exactly in QEMU
 bench-fio: ## fio on 1 and 21 NVMe disks and iperf3, in the guest; QUICK=1: less
 stress: ## bursts, starvation, fragmentation, hotplug, suspend and more in guests; SCENARIO=<name>: one
 smoke: ## short verified I/O on the patched kernel with lockdep and DMA debugging
-kunit: ## the KUnit suites, on UML, x86_64 and arm64
+kunit: ## the KUnit suites of both kernels, on UML, x86_64 and arm64
 mutants: ## bugs put in on purpose, which KUnit must notice; MUTANT=<name>: one
 coverage: ## the lines that KUnit reaches, file by file
 static: ## checkpatch, shellcheck, sparse, W=1, kernel-doc
