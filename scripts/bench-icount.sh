@@ -236,7 +236,7 @@ for n in legacy none; do
 done
 sync=$(jq -n "$(value not-selected-4K sync_instructions) - $(value legacy-4K sync_instructions) | . * 100 | round / 100")
 must 'not selected, sync: instructions more than unpatched' "$sync <= 3"
-must 'boot with cc against legacy, instructions' "$(value cc boot_us) <= $(value legacy boot_us) * 1.01"
+must 'boot with cc against legacy, instructions' "$(value cc boot_us) <= $(value legacy boot_us)"
 must 'boot with cc against legacy, free memory in KiB' "$(value cc boot_free_kib) >= $(value legacy boot_free_kib)"
 must 'LOCK prefixes with cc, two CPUs' "$(value cc-2cpus locked_instructions) == 0"
 must 'cli, sti, pushf, popf with cc' "$(value cc-2cpus irq_flag_instructions) == 0"
