@@ -32,31 +32,6 @@ image() { # variant: built on first use
 	[ "${images[$1]:-}" ] || images[$1]=$("$top/scripts/build.sh" "$1")
 }
 
-# A disk that the guest unpacks: these programs with their libraries.
-tools() { # name, program or path in the disk=file...
-	local root=$dir/$1.root f
-	rm -rf "$root"
-	mkdir -p "$root"
-	for f in "${@:2}"; do
-		case $f in
-		*=*) install -D "${f#*=}" "$root/${f%%=*}" ;;
-		*)
-			f=$(command -v "$f")
-			install -D "$f" "$root/usr/bin/${f##*/}"
-			ldd "$f" | grep -o '/[^ :]*\.so[^ :]*' | while read -r f; do
-				install -D "$f" "$root/usr/lib${f#*/lib}"
-			done
-			;;
-		esac
-	done
-	tar -cf "$dir/$1.tar" -C "$root" .
-	rm -rf "$root"
-}
-
-tools_disk() { # name
-	echo "-drive file=$dir/$1.tar,format=raw,if=none,id=tools,readonly=on -device virtio-blk-pci,drive=tools,iommu_platform=on,disable-legacy=on"
-}
-
 # More memory than the host has; only what the guest touches is taken.
 sparse_memory() { # size
 	echo "-machine memory-backend=m -object memory-backend-ram,id=m,size=$1,reserve=off"
@@ -176,8 +151,9 @@ decay() {
 }
 
 starve() {
-	tools starve chrt taskset
-	guest starve cc cc cc,force -n 4 -D throttling.iops-total=40 -t 240 -q "$(tools_disk starve)" -- \
+	local q
+	q=$("$top/scripts/tools-disk.sh" "$dir/starve.tar" chrt taskset)
+	guest starve cc cc cc,force -n 4 -D throttling.iops-total=40 -t 240 -q "$q" -- \
 		stress-starve seconds=8 bs=32k depth=512
 	table starve
 	clean starve
@@ -274,9 +250,11 @@ hotplug() {
 }
 
 suspend() {
+	local q
 	image cc
-	tools suspend kexec "kexec/bzImage=${images[cc]}" "kexec/initrd=$("$top/scripts/initramfs.sh")"
-	guest suspend cc cc cc,force -n 2 -t 300 -q "$(tools_disk suspend)" -- stress-suspend phase=1
+	q=$("$top/scripts/tools-disk.sh" "$dir/suspend.tar" kexec "kexec/bzImage=${images[cc]}" \
+		"kexec/initrd=$("$top/scripts/initramfs.sh")")
+	guest suspend cc cc cc,force -n 2 -t 300 -q "$q" -- stress-suspend phase=1
 	table suspend
 	clean suspend
 	must suspend 'freeze and thaw' '.cc.suspend_freezer_ok == 1'
