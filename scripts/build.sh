@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # build.sh [variant...]: build the guest kernels of these variants, which are
-# configs/x86-guest.config + configs/<variant>.config. legacy and dynamic are of
-# the unpatched kernel; cc, cc-off, cc-debug and cc-stress of the patched one. A
-# warning is an error. Prints the path of each image.
+# configs/x86-guest.config + configs/<variant>.config, cc-debug with
+# configs/x86-small.config between them. legacy and dynamic are of the unpatched
+# kernel; cc, cc-off, cc-debug and cc-stress of the patched one. A warning
+# is an error. Prints the path of each image.
 . "$(dirname "$0")/lib.sh"
 
 # Every symbol that a fragment asks for must have come out as asked; the last wins.
@@ -34,6 +35,9 @@ build() {
 	mkdir -p "$b"
 	lock "build-$tree-$variant"
 	fragments=("$top/configs/x86-guest.config" "$top/configs/$variant.config")
+	case $variant in
+	cc-debug) fragments=("${fragments[0]}" "$top/configs/x86-small.config" "${fragments[1]}") ;;
+	esac
 
 	# Configure only when a fragment or one of our Kconfig files has changed.
 	key=$(

@@ -14,7 +14,7 @@ sum=$(sha256sum <"$file" | cut -d' ' -f1)
 kernel=$("$top/scripts/build.sh" cc-debug)
 
 boot() {
-	NET_FILE=$file "$top/scripts/qemu.sh" -N -n 4 -b 1 "$kernel" "$dir" demo io=2m settle=0 "sum=$sum" swiotlb=cc,force
+	NET_FILE=$file "$top/scripts/qemu.sh" -c 2,sockets=2 -N -n 4 -b 1 "$kernel" "$dir" demo io=2m settle=0 "sum=$sum" swiotlb=cc,force
 }
 emitted() { # metric
 	jq -s --arg m "$1" 'map(select(.metric == $m)) | last.value' "$dir/results.jsonl"
@@ -30,6 +30,7 @@ quiet_log() {
 }
 
 check boot boot
+check two-cpus grep -a 'Brought up .* 2 CPUs' "$dir/console.log"
 check disk-io-verified disk_errors
 check network-verified is_zero net_errors
 check file-system-verified is_zero fs_errors
