@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh"
-"$top/scripts/deps.sh" clang-19 lld-19 llvm-19 coccinelle python3-sphinx gcc-aarch64-linux-gnu \
+"$top/scripts/deps.sh" clang-19 lld-19 llvm-19 coccinelle ocaml python3-sphinx gcc-aarch64-linux-gnu \
 	gcc-s390x-linux-gnu gcc-powerpc64le-linux-gnu gcc-riscv64-linux-gnu
 t=$("$top/scripts/apply.sh")
 record_to static-full
