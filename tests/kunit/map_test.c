@@ -277,8 +277,8 @@ static void map_sync(struct kunit *test)
 		expect_filled(test, orig, start, p->copied, 2, 1);
 
 		memset(orig, 3, SYNC_SIZE + 6000);
-		memset(cc_test_virt(tlb), 4, SYNC_SIZE + 6000 < SZ_16K - 4096 ?
-		       SYNC_SIZE + 6000 : SZ_16K - 4096);
+		memset(cc_test_virt(tlb), 4,
+		       min(SYNC_SIZE + 6000, SZ_16K - 4096));
 		cc_test_log_begin(test);
 		swiotlb_sync_single_for_device(dev, tlb + p->start, p->size,
 					       DMA_TO_DEVICE);
