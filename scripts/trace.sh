@@ -25,7 +25,7 @@ kernel=$("$top/scripts/build.sh" cc-trace)
 for t in 8 16 32 64; do
 	echo "typedef __UINT${t}_TYPE__ u$t, __u$t; typedef __INT${t}_TYPE__ s$t, __s$t;"
 done >"$dir/types.h"
-echo 'typedef __SIZE_TYPE__ size_t; typedef _Bool bool;' >>"$dir/types.h"
+echo 'typedef __SIZE_TYPE__ size_t; typedef _Bool bool; typedef u64 dma_addr_t, phys_addr_t;' >>"$dir/types.h"
 q=$("$top/scripts/tools-disk.sh" "$dir/tools.tar" bpftrace perf trace-cmd "examples=$dir/examples" \
 	"usr/include/linux/types.h=$dir/types.h")
 step "running $(wc -l <"$dir/examples") examples"
