@@ -28,25 +28,26 @@ verb() { # name kver script [argument...]
 	emit "$name-$v" cc failed "$f" tests
 }
 
-# The static checks run beside KUnit, most of whose time one CPU waits for the other;
-# what they print is shown when they have ended.
-static_checks() {
+# These run beside KUnit, most of whose time one CPU waits for the other; what they
+# print is shown when they have ended.
+beside_kunit() {
+	local v
 	for v in $versions; do
 		verb static "$v" static
 	done
 	check ccstat "$top/tests/tools/ccstat-test.sh"
 	check documents "$top/tests/tools/doc-test.sh"
+	verb smoke "$kver" smoke
 }
-step "static checks, into $out/test-static.log"
-static_checks >"$out/test-static.log" 2>&1 &
-static=$!
+step "static checks and smoke, into $out/test-beside.log"
+beside_kunit >"$out/test-beside.log" 2>&1 &
+beside=$!
 for v in $versions; do
 	verb kunit-uml "$v" kunit uml
 	verb kunit-x86_64 "$v" kunit x86_64
 done
-wait $static || emit static cc failed 1 tests
-cat "$out/test-static.log"
-verb smoke "$kver" smoke
+wait $beside || emit beside-kunit cc failed 1 tests
+cat "$out/test-beside.log"
 
 total() { # passed|failed
 	jq -s --arg m "$1" '[.[] | select(.metric == $m) | .value] | add // 0' "$records"
