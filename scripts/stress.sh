@@ -188,6 +188,19 @@ qmp() { # command argument (JSON)
 	printf '{"execute":"%s","arguments":%s}\n' "$1" "$2" >"$run/qmp.in"
 }
 
+# Keep what QEMU says, and greet back each QEMU that qemu.sh starts.
+listen() {
+	local line
+	while :; do
+		while read -r line; do
+			printf '%s\n' "$line"
+			case $line in
+			'{"QMP"'*) qmp qmp_capabilities '{}' ;;
+			esac
+		done <"$run/qmp.out"
+	done >"$run/qmp.log"
+}
+
 disks_here() {
 	jq -s 'map(select(.metric == "disks")) | last.value // 0' "$run/results.jsonl" 2>/dev/null || echo 0
 }
@@ -207,8 +220,6 @@ await() { # pid of the guest, what says a number, which number
 # Add and remove so many disks in turn, while the guest runs.
 plug() { # pid of the guest, number that stays, rounds...
 	local pid=$1 stay=$2 n i gone=0
-	cat "$run/qmp.out" >"$run/qmp.log" &
-	printf '{"execute":"qmp_capabilities"}\n' >"$run/qmp.in"
 	for n in "${@:3}"; do
 		await "$pid" disks_here "$stay" || return 1
 		for ((i = 0; i < n; i++)); do
@@ -224,7 +235,7 @@ plug() { # pid of the guest, number that stays, rounds...
 }
 
 hotplug() {
-	local run=$dir/hotplug-cc q i counts=(1 5 20 50) pid
+	local run=$dir/hotplug-cc q i counts=(1 5 20 50) pid listener
 	rm -rf "$run"
 	mkdir -p "$run"
 	mkfifo "$run/qmp.in" "$run/qmp.out"
@@ -237,11 +248,14 @@ hotplug() {
 	guest hotplug cc cc cc,force -n 2 -t 500 -q "$q" -- stress-hotplug "rounds=${#counts[@]}" \
 		pcie_ports=native &
 	pid=$!
+	listen &
+	listener=$!
 	plug $pid 2 "${counts[@]}" || {
 		echo "  hotplug: the guest stays at $(disks_here) disks: see $run" >&2
 		qmp quit '{}'
 	}
 	wait $pid || true
+	kill $listener
 	table hotplug
 	clean hotplug
 	must hotplug 'no slot was lost' '.cc.used_after_bytes == .cc.used_before_bytes'
