@@ -107,7 +107,7 @@ finish() { # true|false
 
 # Lines of a guest's console that must never appear.
 bad_lines() { # console.log
-	grep -aE 'WARNING:|BUG:|Oops|Call Trace|general protection|soft lockup|hard LOCKUP|rcu.*stall|blocked for more than|sleeping function|scheduling while atomic|possible .* (deadlock|dependency)|suspicious RCU|Kernel panic|corruption' "$1"
+	grep -aE 'WARNING:|BUG:|Oops|Call Trace|general protection|soft lockup|hard LOCKUP|rcu.*detected.*stall|blocked for more than|sleeping function|scheduling while atomic|possible .* (deadlock|dependency)|suspicious RCU|Kernel panic|corruption' "$1"
 }
 
 # check <name> <command...>: one test, for a verb with record_to; its output goes
