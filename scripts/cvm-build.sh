@@ -32,7 +32,7 @@ trap 'rm -rf "$stage"' EXIT
 # The patched files come from the stage, and only if they changed: make and
 # rsync go by time.
 update_tree() {
-	local p f changed
+	local p f
 	for p in "${patches[@]}"; do
 		sed -n 's/^+++ b\///p' "$p" | cut -f1 | while read -r f; do
 			if [ ! -f "$stage/$f" ] && [ -f "$base/$f" ]; then
@@ -43,12 +43,9 @@ update_tree() {
 			die "${p#"$top/"}: $(grep -m1 FAILED "$b/patch.log"): refresh the patch for Linux $(tree_version "$base")"
 	done
 	(cd "$stage" && find . -type f -printf '/%P\n') >"$b/patched"
-	changed=$(rsync -ai --delete --exclude='/build-*' --exclude-from="$b/patched" "$base/" "$t/" | sed '/^\./d')
-	[ -z "$changed" ] || rm -f "$t"/build-*/.built
+	rsync -a --delete --exclude='/build-*' --exclude-from="$b/patched" "$base/" "$t/"
 	while read -r f; do
-		cmp -s "$stage$f" "$t$f" && continue
-		rm -f "$t"/build-*/.built
-		install -D -m 644 "$stage$f" "$t$f"
+		cmp -s "$stage$f" "$t$f" || install -D -m 644 "$stage$f" "$t$f"
 	done <"$b/patched"
 }
 
@@ -68,18 +65,13 @@ configure() {
 update_tree
 key=$(cat "${fragments[@]}"; find "$t/kernel/dma" "$t/arch/arm64/Kconfig" -name 'Kconfig*' -exec cat {} +)
 if [ "$key" != "$(cat "$b/.config-key" 2>/dev/null)" ]; then
-	rm -f "$b/.built"
 	configure
 	printf '%s\n' "$key" >"$b/.config-key"
 fi
 
-# To see that there is nothing to do takes make as long as a guest to boot.
-if [ ! -f "$b/.built" ]; then
-	step "building $variant of Linux $(tree_version "$t") for arm64"
-	kmake "$t" "$b" Image >"$b/build.log" 2>&1 || {
-		grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$b/build.log" >&2
-		die "building $variant failed: see $b/build.log"
-	}
-	touch "$b/.built"
-fi
+step "building $variant of Linux $(tree_version "$t") for arm64"
+kmake "$t" "$b" Image >"$b/build.log" 2>&1 || {
+	grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$b/build.log" >&2
+	die "building $variant failed: see $b/build.log"
+}
 echo "$b/arch/arm64/boot/Image"

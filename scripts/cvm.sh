@@ -45,11 +45,10 @@ prepare() {
 	for name in $guests; do
 		read -r name backend kernel mode args < <(grep "^$name " <<<"$all") ||
 			die "no guest '$name': use $(cut -d' ' -f1 <<<"$all" | tr '\n' ' ')"
-		echo "$name Image-$kernel $mode $args" >>"$work/guests"
+		echo "$name Image-$kernel $mode $args" >>"$work/plan"
 		[ -f "$work/Image-$kernel" ] || image "$kernel"
 	done
 	[ -f "$work/Image-7.2-cc" ] || image 7.2-cc
-	tac "$work/guests" >"$work/plan" # the long ones first
 	mapfile -t root < <("$top/scripts/cvm-root.sh")
 	cp "${root[1]}" "$work/guest.cpio.gz"
 	cp "$top/tests/cvm/host.sh" "$work/"

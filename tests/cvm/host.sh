@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=dash
-# Runs in the pKVM host: starts the protected guests of the file plan ("name image
-# mode initial-arguments..." per line), two at a time, plays the host's part in
-# their checks and leaves what it saw in out/<name>/:
+# Runs in the pKVM host: starts one protected guest after the other as the file
+# plan says ("name image mode initial-arguments..." per line), plays the host's
+# part in their checks and leaves what it saw in out/<name>/:
 #
 #	console, report	what the guest wrote	status	how QEMU ended, or "running"
 #	qemu		QEMU's own words	scan.*	state of each page, see cvm-view
 #	found.*		searches in all that the host can read
 
-mkdir -p out
+mkdir -p out /tmp/disks
 dmesg >out/dmesg
 head -c 67108864 /dev/urandom >/tmp/net
 sha256sum /tmp/net | cut -c1-64 >out/net.sha256
@@ -17,8 +17,8 @@ sha256sum /tmp/net | cut -c1-64 >out/net.sha256
 nc -ll -p 1 -e cat /tmp/net &
 nc -ll -p 2 -e sha256sum &
 tap_up() {
-	while alive && ! ip link set "$tap" up 2>/dev/null; do sleep 0.2; done
-	ip addr add "$net.100/24" dev "$tap" 2>/dev/null
+	while alive && ! ip link set $tap up 2>/dev/null; do sleep 0.2; done
+	ip addr add 10.0.2.100/24 dev $tap 2>/dev/null
 }
 
 start_qemu() { # image, kernel arguments
@@ -29,24 +29,26 @@ start_qemu() { # image, kernel arguments
 	mode=hostile*) virtio=$virtio,indirect_desc=off ;;
 	esac
 	for d in vd0 vd1 vd2 vd3; do
-		truncate -s 128M "$lane/$d"
-		args="$args -drive file=$lane/$d,if=none,id=$d,format=raw,cache=unsafe"
+		rm -f /tmp/disks/$d
+		truncate -s 128M /tmp/disks/$d
+		args="$args -drive file=/tmp/disks/$d,if=none,id=$d,format=raw,cache=unsafe"
 		args="$args -device virtio-blk-pci,drive=$d,$virtio"
 	done
-	truncate -s 128M "$lane/nvme"
+	rm -f /tmp/disks/nvme
+	truncate -s 128M /tmp/disks/nvme
 	# 6.12 does not share the tables of the ITS with the hypervisor
 	case $1 in
 	*6.12*) its=,its=off ;;
 	esac
 	# shellcheck disable=SC2086 # a list of words
-	CVM_VIEW=$lane/view.fifo LD_PRELOAD=/run/cvm/cvm-shim.so:/run/cvm/cvm-view.so \
+	CVM_VIEW=/tmp/view.fifo LD_PRELOAD=/run/cvm/cvm-shim.so:/run/cvm/cvm-view.so \
 		qemu-system-aarch64 -accel kvm -M virt,gic-version=3$its -cpu host -smp 2 -m 384M \
 		-nodefaults -no-user-config -no-reboot -display none \
-		-chardev pipe,id=con,path="$lane/con" -serial chardev:con -serial "file:$dir/report" \
-		-kernel "$1" -initrd guest.cpio.gz -append "console=ttyAMA0 loglevel=5 panic=-1 addr=$net.15 peer=$net.100 $2" $args \
-		-drive file="$lane/nvme",if=none,id=nvme,format=raw,cache=unsafe \
+		-chardev pipe,id=con,path=/tmp/con -serial chardev:con -serial "file:$dir/report" \
+		-kernel "$1" -initrd guest.cpio.gz -append "console=ttyAMA0 loglevel=5 panic=-1 $2" $args \
+		-drive file=/tmp/disks/nvme,if=none,id=nvme,format=raw,cache=unsafe \
 		-device nvme,drive=nvme,serial=1 \
-		-netdev tap,id=net,ifname="$tap",script=no,downscript=no \
+		-netdev tap,id=net,ifname=$tap,script=no,downscript=no \
 		-device virtio-net-pci,netdev=net,$virtio,romfile= \
 		>"$dir/qemu" 2>&1 &
 	qemu=$!
@@ -57,20 +59,20 @@ alive() {
 }
 
 await_phase() { # name, seconds
-	local left=$2
+	local left=$(($2 * 5))
 	while ! grep -q "\"phase\":\"$1\"" "$dir/report" 2>/dev/null; do
 		alive || return 1
 		! grep -q 'Kernel panic' "$dir/console" || return 1
-		[ "$left" -gt 0 ] || { echo "no phase $1 within $2 s" >>"$dir/qemu"; return 1; }
+		[ $left -gt 0 ] || { echo "no phase $1 within $2 s" >>"$dir/qemu"; return 1; }
 		left=$((left - 1))
-		sleep 1 # each look costs as much as the guest gets done in 50 ms
+		sleep 0.2
 	done
 	echo "$(cut -d. -f1 /proc/uptime) $1" >>"$dir/phases"
 }
 
 view() { # command, file, argument
 	rm -f "$dir/$2"
-	echo "$1 $dir/$2 ${3:-}" >"$lane/view.fifo"
+	echo "$1 $dir/$2 ${3:-}" >/tmp/view.fifo
 	while [ ! -e "$dir/$2" ] && alive; do sleep 0.2; done
 }
 
@@ -79,7 +81,7 @@ reported() { # the file that the guest sent last under this name
 }
 
 go() {
-	echo >"$lane/con.in"
+	echo >/tmp/con.in
 }
 
 look() { # when: at a guest that is quiet
@@ -119,36 +121,29 @@ play() { # mode
 	esac
 }
 
-# One after the other: every second guest of the plan, from this one on.
-lane() { # 1 or 2
-	local name image mode args n dir lane tap net qemu
-	sed -n "$1~2p" plan | while read -r name image mode args; do
-		n=$(grep -n "^$name " plan | cut -d: -f1)
-		tap=tap$n net=10.0.$n
-		dir=/run/cvm/out/$name lane=/tmp/$name
-		mkdir -p "$dir" "$lane"
-		mkfifo "$lane/con.in" "$lane/con.out" "$lane/view.fifo"
-		echo "$(cut -d. -f1 /proc/uptime) start" >"$dir/phases"
-		echo "guest $name: $mode"
-		cat "$lane/con.out" >"$dir/console" &
-		start_qemu "$image" "mode=$mode $args"
-		tap_up
-		play "$mode"
-		if alive; then
-			# Taking its pages back lasts a while: not waited for.
-			echo running >"$dir/status"
-			kill -9 "$qemu"
-		else
-			wait "$qemu"
-			echo $? >"$dir/status"
-		fi
-		rm -rf "$lane"
-		echo "$(cut -d. -f1 /proc/uptime) end" >>"$dir/phases"
-		dmesg | tail -n 40 >"$dir/host-dmesg"
-	done
-}
-
-lane 1 &
-first=$!
-lane 2 &
-wait $first $! # not for the other end of the NIC
+n=0
+while read -r name image mode args; do
+	n=$((n + 1))
+	tap=tap$n
+	dir=/run/cvm/out/$name
+	mkdir -p "$dir"
+	rm -f /tmp/con.in /tmp/con.out /tmp/view.fifo
+	mkfifo /tmp/con.in /tmp/con.out /tmp/view.fifo
+	echo "$(cut -d. -f1 /proc/uptime) start" >"$dir/phases"
+	echo "guest $name: $mode"
+	cat /tmp/con.out >"$dir/console" &
+	start_qemu "$image" "mode=$mode $args"
+	tap_up
+	play "$mode"
+	if alive; then
+		# Taking its pages back lasts a while: not waited for.
+		echo running >"$dir/status"
+		kill -9 "$qemu"
+	else
+		wait "$qemu"
+		echo $? >"$dir/status"
+	fi
+	ip addr flush dev $tap 2>/dev/null
+	echo "$(cut -d. -f1 /proc/uptime) end" >>"$dir/phases"
+	dmesg -c | tail -n 40 >"$dir/host-dmesg"
+done <plan
