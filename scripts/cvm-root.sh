@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Make what the pKVM host and its guest run from, of Debian's arm64 packages:
-# an ext4 image with QEMU (the host's root) and an initramfs (the guest's).
+# an ext2 image with QEMU (the host's root) and an initramfs (the guest's).
 # Both are kept in the cache. Prints the two paths.
 . "$(dirname "$0")/lib.sh"
 
@@ -80,11 +80,11 @@ if [ "$key" != "$(cat "$dir/root.key" 2>/dev/null)" ]; then
 	mkdir "$tmp/guest/tests"
 	install -m 755 -t "$tmp/guest/tests" "$top"/tests/guest/cvm*
 	ln -s tests/cvm-init "$tmp/guest/init"
-	(cd "$tmp/guest" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) | gzip -n -1 >"$dir/guest.cpio.gz"
-	rm -f "$dir/host.ext4"
-	mke2fs -q -t ext4 -O ^has_journal -d "$tmp/host" "$dir/host.ext4" 400M >/dev/null ||
-		die "mke2fs cannot make $dir/host.ext4: is the disk full?"
+	(cd "$tmp/guest" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) >"$dir/guest.cpio"
+	rm -f "$dir/host.ext2"
+	mke2fs -q -t ext2 -d "$tmp/host" "$dir/host.ext2" 400M >/dev/null ||
+		die "mke2fs cannot make $dir/host.ext2: is the disk full?"
 	printf '%s\n' "$key" >"$dir/root.key"
 fi
-echo "$dir/host.ext4"
-echo "$dir/guest.cpio.gz"
+echo "$dir/host.ext2"
+echo "$dir/guest.cpio"

@@ -21,10 +21,10 @@ evidence=$out/cvm
 # name, backend, kernel, mode, kernel arguments
 all='control cc 7.2-cc control swiotlb=noforce
 legacy legacy 7.2-legacy io
-dynamic dynamic 7.2-dynamic io
 cc cc 7.2-cc io swiotlb=cc
-hostile cc 7.2-cc hostile swiotlb=cc
-cc-6.12 cc 6.12-cc io swiotlb=cc'
+dynamic dynamic 7.2-dynamic io
+cc-6.12 cc 6.12-cc io swiotlb=cc
+hostile cc 7.2-cc hostile swiotlb=cc'
 guests=${GUESTS:-$(cut -d' ' -f1 <<<"$all")}
 
 image() { # <kver>-<variant>: build it and put it where the host can take it
@@ -37,52 +37,72 @@ image() { # <kver>-<variant>: build it and put it where the host can take it
 	cp "$i" "$work/Image-$1"
 }
 
-# One file system with all that the host needs and room for what it finds.
+# Guests are dealt out to two hosts of one CPU each. Two CPUs of one host would stop
+# each other at every flush of a TLB, of which each entry and exit of a protected
+# guest makes some; and one that sleeps wakes up late, so it polls. Each host has a
+# file system with its plan and room for what it finds.
 prepare() {
-	local name backend kernel mode args
+	local name backend kernel mode args i=0 h
 	work=$(mktemp -d "$dir/work.XXXXXX")
-	trap 'rm -rf "$work" "$work.ext4"' EXIT
+	trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
+	mkdir "$work/1" "$work/2"
 	for name in $guests; do
 		read -r name backend kernel mode args < <(grep "^$name " <<<"$all") ||
 			die "no guest '$name': use $(cut -d' ' -f1 <<<"$all" | tr '\n' ' ')"
-		echo "$name Image-$kernel $mode $args" >>"$work/plan"
+		h=$((i++ % 2 + 1))
+		echo "$name Image-$kernel $mode $args" >>"$work/$h/plan"
 		[ -f "$work/Image-$kernel" ] || image "$kernel"
+		ln -f "$work/Image-$kernel" "$work/$h/"
 	done
 	[ -f "$work/Image-7.2-cc" ] || image 7.2-cc
 	mapfile -t root < <("$top/scripts/cvm-root.sh")
-	cp "${root[1]}" "$work/guest.cpio.gz"
-	cp "$top/tests/cvm/host.sh" "$work/"
 	for name in shim view; do
 		aarch64-linux-gnu-gcc -O2 -Wall -shared -fPIC -o "$work/cvm-$name.so" "$top/tools/cvm-$name/cvm-$name.c" -ldl -lpthread
 	done
-	mke2fs -q -t ext4 -O ^has_journal -d "$work" "$work.ext4" 500M >/dev/null ||
-		die "mke2fs cannot make $work.ext4: is the disk full?"
+	for h in 1 2; do
+		[ -f "$work/$h/plan" ] || continue
+		cp "${root[1]}" "$work"/cvm-*.so "$top/tests/cvm/host.sh" "$work/$h/"
+		mke2fs -q -t ext2 -d "$work/$h" "$work/$h.ext2" 200M >/dev/null ||
+			die "mke2fs cannot make $work/$h.ext2: is the disk full?"
+	done
+}
+
+start_host() { # number
+	timeout "${TIMEOUT:-3000}" qemu-system-aarch64 \
+		-M virt,virtualization=on,gic-version=3 -accel tcg \
+		-cpu max,pauth-impdef=on,sve=off -smp 1 -m 3G \
+		-nodefaults -no-user-config -no-reboot -display none -serial "file:$evidence/host$1/console" \
+		-kernel "$work/Image-7.2-cc" \
+		-append 'console=ttyAMA0 root=/dev/vda ro init=/init kvm-arm.mode=protected nohlt panic=-1' \
+		-drive "file=${root[0]},if=none,id=root,format=raw,snapshot=on" -device virtio-blk-pci,drive=root \
+		-drive "file=$work/$1.ext2,if=none,id=work,format=raw,cache=unsafe" -device virtio-blk-pci,drive=work \
+		2>"$evidence/host$1/qemu.err" &
 }
 
 run() {
-	local log=$evidence/host-console
+	local h d pids=()
 	rm -rf "$evidence"
-	mkdir -p "$evidence"
-	step "starting the protected KVM host; its guests: ${guests//$'\n'/ }"
-	timeout --foreground "${TIMEOUT:-3000}" qemu-system-aarch64 \
-		-M virt,virtualization=on,gic-version=3 -accel tcg,thread=multi \
-		-cpu max,pauth-impdef=on,sve=off -smp 2 -m 3G \
-		-nodefaults -no-user-config -no-reboot -display none -serial "file:$log" \
-		-kernel "$work/Image-7.2-cc" \
-		-append 'console=ttyAMA0 root=/dev/vda ro init=/init kvm-arm.mode=protected panic=-1' \
-		-drive "file=${root[0]},if=none,id=root,format=raw,snapshot=on" -device virtio-blk-pci,drive=root \
-		-drive "file=$work.ext4,if=none,id=work,format=raw,cache=unsafe" -device virtio-blk-pci,drive=work \
-		2>"$evidence/qemu.err" &
-	wait $! || die "the host's QEMU ended with status $?: $(tail -1 "$evidence/qemu.err"), see $log"
-	debugfs -R "rdump /out $evidence" "$work.ext4" 2>/dev/null
-	mv "$evidence"/out/* "$evidence/"
-	rmdir "$evidence/out"
-	grep -q 'kvm.*Protected.*mode initialized\|Protected hVHE mode initialized' "$evidence/dmesg" ||
-		die "the host did not start in protected mode: see $evidence/dmesg"
+	step "starting protected KVM hosts; their guests: ${guests//$'\n'/ }"
+	for h in 1 2; do
+		[ -f "$work/$h/plan" ] || continue
+		mkdir -p "$evidence/host$h"
+		start_host $h
+		pids[h]=$!
+	done
+	for h in "${!pids[@]}"; do
+		d=$evidence/host$h
+		wait "${pids[h]}" || die "QEMU of host $h ended with status $?: $(tail -1 "$d/qemu.err"), see $d/console"
+		debugfs -R "rdump /out $d" "$work/$h.ext2" 2>/dev/null
+		mv "$d/out/dmesg" "$d/"
+		mv "$d"/out/* "$evidence/"
+		rmdir "$d/out"
+		grep -q 'kvm.*Protected.*mode initialized\|Protected hVHE mode initialized' "$d/dmesg" ||
+			die "host $h did not start in protected mode: see $d/dmesg"
+	done
 }
 
 reported() { # file that the guest sent last under this name
-	jq -r "select(.file == \"$1\").data" "$g/report" | tail -n 1 | base64 -d
+	jq -r "select(.file == \"$1\").data" "$g/report" | tail -n 1 | base64 -d | gunzip
 }
 
 metric() { # name: value in the guest's report, or nothing
@@ -142,7 +162,7 @@ check_isolation() {
 	reported shared >"$g/guest-shared"
 	reported returned >"$g/guest-returned"
 	reported bounce | sort >"$g/guest-bounce-end"
-	jq -r 'select(.file == "bounce").data' "$g/report" | head -n 1 | base64 -d | sort >"$g/guest-bounce-burst"
+	jq -r 'select(.file == "bounce").data' "$g/report" | head -n 1 | base64 -d | gunzip | sort >"$g/guest-bounce-burst"
 	n=$(common_pages "$g/host-shared" "$g/guest-shared")
 	emit "$name" "$backend" pages_private "$(pages "$g/host-private")" ''
 	emit "$name" "$backend" pages_shared_by_guest "$(pages "$g/guest-shared")" ''
@@ -190,7 +210,7 @@ check_secrets() {
 
 check_io() {
 	local sum
-	sum=$(cat "$evidence/net.sha256")
+	sum=$(cat "$g/net.md5")
 	reported fio.json | sed -n '/^{/,$p' >"$g/fio.json"
 	check io_errors == 0 "$(jq '[.jobs[].total_err] | add' "$g/fio.json")" ''
 	expect fio_status "$(metric fio_status)" == 0

@@ -8,7 +8,7 @@
 # Sets $top, $out, $cache, $kver, and the two kernel trees that apply.sh and
 # get-kernel.sh keep: $src (as it came) and $src_cc (with this repository in it).
 # A build lives in $tree/build-<variant>, so that every tree is compiled by the
-# same relative paths and ccache recognises the objects that they share.
+# same relative paths and ccache knows the objects of one configuration in all of them.
 set -eu
 export LC_ALL=C
 
@@ -17,6 +17,9 @@ out=$top/out
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/cc-swiotlb
 started=${CC_STARTED:-$(date +%s)}
 export CC_STARTED=$started
+# A file that ccache does not know is then not preprocessed twice: a third of the
+# time of a cold build. In return, a change of the configuration misses everywhere.
+export CCACHE_DEPEND=1
 
 die() { # <thing>: <remedy>
 	printf 'error: %s\n' "$*" >&2

@@ -11,11 +11,10 @@
 mkdir -p out /tmp/disks
 dmesg >out/dmesg
 head -c 67108864 /dev/urandom >/tmp/net
-sha256sum /tmp/net | cut -c1-64 >out/net.sha256
 
 # The other end of the guest's NIC
 nc -ll -p 1 -e cat /tmp/net &
-nc -ll -p 2 -e sha256sum &
+nc -ll -p 2 -e md5sum &
 tap_up() {
 	while alive && ! ip link set $tap up 2>/dev/null; do sleep 0.2; done
 	ip addr add 10.0.2.100/24 dev $tap 2>/dev/null
@@ -45,7 +44,7 @@ start_qemu() { # image, kernel arguments
 		qemu-system-aarch64 -accel kvm -M virt,gic-version=3$its -cpu host -smp 2 -m 384M \
 		-nodefaults -no-user-config -no-reboot -display none \
 		-chardev pipe,id=con,path=/tmp/con -serial chardev:con -serial "file:$dir/report" \
-		-kernel "$1" -initrd guest.cpio.gz -append "console=ttyAMA0 loglevel=5 panic=-1 $2" $args \
+		-kernel "$1" -initrd guest.cpio -append "console=ttyAMA0 loglevel=5 panic=-1 $2" $args \
 		-drive file=/tmp/disks/nvme,if=none,id=nvme,format=raw,cache=unsafe \
 		-device nvme,drive=nvme,serial=1 \
 		-netdev tap,id=net,ifname=$tap,script=no,downscript=no \
@@ -59,13 +58,13 @@ alive() {
 }
 
 await_phase() { # name, seconds
-	local left=$(($2 * 5))
+	local left=$2
 	while ! grep -q "\"phase\":\"$1\"" "$dir/report" 2>/dev/null; do
 		alive || return 1
 		! grep -q 'Kernel panic' "$dir/console" || return 1
-		[ $left -gt 0 ] || { echo "no phase $1 within $2 s" >>"$dir/qemu"; return 1; }
+		[ "$left" -gt 0 ] || { echo "no phase $1 within $2 s" >>"$dir/qemu"; return 1; }
 		left=$((left - 1))
-		sleep 0.2
+		sleep 1 # to look costs the guest time
 	done
 	echo "$(cut -d. -f1 /proc/uptime) $1" >>"$dir/phases"
 }
@@ -77,7 +76,7 @@ view() { # command, file, argument
 }
 
 reported() { # the file that the guest sent last under this name
-	sed -n "s/.*\"file\":\"$1\",\"data\":\"\(.*\)\".*/\1/p" "$dir/report" | tail -n 1 | base64 -d
+	sed -n "s/.*\"file\":\"$1\",\"data\":\"\(.*\)\".*/\1/p" "$dir/report" | tail -n 1 | base64 -d | gunzip
 }
 
 go() {
@@ -129,6 +128,7 @@ while read -r name image mode args; do
 	mkdir -p "$dir"
 	rm -f /tmp/con.in /tmp/con.out /tmp/view.fifo
 	mkfifo /tmp/con.in /tmp/con.out /tmp/view.fifo
+	md5sum </tmp/net | cut -c1-32 >"$dir/net.md5"
 	echo "$(cut -d. -f1 /proc/uptime) start" >"$dir/phases"
 	echo "guest $name: $mode"
 	cat /tmp/con.out >"$dir/console" &

@@ -33,10 +33,21 @@
 enum { NEVER, SHARED, RETURNED };
 
 static unsigned char state[MAX_PFN];
+static unsigned long end_pfn;	/* no page from here on has a state */
+
+static void set_state(unsigned long start, unsigned long end, int wanted)
+{
+	if (end > MAX_PFN)
+		errx(1, "page frame %#lx is above 64 GiB", end);
+	if (end > end_pfn)
+		end_pfn = end;
+	while (start < end)
+		state[start++] = wanted;
+}
 
 static void read_log(const char *path)
 {
-	unsigned long addr, pages, i;
+	unsigned long addr, pages;
 	FILE *f = fopen(path, "r");
 	char line[256], op[16];
 	int error;
@@ -48,8 +59,7 @@ static void read_log(const char *path)
 			continue;
 		if (error)
 			errx(1, "a conversion failed: %s", line);
-		for (i = addr / PAGE; i < addr / PAGE + pages && i < MAX_PFN; i++)
-			state[i] = !strcmp(op, "decrypt") ? SHARED : RETURNED;
+		set_state(addr / PAGE, addr / PAGE + pages, strcmp(op, "decrypt") ? RETURNED : SHARED);
 	}
 	fclose(f);
 }
@@ -58,8 +68,8 @@ static void print_ranges(int wanted)
 {
 	unsigned long pfn, start = 0;
 
-	for (pfn = 0; pfn <= MAX_PFN; pfn++) {
-		int in = pfn < MAX_PFN && state[pfn] == wanted;
+	for (pfn = 0; pfn <= end_pfn; pfn++) {
+		int in = pfn < end_pfn && state[pfn] == wanted;
 
 		if (in && !start)
 			start = pfn;
@@ -72,14 +82,13 @@ static void print_ranges(int wanted)
 
 static void read_ranges(const char *path, int mark)
 {
-	unsigned long start, end, i;
+	unsigned long start, end;
 	FILE *f = fopen(path, "r");
 
 	if (!f)
 		err(1, "%s", path);
 	while (fscanf(f, "%lx %lx%*[^\n]", &start, &end) == 2)
-		for (i = start / PAGE; i < end / PAGE && i < MAX_PFN; i++)
-			state[i] = mark;
+		set_state(start / PAGE, end / PAGE, mark);
 	fclose(f);
 }
 
@@ -139,7 +148,7 @@ static void fill(const char *ranges)
 	if (pagemap < 0)
 		err(1, "/proc/self/pagemap");
 	read_ranges(ranges, RETURNED);
-	for (i = 0; i < MAX_PFN; i++)
+	for (i = 0; i < end_pfn; i++)
 		returned += state[i] == RETURNED;
 
 	/* Address space for all; pages come as they are written to. */
@@ -151,7 +160,7 @@ static void fill(const char *ranges)
 	for (off = 0; off < size; off += PAGE) {
 		unsigned long pfn = pfn_of(pagemap, p + off);
 
-		if (pfn >= MAX_PFN || state[pfn] != RETURNED)
+		if (pfn >= end_pfn || state[pfn] != RETURNED)
 			continue;
 		pages++;
 		for (word = off; word < off + PAGE; word += sizeof(uint64_t)) {

@@ -49,6 +49,7 @@
 #define MAX_SLOTS	64
 #define MAX_PAGES	1048576UL	/* looked at per slot: 4 GiB */
 #define MAX_SPARED	8192
+#define BATCH		512	/* pages per look at the page map */
 
 struct range {
 	uint64_t start, end;
@@ -65,9 +66,17 @@ static struct range spared[MAX_SPARED];
 static int nspared;
 static int pagemap;
 
+static uint64_t pages_of(int slot)
+{
+	uint64_t n = slots[slot].size / PAGE;
+
+	return n < MAX_PAGES ? n : MAX_PAGES;
+}
+
 /*
  * While set, a fault of this thread jumps there; any other fault ends as it would
  * without us. The fences keep the compiler from moving accesses out of between.
+ * SA_NODEFER leaves the signal mask alone, so there is none to restore.
  */
 static __thread sigjmp_buf *on_fault;
 
@@ -90,7 +99,7 @@ static bool read_page(const char *from, char *to)
 {
 	sigjmp_buf here;
 
-	if (sigsetjmp(here, 1)) {
+	if (sigsetjmp(here, 0)) {
 		expect_fault(NULL);
 		return false;
 	}
@@ -106,7 +115,7 @@ static bool scribble_page(char *page, unsigned int round)
 	sigjmp_buf here;
 	unsigned int i;
 
-	if (sigsetjmp(here, 1)) {
+	if (sigsetjmp(here, 0)) {
 		expect_fault(NULL);
 		return false;
 	}
@@ -118,13 +127,16 @@ static bool scribble_page(char *page, unsigned int round)
 	return true;
 }
 
-static bool backed(const char *hva)
+/* Which of the pages from there on has the VMM? */
+static void read_backed(const char *hva, bool *backed, size_t n)
 {
-	uint64_t entry;
+	uint64_t entry[BATCH] = { 0 };
+	size_t i;
 
-	if (pread(pagemap, &entry, sizeof(entry), (uintptr_t)hva / PAGE * 8) != sizeof(entry))
-		return false;
-	return entry >> 62;	/* present or swapped */
+	if (pread(pagemap, entry, n * sizeof(*entry), (uintptr_t)hva / PAGE * sizeof(*entry)) < 0)
+		warn("cvm-view: /proc/self/pagemap");
+	for (i = 0; i < n; i++)
+		backed[i] = entry[i] >> 62;	/* present or swapped */
 }
 
 static bool is_spared(uint64_t gpa)
@@ -156,31 +168,34 @@ static void answer_close(FILE *f, const char *tmp, const char *path)
 
 static void scan(FILE *out)
 {
+	bool backed[BATCH];
 	char page[PAGE];
 	int i;
 
 	for (i = 0; i < MAX_SLOTS; i++) {
-		uint64_t off, start = 0;
+		uint64_t n, start = 0, pages = pages_of(i), gpa = slots[i].gpa;
 		const char *was = NULL;
 
-		for (off = 0; off < slots[i].size && off / PAGE < MAX_PAGES; off += PAGE) {
-			const char *hva = slots[i].hva + off, *is;
+		for (n = 0; n < pages; n++) {
+			const char *hva = slots[i].hva + n * PAGE, *is;
 
-			shared[i][off / PAGE] = backed(hva) && read_page(hva, page);
-			if (shared[i][off / PAGE])
+			if (n % BATCH == 0)
+				read_backed(hva, backed, pages - n < BATCH ? pages - n : BATCH);
+			shared[i][n] = backed[n % BATCH] && read_page(hva, page);
+			if (shared[i][n])
 				is = "shared";
 			else
-				is = backed(hva) ? "private" : "absent";
+				is = backed[n % BATCH] ? "private" : "absent";
 			if (was && is != was) {
-				fprintf(out, "%#jx %#jx %s\n", (uintmax_t)(slots[i].gpa + start),
-					(uintmax_t)(slots[i].gpa + off), was);
-				start = off;
+				fprintf(out, "%#jx %#jx %s\n", (uintmax_t)(gpa + start * PAGE),
+					(uintmax_t)(gpa + n * PAGE), was);
+				start = n;
 			}
 			was = is;
 		}
 		if (was)
-			fprintf(out, "%#jx %#jx %s\n", (uintmax_t)(slots[i].gpa + start),
-				(uintmax_t)(slots[i].gpa + off), was);
+			fprintf(out, "%#jx %#jx %s\n", (uintmax_t)(gpa + start * PAGE),
+				(uintmax_t)(gpa + n * PAGE), was);
 	}
 }
 
@@ -194,13 +209,13 @@ static void find(FILE *out, const char *string)
 	uint64_t n, start;
 	int i;
 
-	memset(has, 0, sizeof(has));
 	for (i = 0; i < MAX_SLOTS; i++) {
 		size_t keep = 0;
 
-		for (n = 0; n < slots[i].size / PAGE && n < MAX_PAGES; n++) {
+		for (n = 0; n < pages_of(i); n++) {
 			const char *p;
 
+			has[i][n] = false;
 			if (!shared[i][n] || !read_page(slots[i].hva + n * PAGE, buf + keep)) {
 				keep = 0;
 				continue;
@@ -216,10 +231,10 @@ static void find(FILE *out, const char *string)
 	}
 	fprintf(out, "found %lu pages %lu\n", hits, pages);
 	for (i = 0; i < MAX_SLOTS; i++) {
-		for (n = 0, start = 0; n < MAX_PAGES; n++) {
+		for (n = 0, start = 0; n < pages_of(i); n++) {
 			if (has[i][n] && (!n || !has[i][n - 1]))
 				start = n;
-			if (has[i][n] && (n + 1 == MAX_PAGES || !has[i][n + 1]))
+			if (has[i][n] && (n + 1 == pages_of(i) || !has[i][n + 1]))
 				fprintf(out, "%#jx %#jx\n",
 					(uintmax_t)(slots[i].gpa + start * PAGE),
 					(uintmax_t)(slots[i].gpa + (n + 1) * PAGE));
@@ -258,19 +273,23 @@ static void *scribble(void *unused)
 	 * tried once in 16 rounds only, for each costs a fault.
 	 */
 	static bool hit[MAX_SLOTS][MAX_PAGES];
+	bool backed;
+	uint64_t n;
 	int i;
 
 	for (rounds = 0; scribbling; rounds++) {
-		for (i = 0; i < MAX_SLOTS && scribbling; i++) {
-			uint64_t n, pages = slots[i].size / PAGE;
-
-			for (n = 0; n < pages && n < MAX_PAGES && scribbling; n++) {
+		for (i = 0; i < MAX_SLOTS; i++) {
+			for (n = 0; n < pages_of(i) && scribbling; n++) {
 				char *hva = slots[i].hva + n * PAGE;
 
-				if (!hit[i][n] && rounds % 16)
-					continue;
-				hit[i][n] = !is_spared(slots[i].gpa + n * PAGE) &&
-					    backed(hva) && scribble_page(hva, rounds);
+				if (!hit[i][n]) {
+					if (rounds % 16 || is_spared(slots[i].gpa + n * PAGE))
+						continue;
+					read_backed(hva, &backed, 1);
+					if (!backed)
+						continue;
+				}
+				hit[i][n] = scribble_page(hva, rounds);
 				scribbled += hit[i][n];
 			}
 		}
