@@ -43,7 +43,7 @@ update_tree() {
 			die "${p#"$top/"}: $(grep -m1 FAILED "$b/patch.log"): refresh the patch for Linux $(tree_version "$base")"
 	done
 	(cd "$stage" && find . -type f -printf '/%P\n') >"$b/patched"
-	changed=$(rsync -ai --delete --exclude='/build-*' --exclude-from="$b/patched" "$base/" "$t/" | grep -v '^\.d' || true)
+	changed=$(rsync -ai --delete --link-dest="$base" --exclude='/build-*' --exclude=/.cc-swiotlb-files --exclude-from="$b/patched" "$base/" "$t/" | grep -v '^\.d' || true)
 	while read -r f; do
 		cmp -s "$stage$f" "$t$f" && continue
 		changed+=$f

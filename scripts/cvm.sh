@@ -37,12 +37,31 @@ image() { # <kver>-<variant>: build it and put it where the host can take it
 	cp "$i" "$work/Image-$1"
 }
 
+# Two at a time, for one alone leaves a CPU idle when it fetches, copies or links;
+# legacy after cc, of which it takes over objects.
+images() { # <kver>-<variant>...
+	local k pids=() first=() second=()
+	for k; do
+		case $k in
+		7.2-cc | 7.2-legacy) first+=("$k") ;;
+		*) second+=("$k") ;;
+		esac
+	done
+	for k in "${first[@]}"; do image "$k"; done &
+	pids+=($!)
+	for k in "${second[@]}"; do image "$k"; done &
+	pids+=($!)
+	for k in "${pids[@]}"; do
+		wait "$k" || exit 1
+	done
+}
+
 # Guests are dealt out to two hosts of one CPU each. Two CPUs of one host would stop
 # each other at every flush of a TLB, of which each entry and exit of a protected
 # guest makes some; and one that sleeps wakes up late, so it polls. Each host has a
 # file system with its plan and room for what it finds.
 prepare() {
-	local name backend kernel mode args i=0 h
+	local name backend kernel mode args i=0 h kernels=(7.2-cc)
 	work=$(mktemp -d "$dir/work.XXXXXX")
 	trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 	mkdir "$work/1" "$work/2"
@@ -51,10 +70,9 @@ prepare() {
 			die "no guest '$name': use $(cut -d' ' -f1 <<<"$all" | tr '\n' ' ')"
 		h=$((i++ % 2 + 1))
 		echo "$name Image-$kernel $mode $args" >>"$work/$h/plan"
-		[ -f "$work/Image-$kernel" ] || image "$kernel"
-		ln -f "$work/Image-$kernel" "$work/$h/"
+		[[ " ${kernels[*]} " = *" $kernel "* ]] || kernels+=("$kernel")
 	done
-	[ -f "$work/Image-7.2-cc" ] || image 7.2-cc
+	images "${kernels[@]}"
 	mapfile -t root < <("$top/scripts/cvm-root.sh")
 	for name in shim view; do
 		aarch64-linux-gnu-gcc -O2 -Wall -shared -fPIC -o "$work/cvm-$name.so" "$top/tools/cvm-$name/cvm-$name.c" -ldl -lpthread
@@ -62,6 +80,7 @@ prepare() {
 	for h in 1 2; do
 		[ -f "$work/$h/plan" ] || continue
 		cp "${root[1]}" "$work"/cvm-*.so "$top/tests/cvm/host.sh" "$work/$h/"
+		cut -d' ' -f2 "$work/$h/plan" | sort -u | sed "s|^|$work/|" | xargs cp -t "$work/$h"
 		mke2fs -q -t ext2 -d "$work/$h" "$work/$h.ext2" 200M >/dev/null ||
 			die "mke2fs cannot make $work/$h.ext2: is the disk full?"
 	done
