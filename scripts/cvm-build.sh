@@ -43,7 +43,8 @@ update_tree() {
 			die "${p#"$top/"}: $(grep -m1 FAILED "$b/patch.log"): refresh the patch for Linux $(tree_version "$base")"
 	done
 	(cd "$stage" && find . -type f -printf '/%P\n') >"$b/patched"
-	changed=$(rsync -ai --delete --link-dest="$base" --exclude='/build-*' --exclude=/.cc-swiotlb-files --exclude-from="$b/patched" "$base/" "$t/" | grep -v '^\.d' || true)
+	# With one -i rsync does not tell what it has replaced by another link.
+	changed=$(rsync -aii --delete --link-dest="$base" --exclude='/build-*' --exclude=/.cc-swiotlb-files --exclude-from="$b/patched" "$base/" "$t/" | grep -v '^\.[dfL]' || true)
 	while read -r f; do
 		cmp -s "$stage$f" "$t$f" && continue
 		changed+=$f
@@ -54,18 +55,15 @@ update_tree() {
 
 export ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC='ccache aarch64-linux-gnu-gcc'
 fragments=("$top/configs/cvm-arm64.config" "$top/configs/$variant.config")
-case $kver-$variant in
-7.2-cc | 7.2-legacy) # the host, and what takes over its objects
-	fragments+=("$top/configs/cvm-host.config")
-	;;
-esac
+# The host is of 7.2; what takes over its objects has the same configuration.
+[ "$kver" != 7.2 ] || fragments+=("$top/configs/cvm-host.config")
 
-# A first build of legacy takes over from cc all objects but those made of a file
-# that differs: without their .cmd files make takes them for out of date, as it does
-# those that the configuration changes.
+# A first build of the others takes over from cc all objects but those made of a
+# file that differs: without their .cmd files make takes them for out of date, as it
+# does those that the configuration changes.
 take_over() {
 	local from=$src_cc-cvm/build-cc new=$b.new
-	[ "$kver-$variant" = 7.2-legacy ] && [ ! -e "$b/vmlinux" ] && [ -e "$from/.built" ] || return 0
+	[ "$variant" != cc ] && [ ! -e "$b/vmlinux" ] && [ -e "$from/.built" ] || return 0
 	rm -rf "$new"
 	cp -a "$from" "$new"
 	rm -f "$new"/{.built,.config-key}

@@ -37,20 +37,16 @@ image() { # <kver>-<variant>: build it and put it where the host can take it
 	cp "$i" "$work/Image-$1"
 }
 
-# Two at a time, for one alone leaves a CPU idle when it fetches, copies or links;
-# legacy after cc, of which it takes over objects.
-images() { # <kver>-<variant>...
-	local k pids=() first=() second=()
-	for k; do
-		case $k in
-		7.2-cc | 7.2-legacy) first+=("$k") ;;
-		*) second+=("$k") ;;
-		esac
+# Those of one version one after the other, because they take over objects; but two
+# versions at once, for one alone leaves a CPU idle when it fetches, copies or links.
+images() { # <kver>-<variant>..., cc first
+	local k v pids=()
+	for v in 7.2 6.12; do
+		for k; do
+			[ "${k%-*}" != $v ] || image "$k"
+		done &
+		pids+=($!)
 	done
-	for k in "${first[@]}"; do image "$k"; done &
-	pids+=($!)
-	for k in "${second[@]}"; do image "$k"; done &
-	pids+=($!)
 	for k in "${pids[@]}"; do
 		wait "$k" || exit 1
 	done
