@@ -14,7 +14,7 @@ head -c 67108864 /dev/urandom >/tmp/net
 
 # The other end of the guest's NIC
 nc -ll -p 1 -e cat /tmp/net &
-nc -ll -p 2 -e md5sum &
+nc -ll -p 2 -e sh -c 'head -c 67108864 | md5sum' &
 tap_up() {
 	while alive && ! ip link set $tap up 2>/dev/null; do sleep 0.2; done
 	ip addr add 10.0.2.100/24 dev $tap 2>/dev/null
@@ -71,7 +71,7 @@ await_phase() { # name, seconds
 
 view() { # command, file, argument
 	rm -f "$dir/$2"
-	echo "$1 $dir/$2 ${3:-}" >/tmp/view.fifo
+	echo "$1 $dir/$2 ${3:-}" >&3
 	while [ ! -e "$dir/$2" ] && alive; do sleep 0.2; done
 }
 
@@ -80,7 +80,7 @@ reported() { # the file that the guest sent last under this name
 }
 
 go() {
-	echo >/tmp/con.in
+	echo >&4
 }
 
 look() { # when: at a guest that is quiet
@@ -128,6 +128,8 @@ while read -r name image mode args; do
 	mkdir -p "$dir"
 	rm -f /tmp/con.in /tmp/con.out /tmp/view.fifo
 	mkfifo /tmp/con.in /tmp/con.out /tmp/view.fifo
+	# Open for both, so that nothing waits for a QEMU that has gone.
+	exec 3<>/tmp/view.fifo 4<>/tmp/con.in
 	md5sum </tmp/net | cut -c1-32 >"$dir/net.md5"
 	echo "$(cut -d. -f1 /proc/uptime) start" >"$dir/phases"
 	echo "guest $name: $mode"
