@@ -555,6 +555,31 @@ static void map_highmem(struct kunit *test)
 	__free_pages(page, 1);
 }
 
+/* A device with a pool of its own, as restricted DMA gives it, uses no other. */
+static void map_restricted(struct kunit *test)
+{
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	u8 *buf = cc_test_buffer(test, SZ_4K);
+	struct io_tlb_mem *own = kunit_kzalloc(test, sizeof(*own), GFP_KERNEL);
+	struct io_tlb_mem *mem = dev->dma_io_tlb_mem;
+
+	KUNIT_ASSERT_NOT_NULL(test, own);
+	KUNIT_EXPECT_EQ(test, swiotlb_max_mapping_size(dev), CC_SLOT_MAX);
+	dev->dma_io_tlb_mem = own;
+	KUNIT_EXPECT_LT(test, swiotlb_max_mapping_size(dev), CC_SLOT_MAX);
+	/* It has no memory. */
+	cc_test_log_begin(test);
+	KUNIT_EXPECT_TRUE(test, cc_test_failed(cc_test_map(dev, buf, SZ_4K, 0,
+							   DMA_TO_DEVICE)));
+	KUNIT_EXPECT_EQ(test, DMA_MAPPING_ERROR,
+			swiotlb_map(dev, virt_to_phys(buf), SZ_4K, DMA_TO_DEVICE, 0));
+	cc_test_log_end(test);
+	dev->dma_io_tlb_mem = mem;
+	KUNIT_EXPECT_EQ(test, 0, cc_test_sum(CC_MAPS));
+	KUNIT_EXPECT_EQ(test, 0, cc_test_sum(CC_FAILED));
+	cc_test_check(test);
+}
+
 static struct kunit_case map_cases[] = {
 	KUNIT_CASE_PARAM(map_alignment, align_gen_params),
 	KUNIT_CASE_PARAM(map_maximum, min_gen_params),
@@ -568,6 +593,7 @@ static struct kunit_case map_cases[] = {
 	KUNIT_CASE_PARAM(map_boundary, boundary_gen_params),
 	KUNIT_CASE(map_no_warn),
 	KUNIT_CASE(map_highmem),
+	KUNIT_CASE(map_restricted),
 	{}
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The fast path of a mapping, inline, because swiotlb_map() is where it ends.
+ * The fast path of a mapping, inline, because swiotlb_map_cc() is where it ends.
  *
  * Why a magazine needs no lock. Its head is one u64 per CPU: {tid, count,
  * index of the first slot}. Only this CPU changes it, with preemption disabled
@@ -126,9 +126,6 @@ static __always_inline phys_addr_t cc_swiotlb_map_fast(struct device *dev,
 	}
 	return cc_slot_fill(dev, orig_addr, size, offset, slot, nr);
 }
-#else
-phys_addr_t cc_swiotlb_map_fast(struct device *dev, phys_addr_t orig_addr,
-				size_t size);
-#endif
+#endif /* CONFIG_CC_SWIOTLB */
 
 #endif /* _KERNEL_DMA_CC_SWIOTLB_MAP_H */
