@@ -59,7 +59,8 @@ static void read_log(const char *path)
 			continue;
 		if (error)
 			errx(1, "a conversion failed: %s", line);
-		set_state(addr / PAGE, addr / PAGE + pages, strcmp(op, "decrypt") ? RETURNED : SHARED);
+		set_state(addr / PAGE, addr / PAGE + pages,
+			  strcmp(op, "decrypt") ? RETURNED : SHARED);
 	}
 	fclose(f);
 }

@@ -78,16 +78,20 @@ static uint64_t pages_of(int slot)
  * without us. The fences keep the compiler from moving accesses out of between.
  * SA_NODEFER leaves the signal mask alone, so there is none to restore.
  */
-static __thread sigjmp_buf *on_fault;
+struct fault {
+	sigjmp_buf jump;
+};
+
+static __thread struct fault *on_fault;
 
 static void segv(int sig, siginfo_t *info, void *context)
 {
 	if (on_fault)
-		siglongjmp(*on_fault, 1);
+		siglongjmp(on_fault->jump, 1);
 	signal(sig, SIG_DFL);	/* taken again on return, now for real */
 }
 
-static void expect_fault(sigjmp_buf *there)
+static void expect_fault(struct fault *there)
 {
 	atomic_signal_fence(memory_order_seq_cst);
 	on_fault = there;
@@ -97,9 +101,9 @@ static void expect_fault(sigjmp_buf *there)
 /* Copies a page of the guest's, or returns false if the host may not read it. */
 static bool read_page(const char *from, char *to)
 {
-	sigjmp_buf here;
+	struct fault here;
 
-	if (sigsetjmp(here, 0)) {
+	if (sigsetjmp(here.jump, 0)) {
 		expect_fault(NULL);
 		return false;
 	}
@@ -112,10 +116,10 @@ static bool read_page(const char *from, char *to)
 /* Spoils four bytes of every sector in a page, others each round. */
 static bool scribble_page(char *page, unsigned int round)
 {
-	sigjmp_buf here;
+	struct fault here;
 	unsigned int i;
 
-	if (sigsetjmp(here, 0)) {
+	if (sigsetjmp(here.jump, 0)) {
 		expect_fault(NULL);
 		return false;
 	}
