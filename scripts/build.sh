@@ -49,8 +49,6 @@ build() {
 		printf '%s\n' "$key" >"$b/.config-key"
 	fi
 
-	# Lockdep is in every object: there is none to share with another variant.
-	[ "$variant" != cc-debug ] || export CCACHE_DEPEND=1
 	step "building $variant"
 	kmake "$t" "$b" bzImage >"$b/build.log" 2>&1 || {
 		grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$b/build.log" >&2

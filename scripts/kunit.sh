@@ -75,8 +75,6 @@ for arch; do
 	*) die "no KUnit for '$arch': use uml, x86_64 or arm64" ;;
 	esac
 	[ "$arch" = arm64 ] || args+=(--make_options 'CC=ccache gcc')
-	# One configuration per tree: nothing to share that only the preprocessor sees.
-	export CCACHE_DEPEND=1
 	lock "kunit-$tree-$arch"
 	step "KUnit on $arch"
 	log=$out/kunit-$kver-$arch.log
