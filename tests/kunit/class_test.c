@@ -72,28 +72,37 @@ static void class_mask(struct kunit *test)
 	cc_test_check(test);
 }
 
-/* All magazines of all CPUs together stay within 64 MiB. */
+/* Magazines hold a third of the limit at most, and 64 MiB of each class. */
+static void check_magazines(struct kunit *test, unsigned int nr_cpus,
+			    unsigned long max)
+{
+	unsigned long all = 0;
+
+	cc_class_init(nr_cpus, max);
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		struct cc_class *class = &cc_classes[i];
+		unsigned long bytes = (2UL * class->mag_size << class->shift) * nr_cpus;
+
+		all += bytes;
+		if (bytes > SZ_64M || class->mag_size > CC_CHAIN_COUNT_MAX ||
+		    class->batch < 1 || class->batch > 16 ||
+		    (class->mag_size && class->batch > class->mag_size))
+			KUNIT_FAIL(test, "class %u: magazine %u, batch %u",
+				   i, class->mag_size, class->batch);
+	}
+	if (all > max / 3)
+		KUNIT_FAIL(test, "%u CPUs, limit %lu: %lu bytes", nr_cpus, max, all);
+}
+
 static void class_magazine_bytes(struct kunit *test)
 {
 	for (unsigned int nr_cpus = 1; nr_cpus <= 1024; nr_cpus++) {
-		unsigned long bytes = 0;
-
-		cc_class_init(nr_cpus);
-		for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
-			struct cc_class *class = &cc_classes[i];
-
-			bytes += (2UL * class->mag_size << class->shift) * nr_cpus;
-			if (class->mag_size > CC_CHAIN_COUNT_MAX || class->batch > 16 ||
-			    class->batch < 1 ||
-			    (class->mag_size && class->batch > class->mag_size))
-				KUNIT_FAIL(test, "class %u: magazine %u, batch %u",
-					   i, class->mag_size, class->batch);
-		}
-		if (bytes > SZ_64M)
-			KUNIT_FAIL(test, "%u CPUs: %lu bytes", nr_cpus, bytes);
-		/* The sizes of network packets always have a magazine. */
+		for (unsigned long max = SZ_4M; max <= SZ_1G; max *= 4)
+			check_magazines(test, nr_cpus, max);
+		/* Where there is memory, 4 KiB always have a magazine worth it. */
+		check_magazines(test, nr_cpus, SZ_2G + SZ_256M);
 		if (nr_cpus <= 96)
-			KUNIT_EXPECT_GE(test, cc_classes[cc_test_class(SZ_4K)].mag_size, 8);
+			KUNIT_EXPECT_GE(test, cc_classes[cc_test_class(SZ_4K)].mag_size, 64);
 	}
 }
 

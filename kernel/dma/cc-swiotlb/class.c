@@ -12,8 +12,12 @@
 struct cc_class cc_classes[CC_NR_CLASSES];
 u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1] __read_mostly;
 
-/* What all CPUs together may hold in full magazines of all classes. */
+/*
+ * What all CPUs together may hold in full magazines of one class, at most, and
+ * for all classes as a share of the memory that may be shared.
+ */
 #define CC_MAGAZINES_BYTES	SZ_64M
+#define CC_MAGAZINES_SHARE	(3 * CC_NR_CLASSES)
 #define CC_MAGAZINE_SLOTS	128
 /* Bytes that a CPU takes from a gen_pool at once. */
 #define CC_BATCH_BYTES		SZ_32K
@@ -22,24 +26,23 @@ u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1] __read_mostly;
 /* A mapping may take a slot of this many classes further up. */
 #define CC_LARGER_CLASSES	3
 
-/*
- * Two magazines of each class. The limit of slots makes those of the small
- * classes so much smaller that all 22 count as 18.
- */
-static unsigned int magazine_slots(unsigned int nr_cpus, unsigned int shift)
+static unsigned int magazine_slots(unsigned int nr_cpus, unsigned long max,
+				   unsigned int shift)
 {
-	unsigned long bytes = CC_MAGAZINES_BYTES / 18 / nr_cpus;
+	unsigned long bytes = min(max / CC_MAGAZINES_SHARE, CC_MAGAZINES_BYTES);
 
-	return min(bytes >> shift, CC_MAGAZINE_SLOTS);
+	/* Two magazines on each CPU. */
+	return min(bytes / 2 / nr_cpus >> shift, CC_MAGAZINE_SLOTS);
 }
 
 /**
  * cc_class_init() - bring all classes into their initial, empty state
  * @nr_cpus: CPUs that share the bytes that magazines may hold
+ * @max: bytes that may be shared with the host
  *
  * Context: task, before anything is mapped.
  */
-void cc_class_init(unsigned int nr_cpus)
+void cc_class_init(unsigned int nr_cpus, unsigned long max)
 {
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		struct cc_class *class = &cc_classes[i];
@@ -51,7 +54,7 @@ void cc_class_init(unsigned int nr_cpus)
 		gen_pool_init(&class->pool, class->shift);
 		INIT_LIST_HEAD(&class->chunks);
 		raw_spin_lock_init(&class->depot.lock);
-		class->mag_size = magazine_slots(nr_cpus, class->shift);
+		class->mag_size = magazine_slots(nr_cpus, max, class->shift);
 		class->batch = clamp(CC_BATCH_BYTES >> class->shift, 1,
 				     min_not_zero(class->mag_size,
 						  CC_BATCH_SLOTS));

@@ -176,7 +176,7 @@ int cc_swiotlb_start(const struct cc_options *opts)
 	cc.min = opts->min;
 	cc.reserve_min = opts->reserve;
 	cc.target = opts->reserve;
-	cc_class_init(num_possible_cpus());
+	cc_class_init(num_possible_cpus(), opts->max);
 	cc_class_enable(opts->classes);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		if (cc_classes[i].enabled)

@@ -270,7 +270,7 @@ extern u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1];
 extern u64 cc_top;
 
 /* class.c */
-void cc_class_init(unsigned int nr_cpus);
+void cc_class_init(unsigned int nr_cpus, unsigned long max);
 void cc_class_enable(unsigned long mask);
 void cc_class_note_peak(struct cc_class *class);
 u32 cc_class_take_larger(struct cc_class *class);
