@@ -3,7 +3,7 @@
 # make bench-fio: fio in the x86_64 guest with each allocator in turn, on 1 and on
 # 21 NVMe disks, and iperf3 through virtio-net with the host. QUICK=1: few sizes;
 # ROUNDS=n: repeat, medians. Per disk 1 or 256 requests are in flight, but never
-# more than 1 GiB in all. Writes out/bench-fio.json.
+# more than 512 MiB in all. Writes out/bench-fio.json.
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh" iperf3
@@ -11,7 +11,7 @@ need jq iperf3 tar
 record_to bench-fio
 dir=$out/bench-fio
 mkdir -p "$dir"
-rounds=${ROUNDS:-1} seconds=${SECONDS_PER_JOB:-1}
+rounds=${ROUNDS:-1} ramp=1 seconds=${SECONDS_PER_JOB:-1}
 bs=512,4k,16k,64k,128k,512k,mixed depth=1,256 ways='randread randwrite randrw'
 if [ "${QUICK:-}" ]; then
 	bs=4k,64k,mixed depth=256 ways=randrw
@@ -34,7 +34,7 @@ guest() {
 	local q="-drive file=$dir/iperf3.tar,format=raw,if=none,id=tar,readonly=on -device virtio-blk-pci,drive=tar,iommu_platform=on,disable-legacy=on -netdev user,id=net -device virtio-net-pci,netdev=net,iommu_platform=on,disable-legacy=on,romfile="
 	step "round $5, $4: $1"
 	"$top/scripts/qemu.sh" -m 4G -n 21 -s 256M -t 1200 -q "$q" "$2" "$d" bench-fio \
-		"rw=$4" "bs=$bs" "depth=$depth" "seconds=$seconds" io_mib=1024 "net=$6" "swiotlb=$3"
+		"rw=$4" "bs=$bs" "depth=$depth" "ramp=$ramp" "seconds=$seconds" io_mib=512 "net=$6" "swiotlb=$3"
 	bad_lines "$d/console.log" >"$d/bad" || true
 	jq -c --arg run "$1" 'select(.metric) | {run: $run} + .' "$d/results.jsonl" >>"$dir/lines"
 	jq -cn --arg run "$1" --arg n "log-$4" --argjson v "$(wc -l <"$d/bad")" \
