@@ -166,12 +166,42 @@ backends() {
 		(["legacy", "legacy", "legacy"], ["not-selected", "legacy", "legacy, patched kernel"], ["cc", "cc", "cc"]
 		| . as $b | [$b[2], ($sizes[] | v("\($b[0])-\(human)"; $b[1]; "overhead_instructions")
 			| if . == null then "fails" else . | round end)])' | table
+}
+
+memory() {
 	echo "Memory in the demo (verified I/O on five disks at once, network, ext4), Linux $(kernel demo), MiB:"
 	echo
 	rows demo '["shared with the host", "none", "legacy", "dynamic", "cc"],
 		(["boot", "at boot"], ["peak", "at most"], ["after", "10 s after the I/O"]
 		| . as $m | [$m[1], (("none", "legacy", "dynamic", "cc") as $b
 			| v("demo"; $b; "decrypted_\($m[0])_bytes") | . / 1048576)])' | table
+}
+
+fio() {
+	echo "IOPS of cc over those of legacy with 64 MiB, all I/O bounced, NVMe disks under TCG, Linux"
+	echo "$(kernel bench-fio) on x86_64:"
+	echo
+	rows bench-fio '["512", "4k", "16k", "64k", "128k", "512k", "mixed"] as $sizes
+		| ["disks", "", "depth", $sizes[]],
+		((1, 21) as $disks | ("randread", "randwrite", "randrw") as $rw | (1, 256) as $depth
+		| select(v("\($disks)disks-\($rw)-4k-\($depth)"; "cc"; "iops"))
+		| [$disks, $rw, $depth, ($sizes[] | "\($disks)disks-\($rw)-\(.)-\($depth)" as $n
+			| v($n; "cc"; "iops") / v($n; "legacy"; "iops") | ratio)])' | table
+	echo "The same of what the network gets done, iperf3 through virtio-net:"
+	echo
+	rows bench-fio '["", "64 bytes, UDP", "1500 bytes, UDP", "TCP"],
+		(("send", "receive") as $way
+		| [$way, (["64", "packets_s"], ["1500", "packets_s"], ["64k", "mib_s"]
+			| . as $m | "net-\($way)-\($m[0])" as $n
+			| v($n; "cc"; $m[1]) / v($n; "legacy"; $m[1]) | ratio)])' | table
+	echo "Of all these jobs with cc, by block size:"
+	echo
+	rows bench-fio '["512", "4k", "16k", "64k", "128k", "512k", "mixed"] as $sizes
+		| ["", $sizes[]],
+		(["magazine_hit_rate", "lowest hit rate of the magazines, %", 100], ["waste", "slot bytes over requested bytes", 1]
+		| . as $m | [$m[1], ($sizes[] as $size
+			| [$r[] | select(.backend == "cc" and .metric == $m[0] and (.name | test("disks-[a-z]+-\($size)-"))) | .value]
+			| if $m[2] == 1 then max else min end | . * $m[2] | ratio)])' | table
 }
 
 model() { # parameter
@@ -208,5 +238,7 @@ section lookup bench-native bench-icount
 section depot bench-native
 section block-size bench-native
 section classes bench
-section backends bench-native bench-icount demo
+section backends bench-native bench-icount
+section memory demo
+section fio bench-fio
 section scaling bench-native bench-icount bench
