@@ -13,8 +13,11 @@ file=$dir/file
 sum=$(sha256sum <"$file" | cut -d' ' -f1)
 kernel=$("$top/scripts/build.sh" cc-debug)
 
+# The reserve holds all that the file system can have in flight, so that a map which
+# fails is an error however late kccd runs.
 boot() {
-	NET_FILE=$file "$top/scripts/qemu.sh" -c 2,sockets=2 -N -n 4 -b 1 "$kernel" "$dir" demo io=2m settle=0 "sum=$sum" swiotlb=cc,force
+	NET_FILE=$file "$top/scripts/qemu.sh" -c 2,sockets=2 -N -n 4 -b 1 "$kernel" "$dir" demo io=2m settle=0 "sum=$sum" \
+		swiotlb=cc,force cc_swiotlb=reserve=64M
 }
 emitted() { # metric
 	jq -s --arg m "$1" 'map(select(.metric == $m)) | last.value' "$dir/results.jsonl"
