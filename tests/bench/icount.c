@@ -78,6 +78,7 @@ struct block {
 #define MAX_KEYS	64
 #define MAX_CPUS	8
 #define MAX_LINES	(1 << 16)
+#define MIN_TURNS 4
 
 /* What was executed of one function. */
 struct share {
@@ -102,8 +103,8 @@ struct cpu {
 
 /* A cache line that was written in a call. */
 struct line {
-	uint64_t addr, writes, cpus;
-	unsigned int sym;
+	uint64_t addr, writes;
+	unsigned int sym, cpu, turns;
 };
 
 static struct symbol *syms;
@@ -237,9 +238,11 @@ static void on_write(unsigned int cpu, uint32_t info, uint64_t vaddr, void *data
 	for (n = 0; n < 64; n++, i = (i + 1) % MAX_LINES) {
 		if (lines[i].addr && lines[i].addr != addr)
 			continue;
+		if (lines[i].addr && lines[i].cpu != cpu)
+			lines[i].turns++;
 		lines[i].addr = addr;
 		lines[i].writes++;
-		lines[i].cpus |= 1 << (cpu % MAX_CPUS);
+		lines[i].cpu = cpu;
 		lines[i].sym = b->sym;
 		return;
 	}
@@ -339,14 +342,17 @@ static void report(qemu_plugin_id_t id, void *data)
 		report_group(f, "unmap", i, &groups[1][i]);
 		calls += groups[0][i].calls;
 	}
-	/* Written in at least one call of 100, by more than one CPU. */
+	/*
+	 * Written in at least one call of 100, by CPUs that take turns: the stack of
+	 * a thread that moves from one CPU to another is not shared.
+	 */
 	for (i = 0; i < MAX_LINES; i++) {
 		struct line *l = &lines[i];
 
-		if (!(l->cpus & (l->cpus - 1)) || l->writes * 100 < calls)
+		if (l->turns < MIN_TURNS || l->writes * 100 < calls)
 			continue;
-		fprintf(f, "{\"shared_line\":\"%#" PRIx64 "\",\"writes_per_map\":%.3f,\"last_writer\":\"%s\"}\n",
-			l->addr << 6, (double)l->writes / calls, syms[l->sym].name);
+		fprintf(f, "{\"shared_line\":\"%#" PRIx64 "\",\"writes_per_map\":%.3f,\"turns\":%u,\"last_writer\":\"%s\"}\n",
+			l->addr << 6, (double)l->writes / calls, l->turns, syms[l->sym].name);
 	}
 	fclose(f);
 }
