@@ -233,10 +233,14 @@ static unsigned long check_magazines(struct kunit *test, struct cc_class *class)
 
 	for_each_possible_cpu(cpu) {
 		struct cc_magazine *mag = &per_cpu_ptr(&cc_cpu, cpu)->mag[class - cc_classes];
-		u64 heads[] = { mag->loaded, mag->spare };
+		u32 inbox = per_cpu_ptr(&cc_cpu, cpu)->inbox[class - cc_classes];
+		u64 heads[] = {
+			mag->loaded, mag->spare, mag->foreign,
+			inbox ? cc_chain(inbox, cc_slot_by_index(inbox)->size) : 0,
+		};
 
 		for (unsigned int i = 0; i < ARRAY_SIZE(heads); i++) {
-			u64 chain = heads[i] & CC_CHAIN_MASK;
+			u64 chain = heads[i] & ~CC_CHAIN_TID_MASK;
 
 			KUNIT_EXPECT_LE(test, cc_chain_count(chain),
 					max(class->mag_size, class->batch));

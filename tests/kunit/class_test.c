@@ -72,7 +72,7 @@ static void class_mask(struct kunit *test)
 	cc_test_check(test);
 }
 
-/* Magazines hold a third of the limit at most, and 64 MiB of each class. */
+/* CPUs hold a half of the limit at most, and 96 MiB of each class. */
 static void check_magazines(struct kunit *test, unsigned int nr_cpus,
 			    unsigned long max)
 {
@@ -81,16 +81,17 @@ static void check_magazines(struct kunit *test, unsigned int nr_cpus,
 	cc_class_init(nr_cpus, max);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		struct cc_class *class = &cc_classes[i];
-		unsigned long bytes = (2UL * class->mag_size << class->shift) * nr_cpus;
+		unsigned long slots = 2 * class->mag_size + 2 * cc_foreign_size(class);
+		unsigned long bytes = (slots << class->shift) * nr_cpus;
 
 		all += bytes;
-		if (bytes > SZ_64M || class->mag_size > CC_CHAIN_COUNT_MAX ||
+		if (bytes > SZ_64M + SZ_32M || class->mag_size > CC_CHAIN_COUNT_MAX ||
 		    class->batch < 1 || class->batch > 16 ||
 		    (class->mag_size && class->batch > class->mag_size))
 			KUNIT_FAIL(test, "class %u: magazine %u, batch %u",
 				   i, class->mag_size, class->batch);
 	}
-	if (all > max / 3)
+	if (all > max / 2)
 		KUNIT_FAIL(test, "%u CPUs, limit %lu: %lu bytes", nr_cpus, max, all);
 }
 

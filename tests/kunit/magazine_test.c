@@ -73,9 +73,14 @@ static unsigned int spare(struct mag_test *t)
 	return cc_chain_count(cc_test_magazine(t->nr)->spare);
 }
 
-static u64 tid(struct mag_test *t)
+static u32 tid_of(u64 head)
 {
-	return cc_test_magazine(t->nr)->loaded / CC_CHAIN_TID;
+	return (head & CC_CHAIN_TID_MASK) / CC_CHAIN_TID;
+}
+
+static u32 tid(struct mag_test *t)
+{
+	return tid_of(cc_test_magazine(t->nr)->loaded);
 }
 
 static unsigned long pool_hits(struct mag_test *t)
@@ -193,7 +198,7 @@ static void magazine_tid(struct kunit *test)
 {
 	struct mag_test *t = test->priv;
 	struct cc_magazine *mag = cc_test_magazine(t->nr);
-	u64 before, spare_before;
+	u32 before, spare_before;
 
 	take(test, 0, 2);
 	before = tid(t);
@@ -201,15 +206,15 @@ static void magazine_tid(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tid(t), before + 1);
 	give(test, 2, 1);
 	KUNIT_EXPECT_EQ(test, tid(t), before + 2);
-	spare_before = mag->spare / CC_CHAIN_TID;
+	spare_before = tid_of(mag->spare);
 	preempt_disable();
 	cc_magazine_flush(t->class);
 	preempt_enable();
 	KUNIT_EXPECT_EQ(test, tid(t), before + 3);
-	KUNIT_EXPECT_EQ(test, mag->spare / CC_CHAIN_TID, spare_before + 1);
+	KUNIT_EXPECT_EQ(test, tid_of(mag->spare), spare_before + 1);
 	take(test, 2, 1);
 	KUNIT_EXPECT_GT(test, tid(t), before + 3);
-	KUNIT_EXPECT_EQ(test, mag->spare / CC_CHAIN_TID, spare_before + 2);
+	KUNIT_EXPECT_EQ(test, tid_of(mag->spare), spare_before + 2);
 	before = tid(t);
 	cc_magazine_drain_all();
 	KUNIT_EXPECT_EQ(test, tid(t), before + 1);
@@ -226,11 +231,11 @@ static void magazine_tid_wraps(struct kunit *test)
 
 	take(test, 0, 1);
 	count = loaded(t);
-	mag->loaded |= ~CC_CHAIN_MASK;
+	mag->loaded |= CC_CHAIN_TID_MASK;
 	take(test, 1, 1);
 	KUNIT_EXPECT_EQ(test, tid(t), 0);
 	KUNIT_EXPECT_EQ(test, loaded(t), count - 1);
-	mag->loaded |= ~CC_CHAIN_MASK;
+	mag->loaded |= CC_CHAIN_TID_MASK;
 	give(test, 0, 1);
 	KUNIT_EXPECT_EQ(test, tid(t), 0);
 	KUNIT_EXPECT_EQ(test, loaded(t), count);
@@ -465,16 +470,6 @@ static void depot_race(struct kunit *test)
 	cc_test_check(test);
 }
 
-/* Slots that are freed on another CPU come back through the depot. */
-static long give_elsewhere(void *arg)
-{
-	struct kunit *test = arg;
-	struct mag_test *t = test->priv;
-
-	give(test, 0, 4 * t->class->mag_size);
-	return 0;
-}
-
 static unsigned int other_cpu(void)
 {
 	unsigned int cpu = cpumask_any_but(cpu_online_mask, 0);
@@ -482,6 +477,176 @@ static unsigned int other_cpu(void)
 	return cpu < nr_cpu_ids ? cpu : 0;
 }
 
+static struct cc_magazine *magazine_of(struct mag_test *t, unsigned int cpu)
+{
+	return &per_cpu_ptr(&cc_cpu, cpu)->mag[t->nr];
+}
+
+static unsigned int foreign(struct mag_test *t, unsigned int cpu)
+{
+	return cc_chain_count(magazine_of(t, cpu)->foreign);
+}
+
+static unsigned int inbox(struct mag_test *t, unsigned int cpu)
+{
+	u32 index = per_cpu_ptr(&cc_cpu, cpu)->inbox[t->nr];
+
+	return index ? cc_slot_by_index(index)->size : 0;
+}
+
+typedef void (*slots_fn)(struct kunit *test, unsigned int from, unsigned int nr);
+
+struct elsewhere {
+	struct kunit *test;
+	slots_fn fn;
+	unsigned int from;
+	unsigned int nr;
+};
+
+static long call_elsewhere(void *arg)
+{
+	struct elsewhere *e = arg;
+
+	e->fn(e->test, e->from, e->nr);
+	return 0;
+}
+
+/* take() or give() on a CPU; the tests run on CPU 0. */
+static void on_cpu(struct kunit *test, unsigned int cpu, slots_fn fn,
+		   unsigned int from, unsigned int nr)
+{
+	struct elsewhere e = { test, fn, from, nr };
+
+	if (cpu)
+		KUNIT_ASSERT_EQ(test, 0, work_on_cpu(cpu, call_elsewhere, &e));
+	else
+		call_elsewhere(&e);
+}
+
+/* What another CPU frees is sent back, a chain at a time. */
+static void magazine_foreign(struct kunit *test)
+{
+	unsigned int cpu = other_cpu(), half, rest, n;
+	struct mag_test *t = test->priv;
+	unsigned long pool;
+	phys_addr_t last;
+
+	if (!cpu)
+		kunit_skip(test, "needs two CPUs");
+	half = cc_foreign_size(t->class);
+	KUNIT_ASSERT_GT(test, half, 4);
+	n = 2 * half + 1;
+	take(test, 0, n);
+	rest = loaded(t);
+	take(test, n, rest);
+	KUNIT_ASSERT_EQ(test, loaded(t) + spare(t), 0);
+	last = t->tlb[half - 1];
+	on_cpu(test, cpu, give, 0, half);
+	KUNIT_EXPECT_EQ(test, foreign(t, cpu), half);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(magazine_of(t, cpu)->loaded), 0);
+	KUNIT_EXPECT_EQ(test, inbox(t, 0), 0);
+	cc_test_check(test);
+
+	/* The inbox has room for one; the next one goes to the depot. */
+	on_cpu(test, cpu, give, half, 1);
+	KUNIT_EXPECT_EQ(test, foreign(t, cpu), 1);
+	KUNIT_EXPECT_EQ(test, inbox(t, 0), half);
+	KUNIT_EXPECT_EQ(test, t->class->depot.slots, 0);
+	on_cpu(test, cpu, give, half + 1, half);
+	KUNIT_EXPECT_EQ(test, foreign(t, cpu), 1);
+	KUNIT_EXPECT_EQ(test, inbox(t, 0), half);
+	KUNIT_EXPECT_EQ(test, t->class->depot.slots, half);
+	cc_test_check(test);
+
+	/* It is needed before the depot; what was freed last comes first. */
+	pool = pool_hits(t);
+	take(test, 0, half);
+	KUNIT_EXPECT_EQ(test, t->tlb[0], last);
+	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_INBOX), 1);
+	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_DEPOT), 0);
+	KUNIT_EXPECT_EQ(test, inbox(t, 0), 0);
+	take(test, half, half);
+	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_DEPOT), 1);
+	KUNIT_EXPECT_EQ(test, pool_hits(t), pool);
+	cc_test_check(test);
+	give(test, 0, 2 * half);
+	give(test, n, rest);
+}
+
+/* A CPU collects for one other at a time; the slots of a third one stay. */
+static void magazine_foreign_home(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	struct cc_slot *slot;
+	unsigned int count;
+
+	if (!other_cpu())
+		kunit_skip(test, "needs two CPUs");
+	take(test, 0, 1);
+	on_cpu(test, other_cpu(), take, 1, 2);
+	count = loaded(t);
+	give(test, 1, 1);
+	KUNIT_EXPECT_EQ(test, foreign(t, 0), 1);
+	KUNIT_EXPECT_EQ(test, magazine_of(t, 0)->home, other_cpu());
+	slot = cc_slot_by_index(cc_chunk_by_addr(t->tlb[0])->index +
+				((t->tlb[0] - cc_chunk_by_addr(t->tlb[0])->pool.start) >>
+				 t->class->shift));
+	KUNIT_EXPECT_EQ(test, slot->cpu, 0);
+	slot->cpu = U16_MAX;
+	give(test, 0, 1);
+	KUNIT_EXPECT_EQ(test, foreign(t, 0), 1);
+	KUNIT_EXPECT_EQ(test, loaded(t), count + 1);
+	give(test, 2, 1);
+	KUNIT_EXPECT_EQ(test, foreign(t, 0), 2);
+	KUNIT_EXPECT_EQ(test, loaded(t), count + 1);
+	cc_test_check(test);
+	cc_magazine_drain_all();
+	KUNIT_EXPECT_EQ(test, foreign(t, 0), 0);
+	cc_test_check(test);
+}
+
+/* A class with magazines of a slot or none has no room for others' slots. */
+static void magazine_foreign_bypass(struct kunit *test)
+{
+	struct mag_test *t = test->priv;
+	unsigned int cpu = other_cpu();
+
+	if (!cpu)
+		kunit_skip(test, "needs two CPUs");
+	t->class->batch = 1;
+	for (unsigned int size = 0; size < 2; size++) {
+		t->class->mag_size = size;
+		take(test, 0, 10);
+		on_cpu(test, cpu, give, 0, 10);
+		KUNIT_EXPECT_EQ(test, foreign(t, cpu), 0);
+		KUNIT_EXPECT_EQ(test, inbox(t, 0), 0);
+		KUNIT_EXPECT_GE(test, t->class->depot.slots, 10 - 2 * size);
+		cc_test_check(test);
+	}
+}
+
+/* Chains on their way are idle, too, when they are all that a CPU holds. */
+static void magazine_foreign_idle(struct kunit *test)
+{
+	unsigned int cpu = other_cpu(), half;
+	struct mag_test *t = test->priv;
+
+	if (!cpu)
+		kunit_skip(test, "needs two CPUs");
+	half = cc_foreign_size(t->class);
+	take(test, 0, half + 1);
+	cc_magazine_drain_all();
+	on_cpu(test, cpu, give, 0, half + 1);
+	KUNIT_ASSERT_EQ(test, foreign(t, cpu), 1);
+	KUNIT_ASSERT_EQ(test, inbox(t, 0), half);
+	cc_magazine_drain_idle();
+	cc_magazine_drain_idle();
+	KUNIT_EXPECT_EQ(test, foreign(t, cpu), 0);
+	KUNIT_EXPECT_EQ(test, inbox(t, 0), 0);
+	cc_test_check(test);
+}
+
+/* Slots that are freed on another CPU come back, all of them. */
 static void magazine_remote_free(struct kunit *test)
 {
 	struct mag_test *t = test->priv;
@@ -493,15 +658,49 @@ static void magazine_remote_free(struct kunit *test)
 	take(test, 0, n);
 	pool = pool_hits(t);
 	for (int i = 0; i < 8; i++) {
-		KUNIT_ASSERT_EQ(test, 0, work_on_cpu(other_cpu(), give_elsewhere, test));
+		on_cpu(test, other_cpu(), give, 0, n);
 		cc_test_check(test);
 		take(test, 0, n);
 	}
-	/* Two magazines stay there; the others travelled. */
+	/* But for those that are still being collected there. */
 	KUNIT_EXPECT_LE(test, pool_hits(t) - pool,
-			3 * t->class->mag_size / t->class->batch + 2);
+			cc_foreign_size(t->class) / t->class->batch + 1);
+	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_INBOX), 8);
 	KUNIT_EXPECT_GE(test, cc_test_count(t->nr, CC_DEPOT), 8);
 	give(test, 0, n);
+}
+
+/* Fill all that a CPU can hold: its magazines, foreign chain and inbox. */
+static void fill_cpu(struct kunit *test, unsigned int cpu)
+{
+	struct mag_test *t = test->priv;
+	unsigned int n = 2 * t->class->mag_size, half = cc_foreign_size(t->class);
+
+	/* What is left of a batch would go to the depot. */
+	on_cpu(test, cpu, take, 0, n);
+	cc_magazine_drain_all();
+	on_cpu(test, cpu, give, 0, n);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(magazine_of(t, cpu)->loaded), n / 2);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(magazine_of(t, cpu)->spare), n / 2);
+	if (!cpu)
+		return;
+	on_cpu(test, cpu, take, 0, half + 1);
+	give(test, 0, half + 1);
+	KUNIT_EXPECT_EQ(test, inbox(t, cpu), half);
+	take(test, 0, half);
+	on_cpu(test, cpu, give, 0, half);
+	KUNIT_EXPECT_EQ(test, foreign(t, cpu), half);
+}
+
+static void expect_empty(struct kunit *test, unsigned int cpu)
+{
+	struct mag_test *t = test->priv;
+
+	KUNIT_EXPECT_EQ(test, cc_chain_count(magazine_of(t, cpu)->loaded), 0);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(magazine_of(t, cpu)->spare), 0);
+	KUNIT_EXPECT_EQ(test, foreign(t, cpu), 0);
+	KUNIT_EXPECT_EQ(test, inbox(t, cpu), 0);
+	cc_test_check(test);
 }
 
 /* The callback of CPU hotplug, where no CPU can be removed. */
@@ -509,45 +708,37 @@ static void magazine_dead_callback(struct kunit *test)
 {
 	int (*dead)(unsigned int cpu) = cc_test_symbol(test, "cpu_dead");
 	struct mag_test *t = test->priv;
-	unsigned int n = 4 * t->class->mag_size, cpu = other_cpu();
-	struct cc_magazine *mag = &per_cpu_ptr(&cc_cpu, cpu)->mag[t->nr];
+	unsigned int held;
 
 	/* Of a CPU that maps nothing meanwhile: the other one, or this one. */
-	take(test, 0, n);
-	if (cpu)
-		KUNIT_ASSERT_EQ(test, 0, work_on_cpu(cpu, give_elsewhere, test));
-	else
-		give_elsewhere(test);
-	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), t->class->mag_size);
-	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->spare), t->class->mag_size);
-	KUNIT_EXPECT_EQ(test, 0, dead(cpu));
-	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), 0);
-	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->spare), 0);
-	KUNIT_EXPECT_GE(test, t->class->depot.slots, n);
-	cc_test_check(test);
+	fill_cpu(test, other_cpu());
+	held = t->class->depot.slots;
+	held += cc_chain_count(magazine_of(t, other_cpu())->loaded);
+	held += cc_chain_count(magazine_of(t, other_cpu())->spare);
+	held += foreign(t, other_cpu()) + inbox(t, other_cpu());
+	KUNIT_EXPECT_EQ(test, 0, dead(other_cpu()));
+	KUNIT_EXPECT_EQ(test, t->class->depot.slots, held);
+	expect_empty(test, other_cpu());
 }
 
-/* What a CPU held when it died is not lost. */
+/* What a CPU held when it died is not lost, nor is what it had mapped. */
 static void magazine_dead_cpu(struct kunit *test)
 {
 	struct mag_test *t = test->priv;
-	__maybe_unused unsigned int n = 4 * t->class->mag_size;
+	__maybe_unused unsigned int n = 2 * t->class->mag_size;
 
 	if (!IS_ENABLED(CONFIG_HOTPLUG_CPU) || !other_cpu())
 		kunit_skip(test, "needs two CPUs and CPU hotplug");
 #ifdef CONFIG_HOTPLUG_CPU
 	for (int i = 0; i < 3; i++) {
 		unsigned int cpu = other_cpu();
-		struct cc_magazine *mag = &per_cpu_ptr(&cc_cpu, cpu)->mag[t->nr];
 
-		take(test, 0, n);
-		KUNIT_ASSERT_EQ(test, 0, work_on_cpu(cpu, give_elsewhere, test));
-		KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), t->class->mag_size);
-		KUNIT_EXPECT_EQ(test, cc_chain_count(mag->spare), t->class->mag_size);
+		fill_cpu(test, cpu);
+		on_cpu(test, cpu, take, 0, n);
 		KUNIT_ASSERT_EQ(test, 0, remove_cpu(cpu));
-		KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), 0);
-		KUNIT_EXPECT_EQ(test, cc_chain_count(mag->spare), 0);
-		cc_test_check(test);
+		expect_empty(test, cpu);
+		give(test, 0, n);
+		expect_empty(test, cpu);
 		KUNIT_ASSERT_EQ(test, 0, add_cpu(cpu));
 	}
 #endif
@@ -569,6 +760,10 @@ static struct kunit_case magazine_cases[] = {
 	KUNIT_CASE(depot_order),
 	KUNIT_CASE(depot_drain_keeps_rest),
 	KUNIT_CASE(depot_race),
+	KUNIT_CASE(magazine_foreign),
+	KUNIT_CASE(magazine_foreign_home),
+	KUNIT_CASE(magazine_foreign_bypass),
+	KUNIT_CASE(magazine_foreign_idle),
 	KUNIT_CASE(magazine_remote_free),
 	KUNIT_CASE(magazine_dead_callback),
 	KUNIT_CASE(magazine_dead_cpu),

@@ -152,6 +152,30 @@ static void map_maximum(struct kunit *test)
 	}
 }
 
+/* An offset of more than 16 bits is nothing for a slot, but for the legacy pool. */
+static void map_wide_mask(struct kunit *test)
+{
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), SZ_128K - 1);
+	phys_addr_t buf = ALIGN(virt_to_phys(cc_test_buffer(test, SZ_256K)), SZ_128K);
+	dma_addr_t addr;
+
+	KUNIT_EXPECT_EQ(test, swiotlb_max_mapping_size(dev), SZ_128K);
+	/* The second time of each, the magazine has a slot. */
+	for (unsigned int i = 0; i < 4; i++) {
+		u32 offset = i % 2 ? SZ_64K : SZ_64K - SZ_4K;
+
+		addr = swiotlb_map(dev, buf + offset, SZ_4K, DMA_TO_DEVICE, 0);
+		KUNIT_ASSERT_NE(test, addr, DMA_MAPPING_ERROR);
+		KUNIT_EXPECT_EQ(test, (addr ^ (buf + offset)) & (SZ_128K - 1), 0);
+		KUNIT_EXPECT_EQ(test, !cc_swiotlb_find_pool(dma_to_phys(dev, addr)), i % 2);
+		swiotlb_tbl_unmap_single(dev, dma_to_phys(dev, addr), SZ_4K,
+					 DMA_TO_DEVICE, 0);
+	}
+	KUNIT_EXPECT_EQ(test, 2, cc_test_sum(CC_LEGACY));
+	KUNIT_EXPECT_EQ(test, 2, cc_test_sum(CC_MAPS));
+	cc_test_check(test);
+}
+
 /* More than a slot is refused, not cut off. */
 static void map_too_large(struct kunit *test)
 {
@@ -588,6 +612,7 @@ static void map_restricted(struct kunit *test)
 static struct kunit_case map_cases[] = {
 	KUNIT_CASE_PARAM(map_alignment, align_gen_params),
 	KUNIT_CASE_PARAM(map_maximum, min_gen_params),
+	KUNIT_CASE(map_wide_mask),
 	KUNIT_CASE(map_too_large),
 	KUNIT_CASE_PARAM(map_direction, dir_gen_params),
 	KUNIT_CASE_PARAM(map_sync, sync_gen_params),

@@ -73,7 +73,7 @@ static int reset(struct kunit *test)
 /* The columns of stats that follow the size of the slots. */
 enum column {
 	SLOTS, IN_USE, HIGH, CACHED, DEPOT, MAPS, REQUESTED, SLOT_BYTES, HITS,
-	DEPOT_HITS, POOL_HITS, RESERVE, LARGER, LEGACY, FAILED, NR_COLUMNS
+	INBOX_HITS, DEPOT_HITS, POOL_HITS, RESERVE, LARGER, LEGACY, FAILED, NR_COLUMNS
 };
 
 /* The numbers of the line of @text that starts with @name. */
@@ -214,7 +214,7 @@ static void stats_reset(struct kunit *test)
 static void stats_percpu(struct kunit *test)
 {
 	struct cc_magazine *mag = cc_test_magazine(cc_test_class(SIZE));
-	unsigned long col[8], base[CC_NR_COUNTERS], n[CC_NR_COUNTERS];
+	unsigned long col[10], base[CC_NR_COUNTERS], n[CC_NR_COUNTERS];
 	const char *text;
 
 	KUNIT_EXPECT_EQ(test, 0, reset(test));
@@ -226,12 +226,15 @@ static void stats_percpu(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, find_row(text, "0   4096", col, ARRAY_SIZE(col)));
 	KUNIT_EXPECT_EQ(test, col[0], cc_chain_count(mag->loaded));
 	KUNIT_EXPECT_EQ(test, col[1], cc_chain_count(mag->spare));
-	KUNIT_EXPECT_EQ(test, col[2], n[CC_MAPS]);
-	KUNIT_EXPECT_EQ(test, col[3], n[CC_UNMAPS]);
-	KUNIT_EXPECT_EQ(test, col[4], n[CC_MAPS] - n[CC_DEPOT] - n[CC_POOL] - n[CC_RESERVE]);
-	KUNIT_EXPECT_EQ(test, col[5], n[CC_DEPOT]);
-	KUNIT_EXPECT_EQ(test, col[6], n[CC_POOL]);
-	KUNIT_EXPECT_EQ(test, col[7], n[CC_RESERVE]);
+	KUNIT_EXPECT_EQ(test, col[2], cc_chain_count(mag->foreign));
+	KUNIT_EXPECT_EQ(test, col[3], n[CC_MAPS]);
+	KUNIT_EXPECT_EQ(test, col[4], n[CC_UNMAPS]);
+	KUNIT_EXPECT_EQ(test, col[5], n[CC_MAPS] - n[CC_INBOX] - n[CC_DEPOT] -
+				      n[CC_POOL] - n[CC_RESERVE]);
+	KUNIT_EXPECT_EQ(test, col[6], n[CC_INBOX]);
+	KUNIT_EXPECT_EQ(test, col[7], n[CC_DEPOT]);
+	KUNIT_EXPECT_EQ(test, col[8], n[CC_POOL]);
+	KUNIT_EXPECT_EQ(test, col[9], n[CC_RESERVE]);
 	give(test, 3);
 }
 

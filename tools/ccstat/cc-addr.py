@@ -15,7 +15,7 @@ import gdb
 FRAME_SHIFT = 16        # CC_FRAME_SHIFT
 LEAF_BITS = 9           # CC_LEAF_BITS
 SLOT_BITS = 10          # CC_SLOT_BITS
-INDEX_BITS = 28         # CC_INDEX_BITS
+COUNT_BITS = 8          # CC_CHAIN_COUNT_BITS
 SLOT_MIN_SHIFT = 9      # CC_SLOT_MIN_SHIFT
 
 
@@ -74,9 +74,9 @@ def device_name(dev):
 
 
 def in_chain(chain, index):
-    """Is a slot in a chain {count, index of the first slot}?"""
-    at = chain & ((1 << INDEX_BITS) - 1)
-    for _ in range((chain >> INDEX_BITS) & 0xff):
+    """Is a slot in a chain {index of the first slot, tid, count}?"""
+    at = chain >> 32
+    for _ in range(chain & (1 << COUNT_BITS) - 1):
         if at == index:
             return True
         slot = slot_by_index(at)
@@ -108,16 +108,20 @@ def where_free(chunk, slot_nr, index):
     for cpu, offset in cpus():
         address = (base + offset) & (1 << 8 * cpu_type.sizeof) - 1
         magazine = gdb.Value(address).cast(cpu_type)["mag"][nr]
-        for name in "loaded", "spare":
+        for name in "loaded", "spare", "foreign":
             if in_chain(int(magazine[name]), index):
                 return f"free in the {name} magazine of CPU {cpu}"
+        first = int(gdb.Value(address).cast(cpu_type)["inbox"][nr])
+        slot = slot_by_index(first) if first else None
+        if slot is not None and in_chain(first << 32 | int(slot["size"]), index):
+            return f"free in the inbox of CPU {cpu}"
 
     first = int(chunk["class"]["depot"]["head"])
     while first:
         slot = slot_by_index(first)
         if slot is None:
             break
-        if in_chain(int(slot["size"]) << INDEX_BITS | first, index):
+        if in_chain(first << 32 | int(slot["size"]), index):
             return "free in the depot"
         first = int(slot["chain"])
     return "neither mapped nor free: about to be mapped or just unmapped"

@@ -16,8 +16,8 @@ u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1] __read_mostly;
  * What all CPUs together may hold in full magazines of one class, at most, and
  * for all classes as a share of the memory that may be shared.
  */
-#define CC_MAGAZINES_BYTES	SZ_64M
-#define CC_MAGAZINES_SHARE	(3 * CC_NR_CLASSES)
+#define CC_MAGAZINES_BYTES	(SZ_64M + SZ_32M)
+#define CC_MAGAZINES_SHARE	(2 * CC_NR_CLASSES)
 #define CC_MAGAZINE_SLOTS	128
 /* Bytes that a CPU takes from a gen_pool at once. */
 #define CC_BATCH_BYTES		SZ_32K
@@ -31,8 +31,8 @@ static unsigned int magazine_slots(unsigned int nr_cpus, unsigned long max,
 {
 	unsigned long bytes = min(max / CC_MAGAZINES_SHARE, CC_MAGAZINES_BYTES);
 
-	/* Two magazines on each CPU. */
-	return min(bytes / 2 / nr_cpus >> shift, CC_MAGAZINE_SLOTS);
+	/* Two on each CPU, a half of what it sends, a half of what it gets. */
+	return min(bytes / 3 / nr_cpus >> shift, CC_MAGAZINE_SLOTS);
 }
 
 /**

@@ -56,6 +56,8 @@ void cc_swiotlb_deselect(const char *why)
  * cc_swiotlb_reaches() - can a device address all memory that may be shared?
  * @dev: device
  *
+ * No if it keeps more bits of an address than are noted of an offset.
+ *
  * Context: any.
  * Return: true if it can.
  */
@@ -63,7 +65,8 @@ bool cc_swiotlb_reaches(struct device *dev)
 {
 	dma_addr_t end = phys_to_dma_unencrypted(dev, PFN_PHYS(max_pfn)) - 1;
 
-	return end <= min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
+	return end <= min_not_zero(dma_get_mask(dev), dev->bus_dma_limit) &&
+	       !(dma_get_min_align_mask(dev) >> CC_OFFSET_BITS);
 }
 
 /**

@@ -12,8 +12,9 @@
  *   slot    a power of two from 512 bytes to 512 KiB, naturally aligned
  *
  * A slot is at any time in exactly one of these places: mapped; in a magazine
- * of one CPU; in the depot of its class; free in the gen_pool of its class;
- * or in a chunk that no class owns. The first two change without a lock.
+ * or in the inbox of one CPU; in the depot of its class; free in the gen_pool of
+ * its class; or in a chunk that no class owns. The first two change without a
+ * lock.
  *
  * Locks, outermost first:
  *   cc.mutex     kccd's step against start, stop, and debugfs. Task context.
@@ -74,6 +75,7 @@ static_assert(CC_INDEX_BITS == 28);
  * @base:	physical address of the slot, since it has left the gen_pool
  * @size:	bytes mapped; in the first slot of a chain: slots in the chain
  * @offset:	bytes in front of the buffer, when mapped
+ * @cpu:	the CPU that has mapped it
  * @next:	index of the next slot of the same magazine, when free
  * @chain:	index of the next chain in the depot, in the first of a chain
  */
@@ -86,10 +88,17 @@ struct cc_slot {
 	phys_addr_t base;
 	u32 size;
 	union {
-		u32 offset;
+		struct {
+			u16 offset;
+			u16 cpu;
+		};
 		u32 next;
 	};
 };
+
+/* An offset of more bits needs the legacy pool. */
+#define CC_OFFSET_BITS		16
+static_assert(NR_CPUS <= U16_MAX + 1);
 
 /**
  * struct cc_chunk - a piece of shared memory that one class owns, or none
@@ -140,6 +149,7 @@ enum cc_counter {
 	CC_MAPS,	/* slots taken */
 	CC_UNMAPS,	/* slots given back */
 	CC_BYTES,	/* bytes requested by CC_MAPS */
+	CC_INBOX,	/* taken with a chain that another CPU has sent */
 	CC_DEPOT,	/* taken with a magazine from the depot */
 	CC_POOL,	/* taken from the class's gen_pool */
 	CC_RESERVE,	/* a reserve chunk was given to the class first */
@@ -154,11 +164,15 @@ enum cc_counter {
  * @loaded:	head of the chain that the fast path works on
  * @spare:	a second chain, so that going back and forth around a full or
  *		an empty magazine does not go to the depot each time
+ * @foreign:	a chain of slots that another CPU has mapped
+ * @home:	the CPU that @foreign will be sent to
  * @count:	counters, see &enum cc_counter
  */
 struct cc_magazine {
 	u64 loaded;
 	u64 spare;
+	u64 foreign;
+	unsigned int home;
 	unsigned long count[CC_NR_COUNTERS];
 } ____cacheline_aligned;
 
@@ -169,6 +183,11 @@ struct cc_cpu {
 	struct cc_magazine mag[CC_NR_CLASSES];
 	unsigned long bin[CC_NR_BINS];
 	u64 seen[CC_NR_CLASSES];	/* @loaded at kccd's last tick */
+	/*
+	 * The first slot of a chain that another CPU has sent. Apart from the
+	 * rest, which only this CPU writes.
+	 */
+	u32 inbox[CC_NR_CLASSES] ____cacheline_aligned_in_smp;
 };
 
 DECLARE_PER_CPU_ALIGNED(struct cc_cpu, cc_cpu);
@@ -280,6 +299,7 @@ u32 cc_magazine_refill(struct cc_class *class);
 u32 cc_magazine_take(struct cc_class *class);
 void cc_magazine_flush(struct cc_class *class);
 void cc_magazine_give(struct cc_class *class, u32 index);
+void cc_magazine_send(struct cc_class *class, u32 index);
 void cc_magazine_drain_idle(void);
 void cc_magazine_drain_all(void);
 int cc_magazine_init(void);
@@ -368,27 +388,40 @@ void cc_report_larger(struct device *dev, size_t size, unsigned int nr);
 int cc_swiotlb_start(const struct cc_options *opts);
 void cc_swiotlb_stop(void);
 
-/* A chain of free slots, and the head of a magazine: {tid, count, index}. */
-#define CC_CHAIN_INDEX		GENMASK_ULL(CC_INDEX_BITS - 1, 0)
-#define CC_CHAIN_ONE		BIT_ULL(CC_INDEX_BITS)
+/* Slots of another CPU that are collected before they are sent to it. */
+static inline unsigned int cc_foreign_size(const struct cc_class *class)
+{
+	return class->mag_size / 2;
+}
+
+/*
+ * A chain of free slots, and the head of a magazine: {index, tid, count}, the
+ * index in the upper half, so that the other two change in one addition.
+ */
 #define CC_CHAIN_COUNT_BITS	8
 #define CC_CHAIN_COUNT_MAX	(BIT(CC_CHAIN_COUNT_BITS) - 1)
-#define CC_CHAIN_TID		BIT_ULL(CC_INDEX_BITS + CC_CHAIN_COUNT_BITS)
-#define CC_CHAIN_MASK		(CC_CHAIN_TID - 1)
+#define CC_CHAIN_TID		BIT(CC_CHAIN_COUNT_BITS)
+#define CC_CHAIN_TID_MASK	GENMASK(31, CC_CHAIN_COUNT_BITS)
 
 static inline u32 cc_chain_index(u64 chain)
 {
-	return chain & CC_CHAIN_INDEX;
+	return chain >> 32;
 }
 
 static inline unsigned int cc_chain_count(u64 chain)
 {
-	return (chain & CC_CHAIN_MASK) >> CC_INDEX_BITS;
+	return chain & CC_CHAIN_COUNT_MAX;
 }
 
 static inline u64 cc_chain(u32 index, unsigned int count)
 {
-	return count * CC_CHAIN_ONE | index;
+	return (u64)index << 32 | count;
+}
+
+/* The head that follows @old: the first slot is @index, there are @more slots. */
+static inline u64 cc_chain_head(u64 old, u32 index, int more)
+{
+	return (u64)index << 32 | (u32)(old + CC_CHAIN_TID + more);
 }
 
 #define CC_LEAF_BITS		9

@@ -27,8 +27,8 @@ static u64 detach(u64 __percpu *head)
 		if (!cc_chain_index(old))
 			return 0;
 	} while (!this_cpu_try_cmpxchg(*head, &old,
-				       (old & ~CC_CHAIN_MASK) + CC_CHAIN_TID));
-	return old & CC_CHAIN_MASK;
+				       cc_chain_head(old, 0, -cc_chain_count(old))));
+	return old & ~CC_CHAIN_TID_MASK;
 }
 
 /* Fill one of this CPU's magazines if it is empty. Preemption disabled. */
@@ -40,8 +40,8 @@ static bool attach(u64 __percpu *head, u64 chain)
 		if (cc_chain_index(old))
 			return false;
 	} while (!this_cpu_try_cmpxchg(*head, &old,
-				       ((old & ~CC_CHAIN_MASK) + CC_CHAIN_TID) |
-				       chain));
+				       cc_chain_head(old, cc_chain_index(chain),
+						     cc_chain_count(chain))));
 	return true;
 }
 
@@ -96,15 +96,28 @@ static u64 take_from_pool(struct cc_class *class)
 	return cc_chain(index, nr);
 }
 
+/* What another CPU has sent to the owner of the inbox. Any CPU. */
+static u64 empty_inbox(u32 *inbox)
+{
+	u32 index = READ_ONCE(*inbox) ? xchg(inbox, 0) : 0;
+
+	return index ? cc_chain(index, cc_slot_by_index(index)->size) : 0;
+}
+
 static u32 take(struct cc_class *class, enum cc_counter pool_counter)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
+	u32 *inbox = this_cpu_ptr(&cc_cpu.inbox[class - cc_classes]), index;
 	u64 chain;
-	u32 index;
 
 	chain = detach(&mag->loaded);
 	if (!chain)
 		chain = detach(&mag->spare);
+	if (!chain) {
+		chain = empty_inbox(inbox);
+		if (chain)
+			this_cpu_inc(mag->count[CC_INBOX]);
+	}
 	if (!chain) {
 		chain = cc_depot_pop(class);
 		if (chain)
@@ -200,6 +213,44 @@ void cc_magazine_give(struct cc_class *class, u32 index)
 	stow(class, cc_chain(index, 1));
 }
 
+/**
+ * cc_magazine_send() - give a slot back when the foreign chain is full
+ * @class: class of the slot
+ * @index: the slot, of the same CPU as those of the chain
+ *
+ * The chain goes to the CPU that has mapped its slots, or to the depot if that
+ * CPU is dead or has not yet needed what it was sent before.
+ *
+ * Context: any but NMI, preemption disabled.
+ */
+void cc_magazine_send(struct cc_class *class, u32 index)
+{
+	unsigned int nr = class - cc_classes;
+	struct cc_magazine __percpu *mag = &cc_cpu.mag[nr];
+	unsigned int cpu = this_cpu_read(mag->home);
+	u64 chain = detach(&mag->foreign);
+
+	if (chain) {
+		u32 first = cc_chain_index(chain);
+
+		cc_slot_by_index(first)->size = cc_chain_count(chain);
+		/* It cannot die now: that waits for all who do not sleep. */
+		if (!cpu_online(cpu) ||
+		    cmpxchg(&per_cpu_ptr(&cc_cpu, cpu)->inbox[nr], 0, first))
+			cc_depot_push(class, chain);
+	}
+	chain = cc_chain(index, 1);
+	cc_slot_by_index(index)->next = 0;
+	if (!cc_foreign_size(class) || !attach(&mag->foreign, chain))
+		stow(class, chain);
+}
+
+static void put_away(struct cc_class *class, u64 chain)
+{
+	if (chain)
+		cc_depot_push(class, chain);
+}
+
 /* On the CPU itself, interrupts disabled: empty what has not moved. */
 static void drain_local(void *all)
 {
@@ -211,12 +262,11 @@ static void drain_local(void *all)
 			this_cpu_write(cc_cpu.seen[i], chain);
 			continue;
 		}
-		chain = detach(&mag->loaded);
-		if (chain)
-			cc_depot_push(&cc_classes[i], chain);
-		chain = detach(&mag->spare);
-		if (chain)
-			cc_depot_push(&cc_classes[i], chain);
+		put_away(&cc_classes[i], detach(&mag->loaded));
+		put_away(&cc_classes[i], detach(&mag->spare));
+		put_away(&cc_classes[i], detach(&mag->foreign));
+		put_away(&cc_classes[i],
+			 empty_inbox(this_cpu_ptr(&cc_cpu.inbox[i])));
 	}
 }
 
@@ -229,7 +279,9 @@ static bool holds_idle_slots(int cpu, void *unused)
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		loaded[i] = READ_ONCE(pcpu->mag[i].loaded);
 		if (pcpu->seen[i] == loaded[i] &&
-		    cc_chain_index(loaded[i] | READ_ONCE(pcpu->mag[i].spare)))
+		    (cc_chain_index(loaded[i] | READ_ONCE(pcpu->mag[i].spare) |
+				    READ_ONCE(pcpu->mag[i].foreign)) ||
+		     READ_ONCE(pcpu->inbox[i])))
 			return true;
 	}
 	memcpy(pcpu->seen, loaded, sizeof(loaded));
@@ -265,15 +317,14 @@ static int cpu_dead(unsigned int cpu)
 	struct cc_cpu *pcpu = per_cpu_ptr(&cc_cpu, cpu);
 
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
-		u64 *head[] = { &pcpu->mag[i].loaded, &pcpu->mag[i].spare };
+		struct cc_magazine *mag = &pcpu->mag[i];
+		u64 *head[] = { &mag->loaded, &mag->spare, &mag->foreign };
 
 		for (unsigned int j = 0; j < ARRAY_SIZE(head); j++) {
-			u64 chain = *head[j] & CC_CHAIN_MASK;
-
-			if (cc_chain_index(chain))
-				cc_depot_push(&cc_classes[i], chain);
-			*head[j] &= ~CC_CHAIN_MASK;
+			put_away(&cc_classes[i], *head[j] & ~CC_CHAIN_TID_MASK);
+			*head[j] &= CC_CHAIN_TID_MASK;
 		}
+		put_away(&cc_classes[i], empty_inbox(&pcpu->inbox[i]));
 	}
 	return 0;
 }

@@ -14,22 +14,20 @@ DEFINE_PER_CPU_ALIGNED(struct cc_cpu, cc_cpu);
 /* The highest address that a device has ever needed to reach a slot. */
 u64 cc_top __read_mostly;
 
-/* Returns false, and has done nothing, if the magazine is full. */
-static __always_inline bool magazine_push(struct cc_magazine __percpu *mag,
-					  struct cc_class *class,
+/* Returns false if the chain has @max slots. @slot->cpu may be lost then. */
+static __always_inline bool magazine_push(u64 __percpu *head, unsigned int max,
 					  struct cc_slot *slot, u32 index)
 {
-	u64 old = this_cpu_read(mag->loaded), new;
+	u64 old = this_cpu_read(*head), new;
 
 	do {
-		if (unlikely(cc_chain_count(old) >= class->mag_size))
+		if (unlikely(cc_chain_count(old) >= max))
 			return false;
 		WRITE_ONCE(slot->next, cc_chain_index(old));
-		new = ((old & ~CC_CHAIN_INDEX) + CC_CHAIN_TID + CC_CHAIN_ONE) |
-		      index;
+		new = cc_chain_head(old, index, 1);
 		/* The slot is complete before an interrupt can take it. */
 		barrier();
-	} while (unlikely(!this_cpu_try_cmpxchg(mag->loaded, &old, new)));
+	} while (unlikely(!this_cpu_try_cmpxchg(*head, &old, new)));
 
 	return true;
 }
@@ -62,12 +60,13 @@ phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 			   size_t size, unsigned int alloc_align_mask)
 {
 	unsigned int order = cc_order(dev, orig_addr, size, alloc_align_mask);
-	u32 offset = orig_addr & dma_get_min_align_mask(dev), index;
+	size_t offset = orig_addr & dma_get_min_align_mask(dev);
 	struct cc_slot *slot;
 	phys_addr_t tlb_addr;
 	unsigned int nr, got;
+	u32 index;
 
-	if (unlikely(order > CC_SLOT_MAX_SHIFT))
+	if (unlikely(order > CC_SLOT_MAX_SHIFT || offset >> CC_OFFSET_BITS))
 		return (phys_addr_t)DMA_MAPPING_ERROR;
 	nr = cc_class_of[order];
 
@@ -156,19 +155,33 @@ bool cc_swiotlb_unmap_check(struct device *dev, phys_addr_t tlb_addr,
 	return false;
 }
 
-static noinline void traced_unmap(struct device *dev, phys_addr_t tlb_addr,
-				  size_t size, unsigned int shift)
-{
-	trace_cc_swiotlb_unmap(dev, tlb_addr, size, shift);
-}
-
-/* The loaded magazine is full. Preemption is disabled, and enabled here. */
+/*
+ * The slot is traced, or there is no room for it in the loaded magazine, or it
+ * was mapped by another CPU, which has its memory in the cache and will need
+ * slots: these are collected, to be sent back. Preemption is enabled here.
+ */
 static noinline void unmap_slow(struct device *dev, phys_addr_t tlb_addr,
-				size_t size, struct cc_chunk *chunk, u32 index)
+				size_t size, struct cc_chunk *chunk)
 {
-	unsigned int shift = chunk->shift;
+	struct cc_class *class = chunk->class;
+	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
+	unsigned int i, shift = chunk->shift;
+	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
+	unsigned int cpu = slot->cpu;
+	u32 index = chunk->index + i;
 
-	cc_magazine_give(chunk->class, index);
+	slot->dev = NULL;
+	this_cpu_inc(mag->count[CC_UNMAPS]);
+	/* One CPU at a time gets its slots back; those of others stay here. */
+	if (!cc_chain_index(this_cpu_read(mag->foreign)))
+		this_cpu_write(mag->home, cpu);
+	if (cpu == smp_processor_id() || cpu != this_cpu_read(mag->home)) {
+		if (!magazine_push(&mag->loaded, class->mag_size, slot, index))
+			cc_magazine_give(class, index);
+	} else if (!magazine_push(&mag->foreign, cc_foreign_size(class), slot,
+				  index)) {
+		cc_magazine_send(class, index);
+	}
 	preempt_enable();
 	trace_cc_swiotlb_unmap(dev, tlb_addr, size, shift);
 }
@@ -188,22 +201,25 @@ void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
 		      struct io_tlb_pool *pool)
 {
 	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
-	unsigned int i, shift = chunk->shift, nr = shift - CC_SLOT_MIN_SHIFT;
+	unsigned int i, nr = chunk->shift - CC_SLOT_MIN_SHIFT;
 	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
-	u32 index = chunk->index + i;
 
 	if (unlikely(!is_mapped(dev, tlb_addr, size, slot)))
 		return warn_unmap(dev, tlb_addr, size, slot);
 
-	slot->dev = NULL;
 	preempt_disable();
+	if (unlikely(trace_cc_swiotlb_unmap_enabled() ||
+		     slot->cpu != smp_processor_id()))
+		return unmap_slow(dev, tlb_addr, size, chunk);
+	slot->dev = NULL;
+	if (unlikely(!magazine_push(&cc_cpu.mag[nr].loaded,
+				    chunk->class->mag_size, slot,
+				    chunk->index + i))) {
+		slot->cpu = smp_processor_id();
+		return unmap_slow(dev, tlb_addr, size, chunk);
+	}
 	this_cpu_inc(cc_cpu.mag[nr].count[CC_UNMAPS]);
-	if (unlikely(!magazine_push(&cc_cpu.mag[nr], chunk->class, slot,
-				    index)))
-		return unmap_slow(dev, tlb_addr, size, chunk, index);
 	preempt_enable();
-	if (trace_cc_swiotlb_unmap_enabled())
-		traced_unmap(dev, tlb_addr, size, shift);
 }
 
 /**

@@ -2,15 +2,15 @@
 /*
  * The fast path of a mapping, inline, because swiotlb_map_cc() is where it ends.
  *
- * Why a magazine needs no lock. Its head is one u64 per CPU: {tid, count,
- * index of the first slot}. Only this CPU changes it, with preemption disabled
+ * Why a magazine needs no lock. Its head is one u64 per CPU: {index of the
+ * first slot, tid, count}. Only this CPU changes it, with preemption disabled
  * and by this_cpu_try_cmpxchg(), so the only thing that can come between the
  * read of the head and the cmpxchg is an interrupt on this CPU. Whatever that
  * interrupt does to the magazine, it adds one to the tid each time; so the
  * cmpxchg succeeds only if nothing has happened in between, and the link that
- * was read from the first slot is still that slot's link. The tid has 28 bits:
+ * was read from the first slot is still that slot's link. The tid has 24 bits:
  * to fool the cmpxchg, one interrupt would have to map and unmap exactly a
- * multiple of 2^28 times (many seconds) before it returns.
+ * multiple of 2^23 times (a second of nothing else) before it returns.
  *
  * The slot that the head names may be taken, mapped, freed and even retired by
  * that interrupt and other CPUs before its link is read. Its metadata is still
@@ -47,8 +47,7 @@ static __always_inline u32 cc_magazine_pop(struct cc_magazine __percpu *mag,
 		if (unlikely(!index))
 			return 0;
 		*slot = cc_slot_by_index(index);
-		new = ((old & ~CC_CHAIN_INDEX) + CC_CHAIN_TID - CC_CHAIN_ONE) |
-		      READ_ONCE((*slot)->next);
+		new = cc_chain_head(old, READ_ONCE((*slot)->next), -1);
 	} while (unlikely(!this_cpu_try_cmpxchg(mag->loaded, &old, new)));
 
 	return index;
@@ -56,13 +55,14 @@ static __always_inline u32 cc_magazine_pop(struct cc_magazine __percpu *mag,
 
 /* Make @slot, of class @nr, that of the buffer. Enables preemption. */
 static __always_inline phys_addr_t
-cc_slot_fill(struct device *dev, phys_addr_t orig_addr, size_t size, u32 offset,
-	     struct cc_slot *slot, unsigned int nr)
+cc_slot_fill(struct device *dev, phys_addr_t orig_addr, size_t size,
+	     size_t offset, struct cc_slot *slot, unsigned int nr)
 {
 	slot->orig_addr = orig_addr;
 	slot->dev = dev;
 	slot->size = size;
 	slot->offset = offset;
+	slot->cpu = raw_smp_processor_id();
 	this_cpu_inc(cc_cpu.mag[nr].count[CC_MAPS]);
 	this_cpu_add(cc_cpu.mag[nr].count[CC_BYTES], size);
 	this_cpu_inc(cc_cpu.bin[fls_long(size - 1)]);
@@ -111,11 +111,12 @@ static __always_inline phys_addr_t cc_swiotlb_map_fast(struct device *dev,
 						       size_t size)
 {
 	unsigned int order = cc_order(dev, orig_addr, size, 0), nr;
-	u32 offset = orig_addr & dma_get_min_align_mask(dev);
+	size_t offset = orig_addr & dma_get_min_align_mask(dev);
 	struct cc_slot *slot;
 
 	if (unlikely(tracepoint_enabled(cc_swiotlb_map) ||
-		     !cc_reaches_all(dev) || order > CC_SLOT_MAX_SHIFT))
+		     !cc_reaches_all(dev) || order > CC_SLOT_MAX_SHIFT ||
+		     offset >> CC_OFFSET_BITS))
 		return (phys_addr_t)DMA_MAPPING_ERROR;
 	nr = cc_class_of[order];
 

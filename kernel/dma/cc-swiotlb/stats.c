@@ -98,10 +98,21 @@ struct stats_row {
 	unsigned long count[CC_NR_COUNTERS];
 };
 
+/* What was taken from magazines of the CPU. */
+static unsigned long hits(const unsigned long *count)
+{
+	long n = count[CC_MAPS];
+
+	for (unsigned int i = CC_INBOX; i <= CC_RESERVE; i++)
+		n -= count[i];
+	/* What a device turns out not to reach is taken, but not mapped. */
+	return max(n, 0L);
+}
+
 static void stats_row(unsigned int nr, struct stats_row *row)
 {
 	struct cc_class *class = &cc_classes[nr];
-	long cached, hits;
+	long cached;
 
 	row->slots = READ_ONCE(class->nr_slots);
 	row->in_use = in_use(nr);
@@ -112,10 +123,7 @@ static void stats_row(unsigned int nr, struct stats_row *row)
 	for (unsigned int i = 0; i < CC_NR_COUNTERS; i++)
 		row->count[i] = cc_count(nr, i);
 	row->slot_bytes = row->count[CC_MAPS] << class->shift;
-	/* What a device turns out not to reach is taken, but not mapped. */
-	hits = row->count[CC_MAPS] - row->count[CC_DEPOT] -
-	       row->count[CC_POOL] - row->count[CC_RESERVE];
-	row->hits = max(hits, 0L);
+	row->hits = hits(row->count);
 }
 
 static void stats_print(struct seq_file *m, const struct stats_row *row)
@@ -124,7 +132,7 @@ static void stats_print(struct seq_file *m, const struct stats_row *row)
 		   row->slots, row->in_use, row->high, row->cached, row->depot,
 		   row->count[CC_MAPS], row->count[CC_BYTES], row->slot_bytes,
 		   row->hits);
-	for (unsigned int i = CC_DEPOT; i < CC_NR_COUNTERS; i++)
+	for (unsigned int i = CC_INBOX; i < CC_NR_COUNTERS; i++)
 		seq_printf(m, " %10lu", row->count[i]);
 	seq_putc(m, '\n');
 }
@@ -133,11 +141,11 @@ static int stats_show(struct seq_file *m, void *unused)
 {
 	unsigned long total[sizeof(struct stats_row) / sizeof(long)] = { 0 };
 
-	seq_printf(m, "%6s %8s %8s %8s %8s %8s %10s %16s %16s %10s %10s %10s %10s %10s %10s %10s\n",
+	seq_printf(m, "%6s %8s %8s %8s %8s %8s %10s %16s %16s %10s %10s %10s %10s %10s %10s %10s %10s\n",
 		   "class", "slots", "in_use", "high", "cached", "depot",
 		   "maps", "requested_bytes", "slot_bytes", "hits",
-		   "depot_hits", "pool_hits", "reserve", "larger", "legacy",
-		   "failed");
+		   "inbox_hits", "depot_hits", "pool_hits", "reserve", "larger",
+		   "legacy", "failed");
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		struct stats_row row;
 
@@ -159,28 +167,26 @@ static int percpu_show(struct seq_file *m, void *unused)
 {
 	int cpu;
 
-	seq_printf(m, "%4s %6s %6s %6s %12s %12s %12s %10s %10s %10s\n",
-		   "cpu", "class", "loaded", "spare", "maps", "unmaps", "hits",
-		   "depot_hits", "pool_hits", "reserve");
+	seq_printf(m, "%4s %6s %6s %6s %7s %12s %12s %12s %10s %10s %10s %10s\n",
+		   "cpu", "class", "loaded", "spare", "foreign", "maps",
+		   "unmaps", "hits", "inbox_hits", "depot_hits", "pool_hits",
+		   "reserve");
 	for_each_possible_cpu(cpu) {
 		for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 			struct cc_magazine *mag = &per_cpu(cc_cpu, cpu).mag[i];
 			unsigned long n[CC_NR_COUNTERS];
-			long hits;
 
 			for (unsigned int j = 0; j < CC_NR_COUNTERS; j++)
 				n[j] = READ_ONCE(mag->count[j]) -
 				       per_cpu(count_base, cpu)[i][j];
 			if (!n[CC_MAPS] && !n[CC_UNMAPS])
 				continue;
-			/* What a device does not reach is taken, but not mapped. */
-			hits = n[CC_MAPS] - n[CC_DEPOT] - n[CC_POOL] -
-			       n[CC_RESERVE];
-			seq_printf(m, "%4d %6u %6u %6u %12lu %12lu %12lu %10lu %10lu %10lu\n",
+			seq_printf(m, "%4d %6u %6u %6u %7u %12lu %12lu %12lu %10lu %10lu %10lu %10lu\n",
 				   cpu, 1U << cc_classes[i].shift,
 				   cc_chain_count(READ_ONCE(mag->loaded)),
 				   cc_chain_count(READ_ONCE(mag->spare)),
-				   n[CC_MAPS], n[CC_UNMAPS], max(hits, 0L),
+				   cc_chain_count(READ_ONCE(mag->foreign)),
+				   n[CC_MAPS], n[CC_UNMAPS], hits(n), n[CC_INBOX],
 				   n[CC_DEPOT], n[CC_POOL], n[CC_RESERVE]);
 		}
 	}
