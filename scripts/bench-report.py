@@ -110,18 +110,19 @@ def native(t):
                          "sync of 64 B, ns", "256 B", "1500 B"], rows))
 
     rows = [[m, t.get(("native", f"magazine-{m}", "cc", "ops_per_ms")),
+             t.get(("native", f"magazine-{m}", "cc", "inbox_writes_per_1000_maps")),
              t.get(("native", f"magazine-{m}", "cc", "depot_locks_per_1000_maps"))]
             for m in (8, 16, 32, 64, 128)]
     out.append(markdown(["slots in a magazine", "remote completion, 4K, 1/ms",
-                         "depot locks per 1000 mappings"], rows))
+                         "writes to inboxes", "depot locks, per 1000 mappings"], rows))
     rows = [[how, t.get(("native", f"lookup-{how}", "cc", "hot_ns")),
              t.get(("native", f"lookup-{how}", "cc", "random_ns"))]
             for how in ("table", "xarray", "page")]
     out.append(markdown([f"find a chunk by address, ns ({t.get(('native', 'lookup', 'cc', 'chunks'))} chunks)",
                          "16 addresses", "4096 random addresses"], rows))
-    rows = [[label, t.get(("native", f"depot-{how}", "cc", "ops_per_ms"))]
+    rows = [[label, t.get(("native", f"depot-{how}", "cc", "ns"))]
             for how, label in (("list", "depot, a list of magazines"), ("none", "no depot"))]
-    out.append(markdown(["between CPUs", "remote completion, 4K, 1/ms"], rows))
+    out.append(markdown(["behind the magazines", "1024 slots of 4K, ns per slot"], rows))
     rows = [[human(b), t.get(("native", f"block-{b}", "cc", "grow_ns_per_mib")),
              t.get(("native", f"block-{b}", "cc", "shrink_ns_per_mib"))] for b in (65536, 524288, 2097152)]
     out.append(markdown(["block", "share, ns per MiB", "return, ns per MiB"], rows))

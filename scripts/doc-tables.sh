@@ -103,9 +103,10 @@ magazine_head() {
 magazine_size() {
 	echo "Linux $(kernel bench-native) on UML, 4 KiB, mapped on one CPU and unmapped on the other:"
 	echo
-	rows bench-native '["slots in a magazine", "mappings per ms", "depot locks per 1000 mappings"],
+	rows bench-native '["slots in a magazine", "mappings per ms", "writes to inboxes", "depot locks, per 1000 mappings"],
 		((8, 16, 32, 64, 128) as $m
-		| [$m, v("magazine-\($m)"; "cc"; "ops_per_ms"), v("magazine-\($m)"; "cc"; "depot_locks_per_1000_maps")])' | table
+		| [$m, (("ops_per_ms", "inbox_writes_per_1000_maps", "depot_locks_per_1000_maps") as $c
+			| v("magazine-\($m)"; "cc"; $c))])' | table
 }
 
 lookup() {
@@ -121,11 +122,11 @@ lookup() {
 }
 
 depot() {
-	echo "Linux $(kernel bench-native) on UML, 4 KiB, mapped on one CPU and unmapped on the other:"
+	echo "Linux $(kernel bench-native) on UML, 1024 slots taken and given back without a copy, one CPU:"
 	echo
-	rows bench-native '["between CPUs", "mappings per ms"],
+	rows bench-native '["behind the magazines", "ns per slot"],
 		(["list", "depot, a list of magazines"], ["none", "no depot, back to the gen_pool"]
-		| [.[1], v("depot-" + .[0]; "cc"; "ops_per_ms")])' | table
+		| [.[1], v("depot-" + .[0]; "cc"; "ns")])' | table
 }
 
 block_size() {
@@ -220,10 +221,18 @@ scaling() {
 		| ["allocator", ($sizes[] | human), ($sizes[] | human + ", other CPU unmaps")],
 		(("legacy", "dynamic", "cc") as $b
 		| [$b, ($sizes[] | 2 * v("threads1-\(.)"; $b; "ns_with_copy") / v("threads2-\(.)"; $b; "ns_with_copy") | ratio),
-		   ($sizes[] | v("remote2-\(.)"; $b; "ops_per_ms") / v("remote1-\(.)"; $b; "ops_per_ms") | ratio)])' | table
+		   ($sizes[] | v("remote2-\(.)"; $b; "ops_per_ms") / v("remote1-\(.)"; $b; "ops_per_ms") | ratio)]),
+		(def ns($n; $size): $n * 1000000 / v("remote\($n)-\($size)"; "cc"; "ops_per_ms");
+		(ns(2; 0) - ns(1; 0)) as $pass
+		| ["limit of cc", "", "", "", ($sizes[] | ns(1; .) as $t | 2 * $t / ($t + $pass) | ratio)])' | table
+	echo "The limit: what cc would reach if another CPU cost nothing but to pass 32 bytes there and back,"
+	echo "as much as is noted of a mapping, which alone takes $(rows bench-native '[(2000000 / v("remote2-0"; "cc"; "ops_per_ms")
+		- 1000000 / v("remote1-0"; "cc"; "ops_per_ms")) | round]') ns on this machine."
+	echo
 	echo "A model, not a measurement, of the worst case: $(model cpus) CPUs that make $(model maps_per_second)"
-	echo "mappings a second each, all of one size and all unmapped on another CPU, so that every"
-	echo "magazine passes the depot. Share of the time in which its lock is held, if a cache line comes"
+	echo "mappings a second each, all of one size and all unmapped on CPUs that do so for many others, so"
+	echo "that every magazine passes the depot. Where each CPU unmaps for one other, none does, and"
+	echo "inboxes are written four times per magazine by two CPUs each. Share of the time in which its lock is held, if a cache line comes"
 	echo "from another CPU in $(model line_ns_same_socket) ns within a socket, and in $(model line_ns_other_socket) ns from the other socket:"
 	echo
 	rows bench '["slots in a magazine", "depot locks per mapping", "one socket", "two sockets"],

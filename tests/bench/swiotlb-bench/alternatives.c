@@ -22,23 +22,13 @@
 
 /* What could have been otherwise: the size of a magazine */
 
-static unsigned long depot_pops(unsigned int class)
+static unsigned long count(unsigned int class, enum cc_counter counter)
 {
 	unsigned long sum = 0;
 	int cpu;
 
 	for_each_possible_cpu(cpu)
-		sum += per_cpu(cc_cpu, cpu).mag[class].count[CC_DEPOT];
-	return sum;
-}
-
-static unsigned long maps(unsigned int class)
-{
-	unsigned long sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += per_cpu(cc_cpu, cpu).mag[class].count[CC_MAPS];
+		sum += per_cpu(cc_cpu, cpu).mag[class].count[counter];
 	return sum;
 }
 
@@ -49,18 +39,22 @@ void bench_magazine(void)
 	u8 mag_size = class->mag_size;
 
 	for (unsigned int size = 8; size <= 128; size *= 2) {
-		unsigned long pops = depot_pops(nr), nr_maps = maps(nr);
+		unsigned long inbox, depot, maps;
 		s64 rate;
 
 		cc_magazine_drain_all();
 		WRITE_ONCE(class->mag_size, size);
+		inbox = count(nr, CC_INBOX);
+		depot = count(nr, CC_DEPOT);
+		maps = count(nr, CC_MAPS);
 		rate = bench_remote_rate(min(num_online_cpus(), 2U), SZ_4K);
-		nr_maps = maps(nr) - nr_maps;
-		pops = depot_pops(nr) - pops;
+		inbox = count(nr, CC_INBOX) - inbox;
+		depot = count(nr, CC_DEPOT) - depot;
+		maps = max(count(nr, CC_MAPS) - maps, 1UL);
 		pr_info("magazine-%u ops_per_ms %lld\n", size, rate);
-		/* Each magazine is pushed and popped once: two acquisitions. */
-		pr_info("magazine-%u depot_locks_per_1000_maps %lu\n", size,
-			2000 * pops / max(nr_maps, 1UL));
+		/* Each chain goes in and out: two changes of the inbox, or two locks. */
+		pr_info("magazine-%u inbox_writes_per_1000_maps %lu\n", size, 2000 * inbox / maps);
+		pr_info("magazine-%u depot_locks_per_1000_maps %lu\n", size, 2000 * depot / maps);
 	}
 	WRITE_ONCE(class->mag_size, mag_size);
 }
@@ -261,21 +255,43 @@ void bench_lookup(void)
 
 /*
  * The depot: whole magazines on a list, as it is; or none, so that the slots of
- * a full magazine go back to the bitmap of the gen_pool, and come from there.
+ * a full magazine go back to the bitmap of the gen_pool, and come from there. For
+ * as many slots at once as leave the magazines of one CPU; nothing is copied.
  */
-static void empty_depot(void)
+static s64 time_depot(bool drain)
 {
-	cc_depot_drain(&cc_classes[ilog2(SZ_4K) - CC_SLOT_MIN_SHIFT], UINT_MAX);
+	enum { SLOTS = 1024, ROUNDS = 101 };
+	struct cc_class *class = &cc_classes[ilog2(SZ_4K) - CC_SLOT_MIN_SHIFT];
+	static phys_addr_t tlb[SLOTS];
+	static s64 t[ROUNDS];
+
+	for (int r = -2; r < ROUNDS; r++) {
+		unsigned int nr = 0;
+		u64 start = ktime_get_ns();
+
+		for (; nr < SLOTS; nr++) {
+			tlb[nr] = cc_swiotlb_map(bench_dev, SZ_1M, SZ_4K, 0);
+			if (tlb[nr] == (phys_addr_t)DMA_MAPPING_ERROR)
+				break;
+		}
+		while (nr--)
+			cc_swiotlb_unmap(bench_dev, tlb[nr], SZ_4K,
+					 cc_swiotlb_find_pool(tlb[nr]));
+		if (drain)
+			cc_depot_drain(class, UINT_MAX);
+		if (r >= 0)
+			t[r] = ktime_get_ns() - start;
+		cond_resched();
+	}
+	return bench_median(t, ROUNDS) * 10 / SLOTS;
 }
 
 void bench_depot(void)
 {
-	unsigned int nr = min(num_online_cpus(), 2U);
+	s64 list = time_depot(false), none = time_depot(true);
 
-	pr_info("depot-list ops_per_ms %lld\n", bench_remote_rate(nr, SZ_4K));
-	bench_after_burst = empty_depot;
-	pr_info("depot-none ops_per_ms %lld\n", bench_remote_rate(nr, SZ_4K));
-	bench_after_burst = NULL;
+	pr_info("depot-list ns %lld.%lld\n", list / 10, list % 10);
+	pr_info("depot-none ns %lld.%lld\n", none / 10, none % 10);
 }
 
 /*

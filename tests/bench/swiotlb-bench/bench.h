@@ -21,8 +21,6 @@ void bench_fill(void);
 void bench_thin_out(unsigned int left);
 
 s64 bench_median(s64 *val, unsigned int nr);
-/* Workers of bench_remote_rate() call it after each burst, if it is set. */
-extern void (*bench_after_burst)(void);
 s64 bench_remote_rate(unsigned int nr, unsigned int size);
 
 #ifdef CONFIG_CC_SWIOTLB
