@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # make bench-fio: fio in the x86_64 guest with each allocator in turn, on 1 and on
 # 21 NVMe disks, and iperf3 through virtio-net with the host. QUICK=1: few sizes;
-# ROUNDS=n: repeat, medians. Per disk 1 or 256 requests are in flight, but never
+# ROUNDS=n: repeat, medians; SECONDS_PER_JOB=n. Per disk 1 or 256 requests are in flight, never
 # more than 512 MiB in all. Writes out/bench-fio.json.
 . "$(dirname "$0")/lib.sh"
 
@@ -11,7 +11,7 @@ need jq iperf3 tar
 record_to bench-fio
 dir=$out/bench-fio
 mkdir -p "$dir"
-rounds=${ROUNDS:-1} ramp=1 seconds=${SECONDS_PER_JOB:-1}
+rounds=${ROUNDS:-1} ramp=1 seconds=${SECONDS_PER_JOB:-2}
 bs=512,4k,16k,64k,128k,512k,mixed depth=1,256 ways='randread randwrite randrw'
 if [ "${QUICK:-}" ]; then
 	bs=4k,64k,mixed depth=256 ways=randrw

@@ -41,6 +41,7 @@
 #include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include <linux/swiotlb.h>
+#include <linux/threads.h>
 #include <linux/types.h>
 
 #define CC_SLOT_MIN_SHIFT	9
@@ -98,7 +99,7 @@ struct cc_slot {
 
 /* An offset of more bits needs the legacy pool. */
 #define CC_OFFSET_BITS		16
-static_assert(NR_CPUS <= U16_MAX + 1);
+static_assert(!((CONFIG_NR_CPUS - 1) >> 16));
 
 /**
  * struct cc_chunk - a piece of shared memory that one class owns, or none
