@@ -28,7 +28,6 @@
 
 #define PAGE		4096UL
 #define MAX_PFN		0x1000000UL	/* 64 GiB */
-#define KEEP_FREE	0xc00000UL
 
 enum { NEVER, SHARED, RETURNED };
 
@@ -130,18 +129,30 @@ static uint64_t pattern(size_t offset)
 
 /*
  * Pages that the kernel used for itself are the last that it gives to a process.
- * So take all, but keep the machine alive and the OOM killer asleep.
+ * So take all, but keep the machine alive and the OOM killer asleep: what is free
+ * stays above the mark where reclaim begins, 5/4 of the minimum, by 2 MiB.
  */
-static bool more_memory(void)
+static unsigned long keep_free(void)
+{
+	FILE *f = fopen("/proc/sys/vm/min_free_kbytes", "r");
+	unsigned long kbytes;
+
+	if (!f || fscanf(f, "%lu", &kbytes) != 1)
+		err(1, "/proc/sys/vm/min_free_kbytes");
+	fclose(f);
+	return kbytes * 1280 + (2UL << 20);
+}
+
+static bool more_memory(unsigned long keep)
 {
 	struct sysinfo info;
 
-	return !sysinfo(&info) && info.freeram * info.mem_unit > KEEP_FREE;
+	return !sysinfo(&info) && info.freeram * info.mem_unit > keep;
 }
 
 static void fill(const char *ranges)
 {
-	unsigned long pages = 0, returned = 0, bad = 0, i;
+	unsigned long pages = 0, returned = 0, bad = 0, keep = keep_free(), i;
 	int pagemap = open("/proc/self/pagemap", O_RDONLY);
 	size_t off, word, size = 0;
 	char *p;
@@ -154,7 +165,7 @@ static void fill(const char *ranges)
 
 	/* Address space for all; pages come as they are written to. */
 	p = take_memory(MAX_PFN * PAGE);
-	while (size < MAX_PFN * PAGE && more_memory())
+	while (size < MAX_PFN * PAGE && more_memory(keep))
 		for (i = 0; i < PAGE; i++, size += sizeof(uint64_t))
 			*(uint64_t *)(p + size) = pattern(size);
 	sleep(1);
