@@ -14,7 +14,7 @@ head -c 67108864 /dev/urandom >/tmp/net
 
 # The other end of the guest's NIC
 nc -ll -p 1 -e cat /tmp/net &
-nc -ll -p 2 -e sh -c 'head -c 67108864 | md5sum' &
+nc -ll -p 2 -e sh -c 'dd bs=64k count=1024 iflag=fullblock 2>/dev/null | md5sum' &
 tap_up() {
 	while alive && ! ip link set $tap up 2>/dev/null; do sleep 0.2; done
 	ip addr add 10.0.2.100/24 dev $tap 2>/dev/null
