@@ -247,7 +247,7 @@ def plots(t):
         print("no plots: run 'scripts/deps.sh python3-matplotlib'", file=sys.stderr)
         return
     matplotlib.use("svg")
-    from matplotlib import pyplot as plt
+    from matplotlib import pyplot as plt, ticker
     plt.rcParams.update({"font.size": 10, "axes.grid": True, "grid.alpha": 0.3, "svg.hashsalt": "cc",
                          "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True})
     os.makedirs(f"{OUT}/plots", exist_ok=True)
@@ -322,6 +322,9 @@ def plots(t):
             ax.axhline(1, color="black", lw=0.8)
             ax.set_xticks(range(len(FIO_SIZES)), FIO_SIZES)
             ax.set(title=f"{disks} disk{'s' if disks > 1 else ''}", xlabel="block size", yscale="log")
+            ax.yaxis.set_major_locator(ticker.LogLocator(subs=(0.5, 0.7, 1, 1.5, 2, 3)))
+            ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+            ax.yaxis.set_minor_locator(ticker.NullLocator())
         axes[0].set_ylabel("IOPS of cc / IOPS of legacy 64 MiB")
         axes[1].legend(fontsize=8)
         fig.suptitle("fio on NVMe disks, all I/O bounced (above 1: cc is faster)")

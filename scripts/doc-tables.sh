@@ -232,8 +232,9 @@ scaling() {
 	echo "A model, not a measurement, of the worst case: $(model cpus) CPUs that make $(model maps_per_second)"
 	echo "mappings a second each, all of one size and all unmapped on CPUs that do so for many others, so"
 	echo "that every magazine passes the depot. Where each CPU unmaps for one other, none does, and"
-	echo "inboxes are written four times per magazine by two CPUs each. Share of the time in which its lock is held, if a cache line comes"
-	echo "from another CPU in $(model line_ns_same_socket) ns within a socket, and in $(model line_ns_other_socket) ns from the other socket:"
+	echo "inboxes are written four times per magazine by two CPUs each. Share of the time in which"
+	echo "the lock of the depot is held, if a cache line comes from another CPU in $(model line_ns_same_socket) ns"
+	echo "within a socket, and in $(model line_ns_other_socket) ns from the other socket:"
 	echo
 	rows bench '["slots in a magazine", "depot locks per mapping", "one socket", "two sockets"],
 		((8, 16, 32, 64, 128) as $m | "model-\($m)" as $n
