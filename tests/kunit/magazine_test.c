@@ -625,6 +625,29 @@ static void magazine_foreign_bypass(struct kunit *test)
 	}
 }
 
+static bool offline(unsigned int cpu)
+{
+	return false;
+}
+
+/* Nothing is sent to a CPU that nobody will empty the inbox of. */
+static void magazine_foreign_offline(struct kunit *test)
+{
+	unsigned int cpu = other_cpu(), half;
+	struct mag_test *t = test->priv;
+
+	if (!cpu)
+		kunit_skip(test, "needs two CPUs");
+	half = cc_foreign_size(t->class);
+	on_cpu(test, cpu, take, 0, half + 1);
+	kunit_activate_static_stub(test, cc_magazine_online, offline);
+	give(test, 0, half + 1);
+	KUNIT_EXPECT_EQ(test, foreign(t, 0), 1);
+	KUNIT_EXPECT_EQ(test, inbox(t, cpu), 0);
+	KUNIT_EXPECT_EQ(test, t->class->depot.slots, half);
+	cc_test_check(test);
+}
+
 /* Chains on their way are idle, too, when they are all that a CPU holds. */
 static void magazine_foreign_idle(struct kunit *test)
 {
@@ -763,6 +786,7 @@ static struct kunit_case magazine_cases[] = {
 	KUNIT_CASE(magazine_foreign),
 	KUNIT_CASE(magazine_foreign_home),
 	KUNIT_CASE(magazine_foreign_bypass),
+	KUNIT_CASE(magazine_foreign_offline),
 	KUNIT_CASE(magazine_foreign_idle),
 	KUNIT_CASE(magazine_remote_free),
 	KUNIT_CASE(magazine_dead_callback),

@@ -300,6 +300,7 @@ u32 cc_magazine_refill(struct cc_class *class);
 u32 cc_magazine_take(struct cc_class *class);
 void cc_magazine_flush(struct cc_class *class);
 void cc_magazine_give(struct cc_class *class, u32 index);
+bool cc_magazine_online(unsigned int cpu);
 void cc_magazine_send(struct cc_class *class, u32 index);
 void cc_magazine_drain_idle(void);
 void cc_magazine_drain_all(void);

@@ -8,6 +8,7 @@
  * CPU goes to the depot only when both are empty, or both full. See map.h for
  * why no lock is needed; this file changes the heads by the same rule.
  */
+#include <kunit/static_stub.h>
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
 #include <linux/smp.h>
@@ -214,6 +215,21 @@ void cc_magazine_give(struct cc_class *class, u32 index)
 }
 
 /**
+ * cc_magazine_online() - will a CPU look into its inbox?
+ * @cpu: the CPU
+ *
+ * It cannot die before preemption is enabled: that waits for all who do not sleep.
+ *
+ * Context: any, preemption disabled.
+ * Return: true if it is online.
+ */
+bool cc_magazine_online(unsigned int cpu)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_magazine_online, cpu);
+	return cpu_online(cpu);
+}
+
+/**
  * cc_magazine_send() - give a slot back when the foreign chain is full
  * @class: class of the slot
  * @index: the slot, of the same CPU as those of the chain
@@ -234,8 +250,7 @@ void cc_magazine_send(struct cc_class *class, u32 index)
 		u32 first = cc_chain_index(chain);
 
 		cc_slot_by_index(first)->size = cc_chain_count(chain);
-		/* It cannot die now: that waits for all who do not sleep. */
-		if (!cpu_online(cpu) ||
+		if (!cc_magazine_online(cpu) ||
 		    cmpxchg(&per_cpu_ptr(&cc_cpu, cpu)->inbox[nr], 0, first))
 			cc_depot_push(class, chain);
 	}
