@@ -34,10 +34,10 @@ two_samples() { # option...
 	rm -rf "$tmp/now" "$tmp/later"
 	cp -r "$samples" "$tmp/now"
 	cp -r "$samples" "$tmp/later"
-	awk '$1 == 4096 { $7 += 1000; $8 += 2097152; $9 += 4096000; $10 += 900; $11 += 100 }
+	awk '$1 == 4096 { $7 += 1000; $8 += 2097152; $9 += 4096000; $10 += 900; $12 += 100 }
 		$1 == 16384 { $7 = 10 } 1' \
 		"$samples/stats" >"$tmp/later/stats"
-	awk '$1 == 1 && $2 == 4096 { $5 += 1000; $6 += 990; $7 += 900; $8 += 100 } 1' \
+	awk '$1 == 1 && $2 == 4096 { $6 += 1000; $7 += 990; $8 += 900; $10 += 100 } 1' \
 		"$samples/percpu" >"$tmp/later/percpu"
 	sed 's/^decrypted_bytes .*/decrypted_bytes 67108864/' "$samples/kccd" >"$tmp/later/kccd"
 	(sleep 0.5 && mv "$tmp/now" "$tmp/before" && mv "$tmp/later" "$tmp/now") &
