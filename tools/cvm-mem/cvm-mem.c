@@ -130,7 +130,7 @@ static uint64_t pattern(size_t offset)
 /*
  * Pages that the kernel used for itself are the last that it gives to a process.
  * So take all, but keep the machine alive and the OOM killer asleep: what is free
- * stays above the mark where reclaim begins, 5/4 of the minimum, by 2 MiB.
+ * stays above the mark where reclaim begins, 5/4 of the minimum, by 6 MiB.
  */
 static unsigned long keep_free(void)
 {
@@ -140,7 +140,7 @@ static unsigned long keep_free(void)
 	if (!f || fscanf(f, "%lu", &kbytes) != 1)
 		err(1, "/proc/sys/vm/min_free_kbytes");
 	fclose(f);
-	return kbytes * 1280 + (2UL << 20);
+	return kbytes * 1280 + (6UL << 20);
 }
 
 static bool more_memory(unsigned long keep)
