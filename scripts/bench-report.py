@@ -152,6 +152,12 @@ def icount(t, doc):
     return out
 
 
+def over_legacy(t, name, metric):
+    """The median of the rounds, lowest and highest."""
+    v = [t.get(("fio", name, "cc", f"{metric}_over_legacy{m}")) for m in ("", "_min", "_max")]
+    return None if None in v else "{:.2f} ({:.2f} to {:.2f})".format(*v)
+
+
 def fio(t):
     out = ["## fio in the guest: IOPS, and cc over legacy\n"]
     rows = []
@@ -164,8 +170,8 @@ def fio(t):
                             (("none", ""), ("legacy", ""), ("legacy", "-1GiB"), ("dynamic", ""), ("cc", ""))]
                     if iops[4] is None:
                         continue
-                    ratio = f"{iops[4] / iops[1]:.2f}" if iops[1] else None
-                    rows.append([disks, rw, bs, depth, *[None if i is None else round(i) for i in iops], ratio,
+                    rows.append([disks, rw, bs, depth, *[None if i is None else round(i) for i in iops],
+                                 over_legacy(t, n, "iops"),
                                  t.get(("fio", n, "cc", "magazine_hit_rate")),
                                  t.get(("fio", n, "cc", "waste"))])
     out.append(markdown(["disks", "", "size", "depth", "none", "legacy 64 MiB", "legacy 1 GiB", "dynamic", "cc",
@@ -178,9 +184,10 @@ def fio(t):
             v = [t.get(("fio", n + p, b, m)) for b, p in
                  (("none", ""), ("legacy", ""), ("legacy", "-1GiB"), ("dynamic", ""), ("cc", ""))]
             if v[4] is not None:
-                rows.append([way, size, "MiB/s" if m == "mib_s" else "packets/s", *v])
+                rows.append([way, size, "MiB/s" if m == "mib_s" else "packets/s", *v, over_legacy(t, n, m)])
     if rows:
-        out.append(markdown(["network", "size", "", "none", "legacy 64 MiB", "legacy 1 GiB", "dynamic", "cc"], rows))
+        out.append(markdown(["network", "size", "", "none", "legacy 64 MiB", "legacy 1 GiB", "dynamic", "cc",
+                             "cc / legacy"], rows))
     return out
 
 
@@ -314,9 +321,9 @@ def plots(t):
                     pts = []
                     for i, bs in enumerate(FIO_SIZES):
                         n = f"{disks}disks-{rw}-{bs}-{depth}"
-                        a, c = t.get(("fio", n, "legacy", "iops")), t.get(("fio", n, "cc", "iops"))
-                        if a and c:
-                            pts.append((i, c / a))
+                        ratio = t.get(("fio", n, "cc", "iops_over_legacy"))
+                        if ratio:
+                            pts.append((i, ratio))
                     if pts:
                         ax.plot(*zip(*pts), style, marker="o", color=color, label=f"{rw}, depth {depth}")
             ax.axhline(1, color="black", lw=0.8)

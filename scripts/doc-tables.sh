@@ -187,14 +187,14 @@ fio() {
 		((1, 21) as $disks | ("randread", "randwrite", "randrw") as $rw | (1, 256) as $depth
 		| select(v("\($disks)disks-\($rw)-4k-\($depth)"; "cc"; "iops"))
 		| [$disks, $rw, $depth, ($sizes[] | "\($disks)disks-\($rw)-\(.)-\($depth)" as $n
-			| v($n; "cc"; "iops") / v($n; "legacy"; "iops") | ratio)])' | table
+			| v($n; "cc"; "iops_over_legacy") | ratio)])' | table
 	echo "The same of what the network gets done, iperf3 through virtio-net:"
 	echo
 	rows bench-fio '["", "64 bytes, UDP", "1500 bytes, UDP", "TCP"],
 		(("send", "receive") as $way
 		| [$way, (["64", "packets_s"], ["1500", "packets_s"], ["64k", "mib_s"]
 			| . as $m | "net-\($way)-\($m[0])" as $n
-			| v($n; "cc"; $m[1]) / v($n; "legacy"; $m[1]) | ratio)])' | table
+			| v($n; "cc"; $m[1] + "_over_legacy") | ratio)])' | table
 	echo "Of all these jobs with cc, by block size:"
 	echo
 	rows bench-fio '["512", "4k", "16k", "64k", "128k", "512k", "mixed"] as $sizes
