@@ -16,7 +16,7 @@ dir=$out/bench-fio
 mkdir -p "$dir"
 rounds=${ROUNDS:-3} ramp=${RAMP:-1} seconds=${SECONDS_PER_JOB:-1}
 sizes='512 4k 16k 64k 128k 512k mixed' depths='1 256' ways='randread randwrite randrw'
-runs='none legacy legacy-1g dynamic cc'
+runs='none legacy cc legacy-1g dynamic'
 if [ "${QUICK:-}" ]; then
 	sizes='4k 64k mixed' depths=256 ways=randrw runs='none legacy cc' rounds=1
 fi
@@ -60,15 +60,16 @@ answer() {
 # turn <job name> <verb> <argument>...: by each guest; the name of what iperf sends
 # tells its round.
 turn() {
-	local name=$1 verb=$2 round run
+	local name=$1 verb=$2 round run turns=$runs
 	shift 2
 	[[ $name =~ ${JOBS:-.} ]] || return 0
 	step "$name"
 	for ((round = 1; round <= rounds; round++)); do
-		for run in $([ $round = 1 ] && echo "$runs" || echo legacy cc); do
+		for run in $turns; do
 			[ "$verb" = job ] && echo "job $*" >&"${to[$run]}" || echo "iperf ${name#net-}.$round $*" >&"${to[$run]}"
 			answer "$run" "done"
 		done
+		[ $((round % 2)) = 1 ] && turns='cc legacy' || turns='legacy cc'
 	done
 }
 
@@ -123,7 +124,7 @@ done
 jq -cs '
 	def backend: {none: "none", dynamic: "dynamic", cc: "cc"}[.] // "legacy";
 	def median: sort | .[length / 2 | floor];
-	(group_by(.metric)[] | select(.[0].metric | test(":(iops|packets_s|mib_s)$"))
+	(group_by(.metric)[] | select(.[0].metric | test(":(packets_s|mib_s)$"))
 	| [.[] | select(.run == "cc") | .value] as $cc | [.[] | select(.run == "legacy") | .value] as $legacy
 	| [range($cc | length) as $i | select($legacy[$i] > 0) | $cc[$i] / $legacy[$i] * 1000 | round / 1000] as $ratios
 	| (.[0].metric | split(":")) as $m

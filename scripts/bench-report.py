@@ -171,7 +171,7 @@ def fio(t):
                     if iops[4] is None:
                         continue
                     rows.append([disks, rw, bs, depth, *[None if i is None else round(i) for i in iops],
-                                 over_legacy(t, n, "iops"),
+                                 over_legacy(t, n, "mib_s"),
                                  t.get(("fio", n, "cc", "magazine_hit_rate")),
                                  t.get(("fio", n, "cc", "waste"))])
     out.append(markdown(["disks", "", "size", "depth", "none", "legacy 64 MiB", "legacy 1 GiB", "dynamic", "cc",
@@ -321,7 +321,7 @@ def plots(t):
                     pts = []
                     for i, bs in enumerate(FIO_SIZES):
                         n = f"{disks}disks-{rw}-{bs}-{depth}"
-                        ratio = t.get(("fio", n, "cc", "iops_over_legacy"))
+                        ratio = t.get(("fio", n, "cc", "mib_s_over_legacy"))
                         if ratio:
                             pts.append((i, ratio))
                     if pts:
@@ -332,7 +332,7 @@ def plots(t):
             ax.yaxis.set_major_locator(ticker.LogLocator(subs=(0.5, 0.7, 1, 1.5, 2, 3)))
             ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
             ax.yaxis.set_minor_locator(ticker.NullLocator())
-        axes[0].set_ylabel("IOPS of cc / IOPS of legacy 64 MiB")
+        axes[0].set_ylabel("cc / legacy 64 MiB, bytes per second")
         axes[1].legend(fontsize=8)
         fig.suptitle("fio on NVMe disks, all I/O bounced (above 1: cc is faster)")
         save(fig, "fio")

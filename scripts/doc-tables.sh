@@ -179,7 +179,7 @@ memory() {
 }
 
 fio() {
-	echo "IOPS of cc over those of legacy with 64 MiB, all I/O bounced, NVMe disks under TCG, Linux"
+	echo "Bytes per second, cc over legacy with 64 MiB, all I/O bounced, NVMe disks under TCG, Linux"
 	echo "$(kernel bench-fio) on x86_64:"
 	echo
 	rows bench-fio '["512", "4k", "16k", "64k", "128k", "512k", "mixed"] as $sizes
@@ -187,7 +187,7 @@ fio() {
 		((1, 21) as $disks | ("randread", "randwrite", "randrw") as $rw | (1, 256) as $depth
 		| select(v("\($disks)disks-\($rw)-4k-\($depth)"; "cc"; "iops"))
 		| [$disks, $rw, $depth, ($sizes[] | "\($disks)disks-\($rw)-\(.)-\($depth)" as $n
-			| v($n; "cc"; "iops_over_legacy") | ratio)])' | table
+			| v($n; "cc"; "mib_s_over_legacy") | ratio)])' | table
 	echo "The same of what the network gets done, iperf3 through virtio-net:"
 	echo
 	rows bench-fio '["", "64 bytes, UDP", "1500 bytes, UDP", "TCP"],
