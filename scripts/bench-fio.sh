@@ -3,10 +3,11 @@
 # make bench-fio: fio in x86_64 guests, one with each allocator, on 1 and on 21 NVMe
 # disks, and iperf3 through virtio-net with the host. All guests are up all the time,
 # one works: a job is done by each in turn, $ROUNDS (3) times by legacy and cc, once by
-# the others. QUICK=1: few sizes, one round; RAMP=s, SECONDS_PER_JOB=s: per job, before
-# and while it is measured; JOBS=regex: only jobs whose name matches, such as ^net-. Per
-# disk 1 or 256 requests are in flight, never more than 512 MiB in all. Medians, and the
-# ratio of cc and legacy in each round; writes out/bench-fio.json.
+# the others; on the network, which varies more, four times that. QUICK=1: few sizes,
+# one round; RAMP=s, SECONDS_PER_JOB=s: before and while a job is measured;
+# JOBS=regex: only jobs whose name matches, such as ^net-. Per disk 1 or 256 requests
+# are in flight, never more than 512 MiB in all. Medians, and the ratio of cc and legacy
+# in each round; writes out/bench-fio.json.
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh" iperf3
@@ -60,11 +61,12 @@ answer() {
 # turn <job name> <verb> <argument>...: by each guest; the name of what iperf sends
 # tells its round.
 turn() {
-	local name=$1 verb=$2 round run turns=$runs
+	local name=$1 verb=$2 n=$rounds round run turns=$runs
 	shift 2
 	[[ $name =~ ${JOBS:-.} ]] || return 0
 	step "$name"
-	for ((round = 1; round <= rounds; round++)); do
+	[ "$verb" = job ] || n=$((4 * rounds))
+	for ((round = 1; round <= n; round++)); do
 		for run in $turns; do
 			[ "$verb" = job ] && echo "job $*" >&"${to[$run]}" || echo "iperf ${name#net-}.$round $*" >&"${to[$run]}"
 			answer "$run" "done"

@@ -178,6 +178,10 @@ memory() {
 			| v("demo"; $b; "decrypted_\($m[0])_bytes") | . / 1048576)])' | table
 }
 
+fio_jobs() { # condition [_min|_max]: how many of the ratios on disks meet it
+	rows bench-fio '[[$r[] | select((.name | test("disks-")) and .metric == "mib_s_over_legacy'"${2:-}"'" and ('"$1"'))] | length]'
+}
+
 fio() {
 	echo "Bytes per second, cc over legacy with 64 MiB, all I/O bounced, NVMe disks under TCG, Linux"
 	echo "$(kernel bench-fio) on x86_64:"
@@ -188,6 +192,9 @@ fio() {
 		| select(v("\($disks)disks-\($rw)-4k-\($depth)"; "cc"; "iops"))
 		| [$disks, $rw, $depth, ($sizes[] | "\($disks)disks-\($rw)-\(.)-\($depth)" as $n
 			| v($n; "cc"; "mib_s_over_legacy") | ratio)])' | table
+	echo "Of these $(fio_jobs 'true') jobs, cc did at least as much as legacy in $(fio_jobs '.value >= 1'), and less in"
+	echo "every round in $(fio_jobs '.value < 1' _max)."
+	echo
 	echo "The same of what the network gets done, iperf3 through virtio-net:"
 	echo
 	rows bench-fio '["", "64 bytes, UDP", "1500 bytes, UDP", "TCP"],

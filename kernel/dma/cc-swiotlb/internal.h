@@ -97,9 +97,9 @@ struct cc_slot {
 	};
 };
 
-/* An offset of more bits needs the legacy pool. */
+/* A larger offset needs the legacy pool; no CPU has a larger number. */
 #define CC_OFFSET_BITS		16
-static_assert(!((CONFIG_NR_CPUS - 1) >> 16));
+static_assert(CONFIG_NR_CPUS <= BIT(CC_OFFSET_BITS));
 
 /**
  * struct cc_chunk - a piece of shared memory that one class owns, or none
