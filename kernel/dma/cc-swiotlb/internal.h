@@ -99,7 +99,7 @@ struct cc_slot {
 
 /* A larger offset needs the legacy pool; no CPU has a larger number. */
 #define CC_OFFSET_BITS		16
-static_assert(CONFIG_NR_CPUS <= BIT(CC_OFFSET_BITS));
+static_assert(BIT(CC_OFFSET_BITS) >= CONFIG_NR_CPUS);
 
 /**
  * struct cc_chunk - a piece of shared memory that one class owns, or none
