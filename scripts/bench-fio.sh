@@ -4,10 +4,9 @@
 # disks, and iperf3 through virtio-net with the host. All guests are up all the time,
 # one works: a job is done by each in turn, $ROUNDS (3) times by legacy and cc, once by
 # the others; on the network, which varies more, four times that. QUICK=1: few sizes,
-# one round; RAMP=s, SECONDS_PER_JOB=s: before and while a job is measured;
-# JOBS=regex: only jobs whose name matches, such as ^net-. Per disk 1 or 256 requests
-# are in flight, never more than 512 MiB in all. Medians, and the ratio of cc and legacy
-# in each round; writes out/bench-fio.json.
+# one round; SECONDS_PER_JOB=n (1); JOBS=regex: only jobs whose name matches, such as
+# ^net-. Per disk 1 or 256 requests are in flight, never more than 512 MiB in all.
+# Medians, and the ratio of cc and legacy in each round; writes out/bench-fio.json.
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh" iperf3
@@ -15,7 +14,8 @@ need jq iperf3 tar
 record_to bench-fio
 dir=$out/bench-fio
 mkdir -p "$dir"
-rounds=${ROUNDS:-3} ramp=${RAMP:-1} seconds=${SECONDS_PER_JOB:-1}
+rounds=${ROUNDS:-3} seconds=${SECONDS_PER_JOB:-1} jobs=0
+[[ "$rounds $seconds" =~ ^[1-9][0-9]*\ [1-9][0-9]*$ ]] || die "ROUNDS=$rounds SECONDS_PER_JOB=$seconds: take whole numbers from 1 on"
 sizes='512 4k 16k 64k 128k 512k mixed' depths='1 256' ways='randread randwrite randrw'
 runs='none legacy cc legacy-1g dynamic'
 if [ "${QUICK:-}" ]; then
@@ -44,7 +44,7 @@ start() {
 	q+=" -netdev user,id=net -device virtio-net-pci,netdev=net,iommu_platform=on,disable-legacy=on,romfile="
 	q+=" -chardev pipe,id=ctl,path=$d/ctl -serial chardev:ctl"
 	setsid "$top/scripts/qemu.sh" -m 4G -n 21 -s 256M -t 14400 -q "$q" "$2" "$d" bench-fio \
-		"ramp=$ramp" "seconds=$seconds" io_mib=512 "swiotlb=$3" &
+		"seconds=$seconds" io_mib=512 "swiotlb=$3" &
 	pid[$1]=$!
 	pids+=" -$!"
 	exec {in}<>"$d/ctl.in" {out}<>"$d/ctl.out"
@@ -65,6 +65,7 @@ turn() {
 	shift 2
 	[[ $name =~ ${JOBS:-.} ]] || return 0
 	step "$name"
+	jobs=$((jobs + 1))
 	[ "$verb" = job ] || n=$((4 * rounds))
 	for ((round = 1; round <= n; round++)); do
 		for run in $turns; do
@@ -101,6 +102,7 @@ for way in send receive; do
 	turn "net-$way-1500" iperf -u -b 0 -l 1472 "$r"
 	turn "net-$way-64k" iperf -l 64K "$r"
 done
+[ $jobs != 0 ] || die "JOBS=$JOBS matches no job: names are as 21disks-randrw-4k-256 and net-send-64"
 
 : >"$dir/lines"
 for run in $runs; do
