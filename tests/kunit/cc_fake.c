@@ -127,6 +127,22 @@ static void fake_free_metadata(void *ptr)
 	kvfree(ptr);
 }
 
+static struct page *fake_alloc_metadata_page(void)
+{
+	struct page *page = NULL;
+
+	if (!fails(CC_FAKE_METADATA))
+		page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	cc_fake.metadata += !!page;
+	return page;
+}
+
+static void fake_free_metadata_page(struct page *page)
+{
+	cc_fake.metadata--;
+	__free_page(page);
+}
+
 /**
  * cc_fake_begin() - put the fake in place, and let nothing fail
  * @test: the test; before it starts the allocator
@@ -141,6 +157,8 @@ void cc_fake_begin(struct kunit *test)
 	kunit_activate_static_stub(test, cc_free_memory, fake_free_memory);
 	kunit_activate_static_stub(test, cc_alloc_metadata, fake_alloc_metadata);
 	kunit_activate_static_stub(test, cc_free_metadata, fake_free_metadata);
+	kunit_activate_static_stub(test, cc_alloc_metadata_page, fake_alloc_metadata_page);
+	kunit_activate_static_stub(test, cc_free_metadata_page, fake_free_metadata_page);
 	kunit_activate_static_stub(test, cc_convert, fake_convert);
 }
 
@@ -161,27 +179,24 @@ void cc_fake_fail(enum cc_fake_call call, unsigned int from, unsigned int nr)
  * cc_fake_end() - fail the test if memory is missing
  * @test: the test; after it has stopped the allocator
  *
- * Only what is quarantined may be left, and its metadata.
+ * Only what is quarantined may be left.
  */
 void cc_fake_end(struct kunit *test)
 {
 	struct fake_block *block, *next;
 	unsigned long unknown = 0;
-	unsigned int nr = 0;
 
 	if (!fake_test)
 		return;
 	list_for_each_entry_safe(block, next, &cc_fake.blocks, node) {
 		KUNIT_EXPECT_EQ_MSG(test, block->state, UNKNOWN, "leaked");
 		unknown += PAGE_SIZE << block->order;
-		nr++;
 		__free_pages(block->page, block->order);
 		kunit_kfree(test, block);
 	}
 	INIT_LIST_HEAD(&cc_fake.blocks);
 	KUNIT_EXPECT_EQ(test, unknown, cc.quarantined);
-	/* A block, its slots, and its gen_pool descriptors. */
-	KUNIT_EXPECT_EQ(test, cc_fake.metadata, 3 * nr);
+	KUNIT_EXPECT_EQ(test, cc_fake.metadata, 0);
 	fake_test = NULL;
 }
 
@@ -195,5 +210,7 @@ void cc_fake_remove(struct kunit *test)
 	kunit_deactivate_static_stub(test, cc_free_memory);
 	kunit_deactivate_static_stub(test, cc_alloc_metadata);
 	kunit_deactivate_static_stub(test, cc_free_metadata);
+	kunit_deactivate_static_stub(test, cc_alloc_metadata_page);
+	kunit_deactivate_static_stub(test, cc_free_metadata_page);
 	kunit_deactivate_static_stub(test, cc_convert);
 }

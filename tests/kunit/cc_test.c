@@ -218,7 +218,7 @@ static unsigned long check_chain(struct kunit *test, struct cc_class *class,
 		KUNIT_EXPECT_PTR_EQ(test, chunk->class, class);
 		KUNIT_EXPECT_EQ(test, cc_slot_by_index(index)->base,
 				chunk->pool.start +
-				((phys_addr_t)cc_slot_nr(index) << class->shift));
+				((phys_addr_t)(index - chunk->index) << class->shift));
 		KUNIT_EXPECT_NULL(test, cc_slot_by_index(index)->dev);
 		index = cc_slot_by_index(index)->next;
 	}
@@ -316,8 +316,9 @@ void cc_test_check(struct kunit *test)
 			nr_reserve += !chunk->class;
 			KUNIT_EXPECT_PTR_EQ(test, chunk, cc_chunk_by_addr(chunk->pool.start));
 			KUNIT_EXPECT_PTR_EQ(test, chunk, cc_chunk_by_addr(chunk->pool.end - 1));
-			KUNIT_EXPECT_PTR_EQ(test, chunk->slots,
-					    cc_slot_by_index(chunk->index));
+			KUNIT_EXPECT_PTR_EQ(test, cc_slot_by_index(chunk->index),
+					    block->slots + (i << (CC_CHUNK_SHIFT -
+								  CC_SLOT_MIN_SHIFT)));
 		}
 		KUNIT_EXPECT_EQ(test, nr_reserve, block->nr_reserve);
 	}

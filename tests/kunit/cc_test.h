@@ -109,8 +109,7 @@ void cc_fake_remove(struct kunit *test);
 static inline void cc_test_give(phys_addr_t tlb)
 {
 	struct cc_chunk *chunk = cc_chunk_by_addr(tlb);
-	struct cc_slot *slot =
-		&chunk->slots[(tlb - chunk->pool.start) >> chunk->shift];
+	struct cc_slot *slot = cc_slot_by_index(cc_index_by_addr(chunk, tlb));
 
 	cc_swiotlb_unmap(slot->dev, tlb, slot->size, &chunk->pool);
 }

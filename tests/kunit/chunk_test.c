@@ -221,21 +221,41 @@ static void chunk_shrink(struct kunit *test)
 	cc_test_check(test);
 }
 
-/* The ids of chunks that are gone are used again. */
-static void chunk_ids(struct kunit *test)
+static u32 first_index(const struct cc_block *block)
 {
-	unsigned int first, id;
+	return block->slots - cc_slots;
+}
+
+static u32 end_index(const struct cc_block *block)
+{
+	return first_index(block) + (1U << (block->shift - CC_SLOT_MIN_SHIFT));
+}
+
+/* No two blocks share an index, 0 is that of none, and all are used again. */
+static void chunk_indexes(struct kunit *test)
+{
+	struct cc_block *block, *other;
+	u32 end = 0;
 
 	mutex_lock(&cc.mutex);
 	for (int i = 0; i < 20; i++) {
 		KUNIT_ASSERT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
-		id = list_last_entry(&cc.blocks, struct cc_block, node)->chunks[0].index >>
-		     CC_SLOT_BITS;
-		first = i ? first : id;
-		KUNIT_EXPECT_EQ(test, id, first);
+		block = list_last_entry(&cc.blocks, struct cc_block, node);
+		end = end ?: end_index(block);
+		KUNIT_EXPECT_EQ(test, end_index(block), end);
 		KUNIT_ASSERT_EQ(test, SZ_2M, cc_block_shrink(0, SZ_2M));
 	}
+	for (unsigned int size = SZ_64K; size <= SZ_2M; size *= 2)
+		KUNIT_ASSERT_EQ(test, 0, cc_block_grow(size, CC_FRAME_SHIFT));
+	list_for_each_entry(block, &cc.blocks, node) {
+		KUNIT_EXPECT_GT(test, first_index(block), 0);
+		list_for_each_entry(other, &cc.blocks, node)
+			KUNIT_EXPECT_TRUE(test, other == block ||
+					  end_index(other) <= first_index(block) ||
+					  end_index(block) <= first_index(other));
+	}
 	mutex_unlock(&cc.mutex);
+	cc_test_check(test);
 }
 
 struct reader {
@@ -524,7 +544,7 @@ static struct kunit_case chunk_cases[] = {
 	KUNIT_CASE(chunk_reserve_order),
 	KUNIT_CASE(chunk_retire),
 	KUNIT_CASE(chunk_shrink),
-	KUNIT_CASE(chunk_ids),
+	KUNIT_CASE(chunk_indexes),
 	KUNIT_CASE(chunk_readers),
 	KUNIT_CASE(chunk_zeroed),
 	KUNIT_CASE(chunk_quarantine),

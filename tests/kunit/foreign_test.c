@@ -124,9 +124,8 @@ static void foreign_home(struct kunit *test)
 	give(test, 1, 1);
 	KUNIT_EXPECT_EQ(test, foreign(t, 0), 1);
 	KUNIT_EXPECT_EQ(test, magazine_of(t, 0)->home, other_cpu());
-	slot = cc_slot_by_index(cc_chunk_by_addr(t->tlb[0])->index +
-				((t->tlb[0] - cc_chunk_by_addr(t->tlb[0])->pool.start) >>
-				 t->class->shift));
+	slot = cc_slot_by_index(cc_index_by_addr(cc_chunk_by_addr(t->tlb[0]),
+						 t->tlb[0]));
 	KUNIT_EXPECT_EQ(test, slot->cpu, 0);
 	slot->cpu = U16_MAX;
 	give(test, 0, 1);

@@ -346,9 +346,12 @@ static void depot_drain_keeps_rest(struct kunit *test)
 	cc_test_check(test);
 }
 
+/* The slots of a chunk have indexes in a row, fewer than these. */
+#define RACE_SLOTS	BIT(CC_CHUNK_SHIFT - CC_SLOT_MIN_SHIFT)
+
 struct depot_race {
 	struct cc_class *class;
-	DECLARE_BITMAP(held, BIT(CC_SLOT_BITS));
+	DECLARE_BITMAP(held, RACE_SLOTS);
 	atomic_t twice;
 };
 
@@ -358,7 +361,7 @@ static int pop_and_push(void *arg)
 
 	while (!kthread_should_stop()) {
 		u64 chain = cc_depot_pop(r->class);
-		unsigned int nr = cc_slot_nr(cc_chain_index(chain));
+		unsigned int nr = cc_chain_index(chain) % RACE_SLOTS;
 
 		if (chain) {
 			if (test_and_set_bit(nr, r->held))

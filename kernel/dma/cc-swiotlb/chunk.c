@@ -11,25 +11,29 @@
 #include <kunit/static_stub.h>
 #include <linux/cc_platform.h>
 #include <linux/gfp.h>
-#include <linux/idr.h>
+#include <linux/genalloc.h>
 #include <linux/ktime.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/set_memory.h>
 #include <linux/slab.h>
+#include <linux/vmalloc.h>
 #include <trace/events/cc_swiotlb.h>
 
 #include "map.h"
 
-/*
- * Chunks by {address >> CC_FRAME_SHIFT}, and their slots by id; leaves are
- * never freed.
- */
+/* Chunks by {address >> CC_FRAME_SHIFT}; leaves are never freed. */
 struct cc_chunk_table cc_by_frame;
-struct cc_slot **cc_by_id[(CC_MAX_ID + 1) >> CC_LEAF_BITS];
 
-static DEFINE_IDA(cc_ids);
+/*
+ * All slots, as one array: address space for all that RAM could hold, with pages
+ * behind the slots of blocks only. No slot has index 0.
+ */
+struct cc_slot *cc_slots __read_mostly;
+static struct vm_struct *slot_area;
+/* The parts of the array that blocks do not use. */
+static struct gen_pool *slot_space;
 
 /* Does sharing show memory to a host that could not see it before? */
 static bool sharing_reveals(void)
@@ -101,6 +105,30 @@ void cc_free_metadata(void *ptr)
 }
 
 /**
+ * cc_alloc_metadata_page() - allocate a private page for slots
+ *
+ * Context: task.
+ * Return: a zeroed page, or NULL.
+ */
+struct page *cc_alloc_metadata_page(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_metadata_page);
+	return alloc_page(GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
+}
+
+/**
+ * cc_free_metadata_page() - free what cc_alloc_metadata_page() has returned
+ * @page: the page
+ *
+ * Context: task.
+ */
+void cc_free_metadata_page(struct page *page)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_free_metadata_page, page);
+	__free_page(page);
+}
+
+/**
  * cc_convert() - share memory with the host, or make it private again
  * @page: first page
  * @order: log2 of the number of pages
@@ -140,71 +168,87 @@ static void quarantine(struct cc_block *block)
 			    &block->chunks[0].pool.start);
 }
 
-/* Make sure that the leaf for the @nr'th entry of a table of leaves exists. */
-static int table_leaf(void *root, unsigned long nr)
-{
-	void **leaf = (void **)root + (nr >> CC_LEAF_BITS);
-
-	if (!*leaf) {
-		void *new = cc_alloc_metadata(CC_LEAF_SIZE * sizeof(void *));
-
-		if (!new)
-			return -ENOMEM;
-		/* Zeroed before cc_chunk_by_addr() can look into it. */
-		smp_store_release(leaf, new);
-	}
-	return 0;
-}
-
-static void table_set(void *root, unsigned long nr, void *entry)
-{
-	void **leaf = ((void ***)root)[nr >> CC_LEAF_BITS];
-
-	/* The entry is complete before anyone can find it. */
-	smp_store_release(&leaf[nr & (CC_LEAF_SIZE - 1)], entry);
-}
-
-static void chunk_unpublish(struct cc_chunk *chunk)
+/* What the lookup by address finds for a chunk: @entry is it, or NULL. */
+static void set_frames(struct cc_chunk *chunk, struct cc_chunk *entry)
 {
 	unsigned long frame = chunk->pool.start >> CC_FRAME_SHIFT;
 	unsigned long end = chunk->pool.end >> CC_FRAME_SHIFT;
+	struct cc_chunk **leaf = cc_by_frame.root[frame >> CC_LEAF_BITS];
 
+	/* A chunk is aligned to its size: its frames share one leaf. */
 	for (; frame < end; frame++)
-		table_set(cc_by_frame.root, frame, NULL);
-	table_set(cc_by_id, chunk->index >> CC_SLOT_BITS, NULL);
-	ida_free(&cc_ids, chunk->index >> CC_SLOT_BITS);
+		/* The entry is complete before anyone can find it. */
+		smp_store_release(&leaf[frame & (CC_LEAF_SIZE - 1)], entry);
 }
 
 static int chunk_publish(struct cc_chunk *chunk)
 {
-	unsigned long frame = chunk->pool.start >> CC_FRAME_SHIFT;
-	unsigned long end = chunk->pool.end >> CC_FRAME_SHIFT;
-	int id;
+	unsigned long nr = chunk->pool.start >> (CC_FRAME_SHIFT + CC_LEAF_BITS);
 
-	if ((end - 1) >> CC_LEAF_BITS >= cc_by_frame.nr)
+	if (nr >= cc_by_frame.nr)
 		return -ERANGE;
-	/* A chunk is aligned to its size: its frames share one leaf. */
-	if (table_leaf(cc_by_frame.root, frame))
-		return -ENOMEM;
-	id = ida_alloc_range(&cc_ids, 1, CC_MAX_ID, GFP_KERNEL | __GFP_NOWARN);
-	if (id < 0)
-		return id;
-	if (table_leaf(cc_by_id, id)) {
-		ida_free(&cc_ids, id);
-		return -ENOMEM;
+	if (!cc_by_frame.root[nr]) {
+		void *leaf = cc_alloc_metadata(CC_LEAF_SIZE * sizeof(void *));
+
+		if (!leaf)
+			return -ENOMEM;
+		/* Zeroed before cc_chunk_by_addr() can look into it. */
+		smp_store_release(&cc_by_frame.root[nr], leaf);
 	}
-	chunk->index = (u32)id << CC_SLOT_BITS;
-	table_set(cc_by_id, id, chunk->slots);
 	cc_top = max_t(u64, cc_top, dma_addr_unencrypted(chunk->pool.end - 1));
-	for (; frame < end; frame++)
-		table_set(cc_by_frame.root, frame, chunk);
+	set_frames(chunk, chunk);
 	return 0;
+}
+
+/* Bytes of the slots of a block of 1 << @shift bytes. */
+#define SLOTS_SIZE(shift)	\
+	PAGE_ALIGN(sizeof(struct cc_slot) << ((shift) - CC_SLOT_MIN_SHIFT))
+
+static void free_slots(struct cc_slot *slots, unsigned int shift)
+{
+	unsigned long start = (unsigned long)slots, end = start + SLOTS_SIZE(shift);
+	struct page *pages[SLOTS_SIZE(CC_BLOCK_SHIFT) / PAGE_SIZE];
+	unsigned int nr = 0;
+
+	for (unsigned long addr = start; addr < end; addr += PAGE_SIZE)
+		pages[nr++] = vmalloc_to_page((void *)addr);
+	vm_area_unmap_pages(slot_area, start, end);
+	while (nr--)
+		cc_free_metadata_page(pages[nr]);
+	gen_pool_free(slot_space, start, end - start);
+}
+
+/* Zeroed slots for a block, with indexes in a row; NULL if memory is short. */
+static struct cc_slot *alloc_slots(unsigned int shift)
+{
+	unsigned long start = gen_pool_alloc(slot_space, SLOTS_SIZE(shift));
+	unsigned long end = start + SLOTS_SIZE(shift);
+	struct page *pages[SLOTS_SIZE(CC_BLOCK_SHIFT) / PAGE_SIZE];
+	unsigned int nr = 0;
+
+	if (!start)
+		return NULL;
+	for (unsigned long addr = start; addr < end; addr += PAGE_SIZE) {
+		pages[nr] = cc_alloc_metadata_page();
+		if (!pages[nr])
+			goto free;
+		nr++;
+	}
+	if (!vm_area_map_pages(slot_area, start, end, pages))
+		return (struct cc_slot *)start;
+	vm_area_unmap_pages(slot_area, start, end);
+free:
+	while (nr--)
+		cc_free_metadata_page(pages[nr]);
+	gen_pool_free(slot_space, start, end - start);
+	return NULL;
 }
 
 static void block_free_metadata(struct cc_block *block)
 {
 	cc_free_metadata(block->gpcs);
-	cc_free_metadata(block->slots);
+	if (block->slots)
+		free_slots(block->slots, block->shift);
 	cc_free_metadata(block);
 }
 
@@ -240,8 +284,7 @@ static struct cc_block *block_alloc(unsigned long limit, unsigned int min_shift)
 					       CC_SLOT_MIN_SHIFT),
 			  L1_CACHE_BYTES);
 	block->gpcs = cc_alloc_metadata(gpc_bytes * block->nr_chunks);
-	block->slots = cc_alloc_metadata(sizeof(*block->slots)
-					 << (shift - CC_SLOT_MIN_SHIFT));
+	block->slots = alloc_slots(shift);
 	if (!block->gpcs || !block->slots)
 		goto free_metadata;
 
@@ -253,7 +296,8 @@ static struct cc_block *block_alloc(unsigned long limit, unsigned int min_shift)
 		chunk->pool.end = chunk->pool.start + (1UL << chunk_shift);
 		chunk->pool.vaddr = page_address(page) + offset;
 		chunk->pool.cc = true;
-		chunk->slots = block->slots + (offset >> CC_SLOT_MIN_SHIFT);
+		chunk->index = block->slots - cc_slots +
+			       (offset >> CC_SLOT_MIN_SHIFT);
 		chunk->gpc = block->gpcs + i * gpc_bytes;
 		chunk->block = block;
 		INIT_LIST_HEAD(&chunk->node);
@@ -308,6 +352,7 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift)
 	struct cc_block *block = block_alloc(limit, min_shift);
 	unsigned int published = 0;
 	unsigned long flags;
+	bool lost = false;
 	int err;
 
 	if (!block)
@@ -318,13 +363,10 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift)
 			goto unpublish;
 	}
 	err = convert(block, true);
-	if (err && convert(block, false)) {
-		/* The metadata is leaked with the memory that it describes. */
-		quarantine(block);
-		goto unpublish_only;
-	}
-	if (err)
+	if (err) {
+		lost = convert(block, false);
 		goto unpublish;
+	}
 
 	list_add_tail(&block->node, &cc.blocks);
 	cc.decrypted += 1UL << block->shift;
@@ -339,14 +381,12 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift)
 
 unpublish:
 	while (published--)
-		chunk_unpublish(&block->chunks[published]);
-	cc_free_memory(block->page, block->shift - PAGE_SHIFT);
+		set_frames(&block->chunks[published], NULL);
+	if (lost)
+		quarantine(block);
+	else
+		cc_free_memory(block->page, block->shift - PAGE_SHIFT);
 	block_free_metadata(block);
-	return err;
-
-unpublish_only:
-	while (published--)
-		chunk_unpublish(&block->chunks[published]);
 	return err;
 }
 
@@ -397,7 +437,7 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 		limit -= 1UL << block->shift;
 		list_move(&block->node, &victims);
 		for (unsigned int i = 0; i < block->nr_chunks; i++)
-			chunk_unpublish(&block->chunks[i]);
+			set_frames(&block->chunks[i], NULL);
 	}
 	if (list_empty(&victims))
 		return 0;
@@ -406,18 +446,17 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 	synchronize_rcu();
 	list_for_each_entry_safe(block, next, &victims, node) {
 		unsigned long bytes = 1UL << block->shift;
-		int err = convert(block, false);
+		bool lost = convert(block, false);
 
 		list_del(&block->node);
 		done += bytes;
 		cc.decrypted -= bytes;
 		trace_cc_swiotlb_retire(page_to_phys(block->page), bytes,
 					cc.decrypted);
-		if (err) {
+		if (lost)
 			quarantine(block);
-			continue;
-		}
-		cc_free_memory(block->page, block->shift - PAGE_SHIFT);
+		else
+			cc_free_memory(block->page, block->shift - PAGE_SHIFT);
 		block_free_metadata(block);
 		cond_resched();
 	}
@@ -536,8 +575,27 @@ unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots)
 	return done;
 }
 
+/* An index has 32 bits, and the page of index 0 is not used. */
+#define CC_MAX_SLOTS	(BIT_ULL(32) - PAGE_SIZE / sizeof(struct cc_slot))
+
+/* Address space for the slots of all RAM. */
+static int init_slots(void)
+{
+	u64 nr = min((u64)totalram_pages() << (PAGE_SHIFT - CC_SLOT_MIN_SHIFT),
+		     CC_MAX_SLOTS);
+	unsigned long size = round_up(nr * sizeof(struct cc_slot), PAGE_SIZE);
+
+	slot_area = get_vm_area(PAGE_SIZE + size, VM_SPARSE);
+	slot_space = gen_pool_create(PAGE_SHIFT, NUMA_NO_NODE);
+	if (!slot_area || !slot_space)
+		return -ENOMEM;
+	cc_slots = slot_area->addr;
+	return gen_pool_add(slot_space, (unsigned long)cc_slots + PAGE_SIZE,
+			    size, NUMA_NO_NODE);
+}
+
 /**
- * cc_chunk_init() - make the lookup table for all memory that may exist
+ * cc_chunk_init() - make the tables of chunks and slots for all memory there is
  *
  * Context: task.
  * Return: 0 or -ENOMEM.
@@ -551,8 +609,10 @@ int cc_chunk_init(void)
 							CC_LEAF_BITS));
 	cc_by_frame.root = kvcalloc(cc_by_frame.nr, sizeof(*cc_by_frame.root),
 				    GFP_KERNEL);
-	if (!cc_by_frame.root)
+	if (!cc_by_frame.root || init_slots()) {
+		cc_chunk_exit();
 		return -ENOMEM;
+	}
 	raw_spin_lock_init(&cc.lock);
 	INIT_LIST_HEAD(&cc.blocks);
 	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
@@ -567,13 +627,15 @@ int cc_chunk_init(void)
  */
 void cc_chunk_exit(void)
 {
-	for (unsigned long i = 0; i < cc_by_frame.nr; i++)
+	if (slot_space)
+		gen_pool_destroy(slot_space);
+	if (slot_area)
+		free_vm_area(slot_area);
+	slot_space = NULL;
+	slot_area = NULL;
+	for (unsigned long i = 0; cc_by_frame.root && i < cc_by_frame.nr; i++)
 		cc_free_metadata(cc_by_frame.root[i]);
 	kvfree(cc_by_frame.root);
 	cc_by_frame.root = NULL;
 	cc_by_frame.nr = 0;
-	for (unsigned int i = 0; i < ARRAY_SIZE(cc_by_id); i++) {
-		cc_free_metadata(cc_by_id[i]);
-		cc_by_id[i] = NULL;
-	}
 }

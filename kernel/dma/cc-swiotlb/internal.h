@@ -58,17 +58,6 @@
 static_assert(CC_FRAME_SHIFT >= PAGE_SHIFT);
 static_assert(CC_CHUNK_SHIFT >= CC_SLOT_MAX_SHIFT);
 
-/*
- * A slot is named by a 28-bit index: the id of its chunk and its number in
- * it. Index 0 is no slot, because ids start at 1. 2^18 chunks are 128 GiB.
- */
-#define CC_SLOT_BITS		(CC_CHUNK_SHIFT - CC_SLOT_MIN_SHIFT)
-#define CC_ID_BITS		18
-#define CC_INDEX_BITS		(CC_ID_BITS + CC_SLOT_BITS)
-#define CC_MAX_ID		((1U << CC_ID_BITS) - 1)
-
-static_assert(CC_INDEX_BITS == 28);
-
 /**
  * struct cc_slot - what the kernel knows of one slot
  * @orig_addr:	physical address of the buffer that is bounced, when mapped
@@ -104,7 +93,6 @@ static_assert(BIT(CC_OFFSET_BITS) >= CONFIG_NR_CPUS);
 /**
  * struct cc_chunk - a piece of shared memory that one class owns, or none
  * @pool:	what swiotlb sees; @pool.cc is set
- * @slots:	one per CC_SLOT_MIN of the chunk, whatever its class
  * @index:	index of slot 0
  * @shift:	log2 of the slot size, when a class owns the chunk
  * @class:	the owner, or NULL while in the reserve
@@ -114,7 +102,6 @@ static_assert(BIT(CC_OFFSET_BITS) >= CONFIG_NR_CPUS);
  */
 struct cc_chunk {
 	struct io_tlb_pool pool;
-	struct cc_slot *slots;
 	u32 index;
 	u8 shift;
 	struct cc_class *class;
@@ -130,7 +117,7 @@ struct cc_chunk {
  * @shift:	log2 of its size in bytes
  * @nr_chunks:	number of entries in @chunks
  * @nr_reserve:	how many of them no class owns; under cc.lock
- * @slots:	slot metadata of all chunks
+ * @slots:	in cc_slots: one per CC_SLOT_MIN, whatever the chunk's class
  * @gpcs:	gen_pool descriptors of all chunks
  * @chunks:	the chunks
  */
@@ -319,12 +306,14 @@ struct cc_chunk_table {
 };
 
 extern struct cc_chunk_table cc_by_frame;
-extern struct cc_slot **cc_by_id[];
+extern struct cc_slot *cc_slots;
 
 struct page *cc_alloc_memory(unsigned int order, bool try_hard);
 void cc_free_memory(struct page *page, unsigned int order);
 void *cc_alloc_metadata(size_t size);
 void cc_free_metadata(void *ptr);
+struct page *cc_alloc_metadata_page(void);
+void cc_free_metadata_page(struct page *page);
 int cc_convert(struct page *page, unsigned int order, bool decrypt);
 
 int cc_chunk_init(void);
@@ -429,29 +418,26 @@ static inline u64 cc_chain_head(u64 old, u32 index, int more)
 #define CC_LEAF_BITS		9
 #define CC_LEAF_SIZE		BIT(CC_LEAF_BITS)
 
-/* The number of a slot in its chunk. */
-static inline unsigned int cc_slot_nr(u32 index)
-{
-	return index & ((1U << CC_SLOT_BITS) - 1);
-}
-
 /*
  * The slot of an index, which must be that of a slot. Any context; inside a
  * section that a grace period waits for.
  */
 static inline struct cc_slot *cc_slot_by_index(u32 index)
 {
-	u32 id = index >> CC_SLOT_BITS;
-	struct cc_slot *slots =
-		cc_by_id[id >> CC_LEAF_BITS][id & (CC_LEAF_SIZE - 1)];
+	return &cc_slots[index];
+}
 
-	return &slots[cc_slot_nr(index)];
+/* The index of the slot that @paddr is in. */
+static inline u32 cc_index_by_addr(const struct cc_chunk *chunk,
+				   phys_addr_t paddr)
+{
+	return chunk->index + ((paddr - chunk->pool.start) >> chunk->shift);
 }
 
 static inline void *cc_slot_vaddr(const struct cc_chunk *chunk, u32 index)
 {
 	return chunk->pool.vaddr +
-		((unsigned long)cc_slot_nr(index) << chunk->shift);
+		((unsigned long)(index - chunk->index) << chunk->shift);
 }
 
 /*

@@ -86,13 +86,13 @@ static u64 take_from_pool(struct cc_class *class)
 		return 0;
 	chunk = owner;
 	for (unsigned int i = nr; i--; ) {
-		unsigned long slot = (addrs[i] - (unsigned long)chunk->pool.vaddr) >>
-				     class->shift;
+		phys_addr_t base = chunk->pool.start +
+				   (addrs[i] - (unsigned long)chunk->pool.vaddr);
+		u32 first = cc_index_by_addr(chunk, base);
 
-		chunk->slots[slot].base = chunk->pool.start +
-					  ((phys_addr_t)slot << class->shift);
-		chunk->slots[slot].next = index;
-		index = chunk->index + slot;
+		cc_slot_by_index(first)->base = base;
+		cc_slot_by_index(first)->next = index;
+		index = first;
 	}
 	return cc_chain(index, nr);
 }

@@ -97,14 +97,6 @@ fail:
 	return (phys_addr_t)DMA_MAPPING_ERROR;
 }
 
-static __always_inline struct cc_slot *slot_by_addr(phys_addr_t tlb_addr,
-						    struct cc_chunk *chunk,
-						    unsigned int *i)
-{
-	*i = (tlb_addr - chunk->pool.start) >> chunk->shift;
-	return &chunk->slots[*i];
-}
-
 static noinline void __cold warn_unmap(struct device *dev,
 				       phys_addr_t tlb_addr, size_t size,
 				       struct cc_slot *slot)
@@ -146,8 +138,7 @@ bool cc_swiotlb_unmap_check(struct device *dev, phys_addr_t tlb_addr,
 			    size_t size, struct io_tlb_pool *pool)
 {
 	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
-	unsigned int i;
-	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
+	struct cc_slot *slot = cc_slot_by_index(cc_index_by_addr(chunk, tlb_addr));
 
 	if (likely(is_mapped(dev, tlb_addr, size, slot)))
 		return true;
@@ -165,10 +156,9 @@ static noinline void unmap_slow(struct device *dev, phys_addr_t tlb_addr,
 {
 	struct cc_class *class = chunk->class;
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
-	unsigned int i, shift = chunk->shift;
-	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
-	unsigned int cpu = slot->cpu;
-	u32 index = chunk->index + i;
+	u32 index = cc_index_by_addr(chunk, tlb_addr);
+	struct cc_slot *slot = cc_slot_by_index(index);
+	unsigned int cpu = slot->cpu, shift = chunk->shift;
 
 	slot->dev = NULL;
 	this_cpu_inc(mag->count[CC_UNMAPS]);
@@ -201,8 +191,9 @@ void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
 		      struct io_tlb_pool *pool)
 {
 	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
-	unsigned int i, nr = chunk->shift - CC_SLOT_MIN_SHIFT;
-	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
+	unsigned int nr = chunk->shift - CC_SLOT_MIN_SHIFT;
+	u32 index = cc_index_by_addr(chunk, tlb_addr);
+	struct cc_slot *slot = cc_slot_by_index(index);
 
 	if (unlikely(!is_mapped(dev, tlb_addr, size, slot)))
 		return warn_unmap(dev, tlb_addr, size, slot);
@@ -213,8 +204,7 @@ void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
 		return unmap_slow(dev, tlb_addr, size, chunk);
 	slot->dev = NULL;
 	if (unlikely(!magazine_push(&cc_cpu.mag[nr].loaded,
-				    chunk->class->mag_size, slot,
-				    chunk->index + i))) {
+				    chunk->class->mag_size, slot, index))) {
 		slot->cpu = smp_processor_id();
 		return unmap_slow(dev, tlb_addr, size, chunk);
 	}
@@ -240,8 +230,7 @@ size_t cc_swiotlb_find_orig(struct device *dev, phys_addr_t tlb_addr,
 			    phys_addr_t *orig_addr)
 {
 	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
-	unsigned int i;
-	struct cc_slot *slot = slot_by_addr(tlb_addr, chunk, &i);
+	struct cc_slot *slot = cc_slot_by_index(cc_index_by_addr(chunk, tlb_addr));
 	size_t start = tlb_addr - slot->base - slot->offset;
 
 	if (unlikely(!slot->dev || start > slot->size ||
