@@ -29,6 +29,7 @@
 
 #ifdef CONFIG_CC_SWIOTLB
 #include <linux/preempt.h>
+#include <linux/prefetch.h>
 #include <linux/tracepoint-defs.h>
 
 #include "internal.h"
@@ -49,6 +50,8 @@ static __always_inline u32 cc_magazine_pop(struct cc_magazine __percpu *mag,
 		*slot = cc_slot_by_index(index);
 		new = cc_chain_head(old, READ_ONCE((*slot)->next), -1);
 	} while (unlikely(!this_cpu_try_cmpxchg(mag->loaded, &old, new)));
+	/* If it comes from another CPU's cache, let it come now. */
+	prefetchw(cc_slot_by_index(cc_chain_index(new)));
 
 	return index;
 }
