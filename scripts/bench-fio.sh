@@ -3,10 +3,11 @@
 # make bench-fio: fio in x86_64 guests, one with each allocator, on 1 and on 21 NVMe
 # disks, and iperf3 through virtio-net with the host. All guests are up all the time,
 # one works: a job is done by each in turn, $ROUNDS (3) times by legacy and cc, once by
-# the others; on the network, which varies more, four times that. QUICK=1: few sizes,
-# one round; SECONDS_PER_JOB=n (1); JOBS=regex: only jobs whose name matches, such as
-# ^net-. Per disk 1 or 256 requests are in flight, never more than 512 MiB in all.
-# Medians, and the ratio of cc and legacy in each round; writes out/bench-fio.json.
+# the others; three times that if these rounds disagree on who is faster; on the network,
+# which varies more, four times that. QUICK=1: few sizes, one round; SECONDS_PER_JOB=n (1);
+# JOBS=regex: only jobs whose name matches, such as ^net-. Per disk 1 or 256 requests are
+# in flight, never more than 512 MiB in all. Medians, and the ratio of cc and legacy in
+# each round; writes out/bench-fio.json.
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh" iperf3
@@ -58,6 +59,13 @@ answer() {
 	[ "$line" = "$2" ] || die "the guest of $1 says '$line', not '$2': see $dir/$1"
 }
 
+# undecided <job name>: was cc faster than legacy in some rounds, and slower in others?
+undecided() {
+	jq -en --arg m "$1:mib_s" --slurpfile cc "$dir/cc/results.jsonl" --slurpfile legacy "$dir/legacy/results.jsonl" '
+		[$cc, $legacy | map(select(.metric == $m).value)] | transpose | map(.[0] >= .[1])
+		| any and (all | not)' >/dev/null
+}
+
 # turn <job name> <verb> <argument>...: by each guest; the name of what iperf sends
 # tells its round.
 turn() {
@@ -73,6 +81,7 @@ turn() {
 			answer "$run" "done"
 		done
 		[ $((round % 2)) = 1 ] && turns='cc legacy' || turns='legacy cc'
+		[ $round != "$rounds" ] || [ "$verb" != job ] || ! undecided "$name" || n=$((3 * rounds))
 	done
 }
 
@@ -132,8 +141,9 @@ jq -cs '
 	| [.[] | select(.run == "cc") | .value] as $cc | [.[] | select(.run == "legacy") | .value] as $legacy
 	| [range($cc | length) as $i | select($legacy[$i] > 0) | $cc[$i] / $legacy[$i] * 1000 | round / 1000] as $ratios
 	| (.[0].metric | split(":")) as $m
-	| (["", ($ratios | median)], ["_min", ($ratios | min)], ["_max", ($ratios | max)])
-	| {name: $m[0], backend: "cc", metric: "\($m[1])_over_legacy\(.[0])", value: .[1], unit: "ratio"}),
+	| (["", ($ratios | median)], ["_min", ($ratios | min)], ["_max", ($ratios | max)], ["_rounds", ($ratios | length)])
+	| {name: $m[0], backend: "cc", metric: "\($m[1])_over_legacy\(.[0])", value: .[1],
+	   unit: (if .[0] == "_rounds" then "" else "ratio" end)}),
 	(group_by([.run, .metric])[]
 	| (map(.value) | median) as $v
 	| (.[0].metric | split(":")) as $m

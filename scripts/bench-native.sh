@@ -89,7 +89,7 @@ for ((round = 1; round <= rounds; round++)); do
 	native cc "$cc" swiotlb=cc,force cc_swiotlb=max=2G $small
 	native legacy-1g "$legacy" swiotlb=524288,force $large
 	native cc-1g "$cc" swiotlb=cc,force cc_swiotlb=max=2G $large
-	native alternatives "$cc" swiotlb=cc,force cc_swiotlb=max=2G swiotlb_bench.pool=1024 swiotlb_bench.run=magazine,scheme,lookup,depot,block
+	native alternatives "$cc" swiotlb=cc,force cc_swiotlb=max=2G swiotlb_bench.pool=1024 swiotlb_bench.run=magazine,scheme,lookup,index,depot,block
 done
 
 # The median of each figure over the rounds, as a record.

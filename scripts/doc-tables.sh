@@ -121,6 +121,13 @@ lookup() {
 		(("cc", "cc-10000-chunks") as $n | [v($n; "cc"; "chunks"), v($n; "cc"; "find_pool_instructions")])' | table
 }
 
+slot_index() {
+	echo "Linux $(kernel bench-native) on UML, everything in the first-level cache:"
+	echo
+	rows bench-native '["from an index to the slot", "ns"],
+		(["array", "one array"], ["table", "table of two levels"] | [.[1], v("index-" + .[0]; "cc"; "ns")])' | table
+}
+
 depot() {
 	echo "Linux $(kernel bench-native) on UML, 1024 slots taken and given back without a copy, one CPU:"
 	echo
@@ -179,7 +186,8 @@ memory() {
 }
 
 fio_jobs() { # condition [_min|_max]: how many of the ratios on disks meet it
-	rows bench-fio '[[$r[] | select((.name | test("disks-")) and .metric == "mib_s_over_legacy'"${2:-}"'" and ('"$1"'))] | length]'
+	rows bench-fio '[$r[] | select((.name | test("disks-")) and .metric == "mib_s_over_legacy'"${2:-}"'") | .value] | min as $min
+		| [[.[] | select('"$1"')] | length]'
 }
 
 fio() {
@@ -192,8 +200,8 @@ fio() {
 		| select(v("\($disks)disks-\($rw)-4k-\($depth)"; "cc"; "iops"))
 		| [$disks, $rw, $depth, ($sizes[] | "\($disks)disks-\($rw)-\(.)-\($depth)" as $n
 			| v($n; "cc"; "mib_s_over_legacy") | ratio)])' | table
-	echo "Of these $(fio_jobs 'true') jobs, cc did at least as much as legacy in $(fio_jobs '.value >= 1'), and less in"
-	echo "every round in $(fio_jobs '.value < 1' _max)."
+	echo "Of these $(fio_jobs 'true') jobs, cc did at least as much as legacy in $(fio_jobs '. >= 1'), and less in"
+	echo "every round in $(fio_jobs '. < 1' _max). The rounds of $(fio_jobs '. > $min' _rounds) jobs disagreed, and there were more of them."
 	echo
 	echo "The same of what the network gets done, iperf3 through virtio-net:"
 	echo
@@ -252,6 +260,7 @@ scaling() {
 section magazine-head bench-native
 section magazine-size bench-native
 section lookup bench-native bench-icount
+section slot-index bench-native
 section depot bench-native
 section block-size bench-native
 section classes bench

@@ -254,6 +254,52 @@ void bench_lookup(void)
 }
 
 /*
+ * From the index of a slot to the slot: one array, as it is, or a table of two levels
+ * with the slots of each chunk. Each index is read from the slot before it, as when a
+ * magazine is emptied; all slots are in the first-level cache.
+ */
+void bench_index(void)
+{
+	enum { SLOTS = 64, STEPS = 4096 };
+	static struct cc_slot *root[16], **table[16], *array;
+	static s64 t[NR_BATCHES];
+
+	array = kvcalloc(SLOTS, sizeof(*array), GFP_KERNEL);
+	if (!array)
+		return;
+	for (unsigned int i = 0; i < SLOTS; i++)
+		array[i].next = (i + 17) % SLOTS;
+	WRITE_ONCE(root[1], array);
+	WRITE_ONCE(table[1], root);
+	for (int two = 0; two < 2; two++) {
+		s64 ns;
+
+		for (unsigned int i = 0; i < NR_BATCHES; i++) {
+			u64 start = ktime_get_ns();
+			u32 index = 0;
+
+			for (unsigned int j = 0; j < STEPS; j++) {
+				u32 id = BIT(4) | 1;
+				struct cc_slot *slots = READ_ONCE(array);
+
+				if (two) {
+					id += index / SLOTS;
+					slots = READ_ONCE(READ_ONCE(table[id >> 4])[id & 15]);
+				}
+				index = READ_ONCE(slots[index].next);
+			}
+			t[i] = ktime_get_ns() - start;
+			WRITE_ONCE(sink, index);
+			if (i % 16 == 0)
+				cond_resched();
+		}
+		ns = bench_median(t, NR_BATCHES) * 10 / STEPS;
+		pr_info("index-%s ns %lld.%lld\n", two ? "table" : "array", ns / 10, ns % 10);
+	}
+	kvfree(array);
+}
+
+/*
  * The depot: whole magazines on a list, as it is; or none, so that the slots of
  * a full magazine go back to the bitmap of the gen_pool, and come from there. For
  * as many slots at once as leave the magazines of one CPU; nothing is copied.

@@ -27,12 +27,14 @@ s64 bench_remote_rate(unsigned int nr, unsigned int size);
 void bench_magazine(void);
 void bench_scheme(void);
 void bench_lookup(void);
+void bench_index(void);
 void bench_depot(void);
 void bench_block(void);
 #else
 static inline void bench_magazine(void) { }
 static inline void bench_scheme(void) { }
 static inline void bench_lookup(void) { }
+static inline void bench_index(void) { }
 static inline void bench_depot(void) { }
 static inline void bench_block(void) { }
 #endif

@@ -358,7 +358,8 @@ static void bench_threads(void)
  * With a size of 0 there is no mapping, but 32 bytes for each operation, as much
  * as a slot's record, written by one worker and then by the other: what any
  * allocator pays.
- */static struct {
+ */
+static struct {
 	u64 word[4];
 } records[NR_THREADS][RING] ____cacheline_aligned_in_smp;
 
@@ -506,6 +507,7 @@ static const struct {
 	{ "magazine", bench_magazine },
 	{ "scheme", bench_scheme },
 	{ "lookup", bench_lookup },
+	{ "index", bench_index },
 	{ "depot", bench_depot },
 	{ "block", bench_block },
 };
