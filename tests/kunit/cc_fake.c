@@ -48,7 +48,7 @@ static struct page *alloc_above(unsigned int order)
 	struct page *page, *next;
 	LIST_HEAD(below);
 
-	while ((page = alloc_pages(GFP_KERNEL | __GFP_NOWARN, order))) {
+	while ((page = alloc_pages(GFP_KERNEL | __GFP_NOWARN | __GFP_NORETRY, order))) {
 		if (page_to_phys(page) >= cc_fake.above)
 			break;
 		list_add(&page->lru, &below);
