@@ -9,7 +9,7 @@
 #include "cc_test.h"
 
 #define SIZE	SZ_4K
-#define MAX_TLB	512
+#define MAX_TLB	640
 
 /**
  * struct mag_test - a started allocator without kccd, and a device
@@ -46,6 +46,7 @@ static inline void take(struct kunit *test, unsigned int from, unsigned int nr)
 {
 	struct mag_test *t = test->priv;
 
+	KUNIT_ASSERT_LE(test, from + nr, MAX_TLB);
 	for (unsigned int i = from; i < from + nr; i++) {
 		t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0);
 		if (cc_test_failed(t->tlb[i])) {
