@@ -15,6 +15,11 @@ done
 for s in coverage mutants cvm bench; do
 	check "$s" "$top/scripts/$s.sh"
 done
+# What only other kernels tell: memory errors, and pages of another size.
+check kunit-kasan env KVER=7.2 KUNIT_ARGS='--kconfig_add=CONFIG_KASAN=y --kconfig_add=CONFIG_KASAN_VMALLOC=y' \
+	"$top/scripts/kunit.sh" uml
+check kunit-64k-pages env KVER=7.2 KUNIT_ARGS='--kconfig_add=CONFIG_ARM64_4K_PAGES=n --kconfig_add=CONFIG_ARM64_64K_PAGES=y' \
+	"$top/scripts/kunit.sh" arm64
 check soak env SCENARIO=soak "$top/scripts/stress.sh"
 
 conclude
