@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Test the tests: build the patched tree with each bug of tests/mutants in turn
 # and run KUnit on UML, which must notice. A bug that survives is a missing test.
-# MUTANT=<name>: this one only, by the name of its file or a part of it.
+# MUTANT='<name>...': these only, by the names of their files or parts of them.
 # Works in copies of the tree, as many at once as there are CPUs, since KUnit waits
 # half of the time; KVER=7.2 by default, which has two CPUs on UML.
 # Writes out/mutants.json.
@@ -11,8 +11,12 @@
 
 need python3 gcc ccache jq patch rsync
 shopt -s nullglob
-mutants=("$top/tests/mutants"/*"${MUTANT:-}"*.patch)
-[ ${#mutants[@]} -gt 0 ] || die "tests/mutants has no '${MUTANT:-*.patch}': take a name from there"
+mutants=()
+for name in ${MUTANT:-.patch}; do
+	found=("$top/tests/mutants"/*"$name"*)
+	[ ${#found[@]} -gt 0 ] || die "tests/mutants has no '$name': take a name from there"
+	mutants+=("${found[@]}")
+done
 t=$("$top/scripts/apply.sh")
 lock "mutants-$tree"
 b=build-kunit-uml
