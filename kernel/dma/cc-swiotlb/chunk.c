@@ -578,12 +578,13 @@ unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots)
 /* An index has 32 bits, and the page of index 0 is not used. */
 #define CC_MAX_SLOTS	(BIT_ULL(32) - PAGE_SIZE / sizeof(struct cc_slot))
 
-/* Address space for the slots of all RAM. */
+/* Address space for the slots of all RAM, if that leaves enough to others. */
 static int init_slots(void)
 {
 	u64 nr = min((u64)totalram_pages() << (PAGE_SHIFT - CC_SLOT_MIN_SHIFT),
 		     CC_MAX_SLOTS);
-	unsigned long size = round_up(nr * sizeof(struct cc_slot), PAGE_SIZE);
+	unsigned long size = min(round_up(nr * sizeof(struct cc_slot), PAGE_SIZE),
+				 round_down(VMALLOC_TOTAL / 4, PAGE_SIZE));
 
 	slot_area = get_vm_area(PAGE_SIZE + size, VM_SPARSE);
 	slot_space = gen_pool_create(PAGE_SHIFT, NUMA_NO_NODE);

@@ -84,7 +84,10 @@ struct cc_slot {
 		};
 		u32 next;
 	};
-};
+} __aligned(32);
+
+/* A page of slots, and a whole number of them, are the unit of allocation. */
+static_assert(PAGE_SIZE % sizeof(struct cc_slot) == 0);
 
 /* A larger offset needs the legacy pool; no CPU has a larger number. */
 #define CC_OFFSET_BITS		16
