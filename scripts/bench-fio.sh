@@ -3,8 +3,8 @@
 # make bench-fio: fio in x86_64 guests, one with each allocator, on 1 and on 21 NVMe
 # disks, and iperf3 through virtio-net with the host. All guests are up all the time,
 # one works: a job is done by each in turn, $ROUNDS (3) times by legacy and cc, once by
-# the others; three times that if these rounds disagree on who is faster; on the network,
-# which varies more, four times that. QUICK=1: few sizes, one round; SECONDS_PER_JOB=n (1);
+# the others; 2 * $ROUNDS - 1 times if these disagree on who is faster; on the network,
+# which varies more, four times $ROUNDS. QUICK=1: few sizes, one round; SECONDS_PER_JOB=n (1);
 # JOBS=regex: only jobs whose name matches, such as ^net-. Per disk 1 or 256 requests are
 # in flight, never more than 512 MiB in all. Medians, and the ratio of cc and legacy in
 # each round; writes out/bench-fio.json.
@@ -81,7 +81,7 @@ turn() {
 			answer "$run" "done"
 		done
 		[ $((round % 2)) = 1 ] && turns='cc legacy' || turns='legacy cc'
-		[ $round != "$rounds" ] || [ "$verb" != job ] || ! undecided "$name" || n=$((3 * rounds))
+		[ $round != "$rounds" ] || [ "$verb" != job ] || ! undecided "$name" || n=$((2 * rounds - 1))
 	done
 }
 
@@ -136,12 +136,12 @@ done
 
 jq -cs '
 	def backend: {none: "none", dynamic: "dynamic", cc: "cc"}[.] // "legacy";
-	def median: sort | .[length / 2 | floor];
+	def median: sort | (.[length / 2 | floor] + .[(length - 1) / 2 | floor]) / 2;
 	(group_by(.metric)[] | select(.[0].metric | test(":(packets_s|mib_s)$"))
 	| [.[] | select(.run == "cc") | .value] as $cc | [.[] | select(.run == "legacy") | .value] as $legacy
 	| [range($cc | length) as $i | select($legacy[$i] > 0) | $cc[$i] / $legacy[$i] * 1000 | round / 1000] as $ratios
 	| (.[0].metric | split(":")) as $m
-	| (["", ($ratios | median)], ["_min", ($ratios | min)], ["_max", ($ratios | max)], ["_rounds", ($ratios | length)])
+	| (["", ($ratios | median * 1000 | round / 1000)], ["_min", ($ratios | min)], ["_max", ($ratios | max)], ["_rounds", ($ratios | length)])
 	| {name: $m[0], backend: "cc", metric: "\($m[1])_over_legacy\(.[0])", value: .[1],
 	   unit: (if .[0] == "_rounds" then "" else "ratio" end)}),
 	(group_by([.run, .metric])[]
