@@ -10,8 +10,8 @@
 
 #include <kunit/static_stub.h>
 #include <linux/cc_platform.h>
-#include <linux/gfp.h>
 #include <linux/genalloc.h>
+#include <linux/gfp.h>
 #include <linux/ktime.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
@@ -175,9 +175,11 @@ static void set_frames(struct cc_chunk *chunk, struct cc_chunk *entry)
 	unsigned long end = chunk->pool.end >> CC_FRAME_SHIFT;
 	struct cc_chunk **leaf = cc_by_frame.root[frame >> CC_LEAF_BITS];
 
-	/* A chunk is aligned to its size: its frames share one leaf. */
+	/*
+	 * A chunk is aligned to its size: its frames share one leaf. The entry
+	 * is complete before anyone can find it.
+	 */
 	for (; frame < end; frame++)
-		/* The entry is complete before anyone can find it. */
 		smp_store_release(&leaf[frame & (CC_LEAF_SIZE - 1)], entry);
 }
 
@@ -204,6 +206,15 @@ static int chunk_publish(struct cc_chunk *chunk)
 #define SLOTS_SIZE(shift)	\
 	PAGE_ALIGN(sizeof(struct cc_slot) << ((shift) - CC_SLOT_MIN_SHIFT))
 
+static void put_slots(unsigned long start, unsigned long end,
+		      struct page **pages, unsigned int nr)
+{
+	vm_area_unmap_pages(slot_area, start, end);
+	while (nr--)
+		cc_free_metadata_page(pages[nr]);
+	gen_pool_free(slot_space, start, end - start);
+}
+
 static void free_slots(struct cc_slot *slots, unsigned int shift)
 {
 	unsigned long start = (unsigned long)slots, end = start + SLOTS_SIZE(shift);
@@ -212,10 +223,7 @@ static void free_slots(struct cc_slot *slots, unsigned int shift)
 
 	for (unsigned long addr = start; addr < end; addr += PAGE_SIZE)
 		pages[nr++] = vmalloc_to_page((void *)addr);
-	vm_area_unmap_pages(slot_area, start, end);
-	while (nr--)
-		cc_free_metadata_page(pages[nr]);
-	gen_pool_free(slot_space, start, end - start);
+	put_slots(start, end, pages, nr);
 }
 
 /* Zeroed slots for a block, with indexes in a row; NULL if memory is short. */
@@ -231,16 +239,13 @@ static struct cc_slot *alloc_slots(unsigned int shift)
 	for (unsigned long addr = start; addr < end; addr += PAGE_SIZE) {
 		pages[nr] = cc_alloc_metadata_page();
 		if (!pages[nr])
-			goto free;
+			goto put;
 		nr++;
 	}
 	if (!vm_area_map_pages(slot_area, start, end, pages))
 		return (struct cc_slot *)start;
-	vm_area_unmap_pages(slot_area, start, end);
-free:
-	while (nr--)
-		cc_free_metadata_page(pages[nr]);
-	gen_pool_free(slot_space, start, end - start);
+put:
+	put_slots(start, end, pages, nr);
 	return NULL;
 }
 

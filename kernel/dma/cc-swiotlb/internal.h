@@ -86,7 +86,7 @@ struct cc_slot {
 	};
 } __aligned(32);
 
-/* A page of slots, and a whole number of them, are the unit of allocation. */
+/* Slots are allocated by pages. */
 static_assert(PAGE_SIZE % sizeof(struct cc_slot) == 0);
 
 /* A larger offset needs the legacy pool; no CPU has a larger number. */
