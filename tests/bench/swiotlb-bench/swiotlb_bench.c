@@ -261,7 +261,7 @@ struct worker {
 	unsigned int put ____cacheline_aligned_in_smp;
 	dma_addr_t ring[RING];
 	unsigned int got ____cacheline_aligned_in_smp;
-	unsigned long ops;
+	unsigned long ops ____cacheline_aligned_in_smp;
 };
 
 static struct worker workers[NR_THREADS];
