@@ -29,20 +29,6 @@ make_initrd() {
 	(cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet) >"$dir/initrd"
 }
 
-# The plugin, for the API version of this QEMU.
-make_plugin() {
-	local api
-	for api in 1 2 3 4 5 6; do
-		gcc -shared -fPIC -fvisibility=hidden -O2 -Wall -Wextra -DAPI=$api \
-			-o "$dir/icount.so" "$top/tests/bench/icount.c"
-		echo '0 - none' >"$dir/no-symbols"
-		echo quit | timeout 20 qemu-system-x86_64 -accel tcg -M none -display none -monitor stdio \
-			-plugin "$dir/icount.so,syms=$dir/no-symbols,out=/dev/null" >/dev/null 2>&1 || continue
-		return
-	done
-	die "this QEMU loads no TCG plugin: use a build with plugins (Debian's has them)"
-}
-
 # What the plugin must know of a kernel's symbols.
 symbols() { # vmlinux
 	nm "$1" | grep -i ' [tw] ' | sort -u -k1,1 | awk '
@@ -147,7 +133,7 @@ images=$("$top/scripts/build.sh" legacy cc)
 legacy_sizes=1,4,16,32,64
 pass=true
 make_initrd
-make_plugin
+"$top/scripts/icount-plugin.sh" "$dir/icount.so"
 
 twice none "$legacy" 1 noforce none
 twice legacy "$legacy" $legacy_sizes 32768,force

@@ -7,7 +7,7 @@
 #   -c cpus (2)    -m memory (2G)     -n NVMe disks (0)  -b virtio-blk disks (0)
 #   -N virtio-net  -s disk size (1G)  -t timeout in seconds (300)
 #   -q 'more arguments of QEMU'           -D 'more options of every -drive'
-#   -V 'more properties of every NVMe'
+#   -V 'more properties of every NVMe'    -P 'TCG plugin with arguments': emulate
 #
 # Leaves in the directory: console.log, results.jsonl (what the test emitted) and
 # files/ (what it sent). Succeeds if the test did. With -N the guest finds at
@@ -15,8 +15,8 @@
 # of what it got. Every virtio device goes through the DMA API.
 . "$(dirname "$0")/lib.sh"
 
-cpus=2 mem=2G nvme=0 vblk=0 net='' size=1G timeout=300 extra=() drive='' nvme_props=''
-while getopts c:m:n:b:Ns:t:q:D:V: o; do
+cpus=2 mem=2G nvme=0 vblk=0 net='' size=1G timeout=300 extra=() drive='' nvme_props='' plugin=''
+while getopts c:m:n:b:Ns:t:q:D:V:P: o; do
 	case $o in
 	c) cpus=$OPTARG ;;
 	m) mem=$OPTARG ;;
@@ -28,6 +28,7 @@ while getopts c:m:n:b:Ns:t:q:D:V: o; do
 	q) read -r -a extra <<<"$OPTARG" ;;
 	D) drive=,$OPTARG ;;
 	V) nvme_props=,$OPTARG ;;
+	P) plugin=$OPTARG ;;
 	*) exit 2 ;;
 	esac
 done
@@ -47,9 +48,9 @@ disk() { # name device
 	args+=(-drive "file=$disks/$1,if=none,id=$1,format=raw,cache=unsafe,discard=unmap$drive" -device "$2,drive=$1")
 }
 
-case $("$top/scripts/accel.sh" "$kernel" "$initrd") in
+case ${plugin:-$("$top/scripts/accel.sh" "$kernel" "$initrd")} in
 kvm) args=(-accel kvm -cpu host) ;;
-tcg) args=(-accel 'tcg,thread=multi' -cpu max) ;;
+*) args=(-accel 'tcg,thread=multi' -cpu max ${plugin:+-plugin "$plugin"}) ;;
 esac
 args+=(-machine q35 -smp "$cpus" -m "$mem" -nodefaults -no-user-config -no-reboot -display none
 	-serial "file:$dir/console.log" -serial "file:$dir/results.jsonl")
