@@ -23,7 +23,7 @@ bench: ## all benchmarks, their tables and plots
 doc-tables: ## write what was measured into the tables of Documentation/core-api
 bench-native: ## nanoseconds of map and unmap by size and fill, on UML
 bench-icount: ## instructions of map and unmap, counted exactly in QEMU
-bench-fio: ## fio on 1 and 21 NVMe disks and iperf3, in the guest; QUICK=1: less
+bench-fio: ## fio on 1 and 21 NVMe disks, timed and counted, and iperf3, in the guest; QUICK=1: less
 stress: ## bursts, starvation, fragmentation, hotplug, suspend and more in guests; SCENARIO=<name>: one
 trace: ## the examples for perf, trace-cmd and bpftrace in the guide, each run in a guest
 smoke: ## short verified I/O on the patched kernel with lockdep and DMA debugging

@@ -158,6 +158,13 @@ def over_legacy(t, name, metric):
     return None if None in v else "{:.2f} ({:.2f} to {:.2f})".format(*v)
 
 
+def fio_gain(t, name):
+    """Of cc over legacy: in bytes per second, and in I/Os per instruction."""
+    counts = [t.get(("fio", name, b, "instructions_per_io")) for b in ("legacy", "cc")]
+    return (t.get(("fio", name, "cc", "mib_s_over_legacy")),
+            None if None in counts else counts[0] / counts[1])
+
+
 def fio(t):
     out = ["## fio in the guest: IOPS, and cc over legacy\n"]
     rows = []
@@ -168,14 +175,18 @@ def fio(t):
                     n = f"{disks}disks-{rw}-{bs}-{depth}"
                     iops = [t.get(("fio", n + p, b, "iops")) for b, p in
                             (("none", ""), ("legacy", ""), ("legacy", "-1GiB"), ("dynamic", ""), ("cc", ""))]
-                    if iops[4] is None:
+                    gain = fio_gain(t, n)
+                    if gain == (None, None):
                         continue
                     rows.append([disks, rw, bs, depth, *[None if i is None else round(i) for i in iops],
                                  over_legacy(t, n, "mib_s"),
+                                 *[t.get(("fio", n, b, "instructions_per_io")) for b in ("legacy", "cc")],
+                                 None if gain[1] is None else f"{gain[1]:.2f}",
                                  t.get(("fio", n, "cc", "magazine_hit_rate")),
                                  t.get(("fio", n, "cc", "waste"))])
     out.append(markdown(["disks", "", "size", "depth", "none", "legacy 64 MiB", "legacy 1 GiB", "dynamic", "cc",
-                         "cc / legacy", "hit rate", "slot / requested bytes"], rows))
+                         "cc / legacy", "instructions per I/O, legacy", "cc", "legacy / cc",
+                         "hit rate", "slot / requested bytes"], rows))
     rows = []
     for way in ("send", "receive"):
         for size in ("64", "1500", "64k"):
@@ -314,27 +325,27 @@ def plots(t):
         save(fig, "icount")
 
     if any(k[0] == "fio" for k in t):
-        fig, axes = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True)
-        for ax, disks in zip(axes, (1, 21)):
-            for depth, style in ((1, "--"), (256, "-")):
-                for rw, color in (("randread", "#00798c"), ("randwrite", "#d1495b"), ("randrw", "#edae49")):
-                    pts = []
-                    for i, bs in enumerate(FIO_SIZES):
-                        n = f"{disks}disks-{rw}-{bs}-{depth}"
-                        ratio = t.get(("fio", n, "cc", "mib_s_over_legacy"))
-                        if ratio:
-                            pts.append((i, ratio))
-                    if pts:
-                        ax.plot(*zip(*pts), style, marker="o", color=color, label=f"{rw}, depth {depth}")
-            ax.axhline(1, color="black", lw=0.8)
-            ax.set_xticks(range(len(FIO_SIZES)), FIO_SIZES)
-            ax.set(title=f"{disks} disk{'s' if disks > 1 else ''}", xlabel="block size", yscale="log")
-            ax.yaxis.set_major_locator(ticker.LogLocator(subs=(0.5, 0.7, 1, 1.5, 2, 3)))
-            ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
-            ax.yaxis.set_minor_locator(ticker.NullLocator())
-        axes[0].set_ylabel("cc / legacy 64 MiB, bytes per second")
-        axes[1].legend(fontsize=8)
-        fig.suptitle("fio on NVMe disks, all I/O bounced (above 1: cc is faster)")
+        fig, axes = plt.subplots(2, 2, figsize=(11, 8.5), sharex=True, sharey=True)
+        for row, what in enumerate(("bytes per second, cc / legacy", "instructions per I/O, legacy / cc")):
+            for ax, disks in zip(axes[row], (1, 21)):
+                for depth, style in ((1, "--"), (256, "-")):
+                    for rw, color in (("randread", "#00798c"), ("randwrite", "#d1495b"), ("randrw", "#edae49")):
+                        v = [fio_gain(t, f"{disks}disks-{rw}-{bs}-{depth}")[row] for bs in FIO_SIZES]
+                        pts = [(i, x) for i, x in enumerate(v) if x]
+                        if pts:
+                            ax.plot(*zip(*pts), style, marker="o", color=color, label=f"{rw}, depth {depth}")
+                ax.axhline(1, color="black", lw=0.8)
+                ax.set_xticks(range(len(FIO_SIZES)), FIO_SIZES)
+                ax.set(title=f"{disks} disk{'s' if disks > 1 else ''}", yscale="log")
+                ax.yaxis.set_major_locator(ticker.LogLocator(subs=(0.5, 0.7, 1, 1.2, 1.5, 2, 3)))
+                ax.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+                ax.yaxis.set_minor_locator(ticker.NullLocator())
+                axes[1][int(disks > 1)].set_xlabel("block size")
+            axes[row][0].set_ylabel(what)
+        labelled = [ax for ax in axes.flat if ax.get_legend_handles_labels()[1]]
+        if labelled:
+            labelled[-1].legend(fontsize=8)
+        fig.suptitle("fio on NVMe disks, all I/O bounced (above 1: cc is better than legacy with 64 MiB)")
         save(fig, "fio")
 
 
