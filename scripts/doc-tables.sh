@@ -212,7 +212,7 @@ fio() {
 	echo
 	fio_table 'gain($n)'
 	echo "Of these $(counted_jobs length) jobs, cc takes fewer instructions in $(counted_jobs 'map(select(.v > 1)) | length'); lowest"
-	echo "$(counted_jobs 'map(.v) | min | ratio'), geometric mean $(counted_jobs 'map(.v | log) | add / length | exp | ratio')."
+	echo "$(counted_jobs 'map(.v) | min * 1000 | round / 1000 | tostring'), geometric mean $(counted_jobs 'map(.v | log) | add / length | exp | ratio')."
 	echo
 	echo "Bytes per second, cc over legacy, of the same under TCG with two CPUs:"
 	echo

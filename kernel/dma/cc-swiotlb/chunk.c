@@ -175,11 +175,9 @@ static void set_frames(struct cc_chunk *chunk, struct cc_chunk *entry)
 	unsigned long end = chunk->pool.end >> CC_FRAME_SHIFT;
 	struct cc_chunk **leaf = cc_by_frame.root[frame >> CC_LEAF_BITS];
 
-	/*
-	 * A chunk is aligned to its size: its frames share one leaf. The entry
-	 * is complete before anyone can find it.
-	 */
+	/* A chunk is aligned to its size: its frames share one leaf. */
 	for (; frame < end; frame++)
+		/* The entry is complete before anyone can find it. */
 		smp_store_release(&leaf[frame & (CC_LEAF_SIZE - 1)], entry);
 }
 
