@@ -48,9 +48,11 @@ disk() { # name device
 	args+=(-drive "file=$disks/$1,if=none,id=$1,format=raw,cache=unsafe,discard=unmap$drive" -device "$2,drive=$1")
 }
 
-case ${plugin:-$("$top/scripts/accel.sh" "$kernel" "$initrd")} in
+accel=tcg
+[ "$plugin" ] || accel=$("$top/scripts/accel.sh" "$kernel" "$initrd")
+case $accel in
 kvm) args=(-accel kvm -cpu host) ;;
-*) args=(-accel 'tcg,thread=multi' -cpu max ${plugin:+-plugin "$plugin"}) ;;
+tcg) args=(-accel 'tcg,thread=multi' -cpu max ${plugin:+-plugin "$plugin"}) ;;
 esac
 args+=(-machine q35 -smp "$cpus" -m "$mem" -nodefaults -no-user-config -no-reboot -display none
 	-serial "file:$dir/console.log" -serial "file:$dir/results.jsonl")
