@@ -61,7 +61,7 @@ collect() { # run, name of the records, backend
 	bounced=$(metric "$b" bounced_bytes)
 	[ "$3" != cc ] || bounced=$(total requested_bytes)
 	emit "$2" "$3" bounced_bytes $((bounced + $(metric "$b" synced_bytes))) B
-	for m in decrypted_boot_bytes decrypted_peak_bytes decrypted_after_bytes; do
+	for m in shared_boot_bytes shared_peak_bytes shared_after_bytes; do
 		emit "$2" "$3" $m "$(metric "$b" $m)" B
 	done
 }
@@ -124,7 +124,7 @@ for n in not-selected configured-off; do
 		must "$n: no ${m//_/ }" "$(value $n legacy $m) == 0"
 	done
 	must "$n: every byte was bounced" "$(value $n legacy bounced_bytes) >= $(value $n legacy io_bytes)"
-	must "$n: same pool as unpatched" "$(value $n legacy decrypted_boot_bytes) == $(value demo legacy decrypted_boot_bytes)"
+	must "$n: same pool as unpatched" "$(value $n legacy shared_boot_bytes) == $(value demo legacy shared_boot_bytes)"
 done
 
 finish $pass

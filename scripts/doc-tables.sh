@@ -182,7 +182,7 @@ memory() {
 	rows demo '["shared with the host", "none", "legacy", "dynamic", "cc"],
 		(["boot", "at boot"], ["peak", "at most"], ["after", "10 s after the I/O"]
 		| . as $m | [$m[1], (("none", "legacy", "dynamic", "cc") as $b
-			| v("demo"; $b; "decrypted_\($m[0])_bytes") | . / 1048576)])' | table
+			| v("demo"; $b; "shared_\($m[0])_bytes") | . / 1048576)])' | table
 }
 
 # A table with a row for each kind of job of fio, and a column for each block size.

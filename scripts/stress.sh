@@ -115,7 +115,7 @@ boot() {
 	table boot
 	clean boot
 	must boot 'no failed maps' '.cc.map_failures == 0'
-	must boot 'shared at the end of boot <= 16 MiB' '.cc.decrypted_end_bytes <= 16777216'
+	must boot 'shared at the end of boot <= 16 MiB' '.cc.shared_end_bytes <= 16777216'
 }
 
 bursts() { # MiB, seconds of pause, backend...
@@ -144,9 +144,9 @@ burst() {
 
 decay() {
 	bursts 1024 30 dynamic cc
-	must decay 'after 30 s idle within 25 % of before' '.cc.decrypted_after_bytes <= .cc.decrypted_before_bytes * 1.25'
-	must decay 'less than dynamic' '.cc.decrypted_after_bytes < .dynamic.decrypted_after_bytes'
-	must decay 'up again at the next burst' '.cc.decrypted_again_bytes > .cc.decrypted_after_bytes * 2'
+	must decay 'after 30 s idle within 25 % of before' '.cc.shared_after_bytes <= .cc.shared_before_bytes * 1.25'
+	must decay 'less than dynamic' '.cc.shared_after_bytes < .dynamic.shared_after_bytes'
+	must decay 'up again at the next burst' '.cc.shared_again_bytes > .cc.shared_after_bytes * 2'
 	must decay 'no huge mapping was split' '.cc.direct_map_4k_after_mib <= .cc.direct_map_4k_before_mib'
 }
 
@@ -180,7 +180,7 @@ lowmem() {
 	clean lowmem
 	must lowmem 'memory was swapped out' '.cc.swapped_out_bytes > 100 * 1048576'
 	must lowmem 'nothing was killed' '.cc.oom_kills == 0'
-	must lowmem 'the shrinker gave memory back' '.cc.decrypted_least_bytes < .cc.decrypted_peak_bytes / 2'
+	must lowmem 'the shrinker gave memory back' '.cc.shared_least_bytes < .cc.shared_peak_bytes / 2'
 }
 
 # Say one line to QEMU; its answers go to a log.
@@ -259,7 +259,7 @@ hotplug() {
 	table hotplug
 	clean hotplug
 	must hotplug 'no slot was lost' '.cc.used_after_bytes == .cc.used_before_bytes'
-	must hotplug 'no memory was lost' '.cc.quarantined_bytes == 0 and .cc.decrypted_after_bytes <= .cc.decrypted_before_bytes * 1.25'
+	must hotplug 'no memory was lost' '.cc.quarantined_bytes == 0 and .cc.shared_after_bytes <= .cc.shared_before_bytes * 1.25'
 	must hotplug 'no failed maps' '.cc.map_failures == 0'
 }
 
@@ -306,7 +306,7 @@ soak() {
 	must soak 'no errors of mkfs and network' '.cc.other_errors == 0'
 	# shellcheck disable=SC2016 # jq's variables
 	must soak 'shared memory shows no trend' \
-		'[.cc | to_entries[] | select(.key | startswith("decrypted_round")) | .value] | (length / 2 | floor) as $h
+		'[.cc | to_entries[] | select(.key | startswith("shared_round")) | .value] | (length / 2 | floor) as $h
 		| (.[:$h] | add / length) as $a | (.[$h:] | add / length) as $b | $b <= $a * 1.25'
 }
 

@@ -14,13 +14,13 @@ tools() { # unpack programs that the host gave as a disk
 }
 
 # Memory that the host can see, in bytes.
-decrypted() {
-	echo $(($(cat $cc/decrypted_bytes 2>/dev/null || echo 0) +
+shared() {
+	echo $(($(cat $cc/shared_bytes 2>/dev/null || echo 0) +
 		$(cat $dbg/swiotlb/io_tlb_nslabs 2>/dev/null || echo 0) * 2048))
 }
 
-emit_decrypted() { # when
-	emit "decrypted_$1_bytes" "$(decrypted)" B
+emit_shared() { # when
+	emit "shared_$1_bytes" "$(shared)" B
 }
 
 # A column of the row "total" of cc's table, or of all rows times the slot size.
@@ -93,7 +93,7 @@ sample() {
 		read -r up _ </proc/uptime
 		used=0 finished=0 flying=0
 		if [ -r $cc/used_bytes ]; then
-			read -r shared <$cc/decrypted_bytes
+			read -r shared <$cc/shared_bytes
 			read -r used <$cc/used_bytes
 		else
 			read -r shared <$dbg/swiotlb/io_tlb_nslabs
@@ -121,7 +121,7 @@ sample_end() {
 		if ($1 - since > stall) stall = $1 - since
 	} END {
 		f = "{\"metric\":\"%s\",\"value\":%s,\"unit\":\"%s\"}\n"
-		printf f, "decrypted_peak_bytes", shared, "B"
+		printf f, "shared_peak_bytes", shared, "B"
 		printf f, "used_peak_bytes", used, "B"
 		printf f, "in_flight_peak", flying, "requests"
 		printf f, "longest_stall_ms", stall * 10, "ms"

@@ -93,23 +93,23 @@ static void fake_free_memory(struct page *page, unsigned int order)
 	__free_pages(page, order);
 }
 
-static int fake_convert(struct page *page, unsigned int order, bool decrypt)
+static int fake_convert(struct page *page, unsigned int order, bool share)
 {
 	struct fake_block *block = fake_find(page, order);
 
 	if (!block)
 		return -EINVAL;
-	KUNIT_EXPECT_NE_MSG(fake_test, block->state, decrypt ? SHARED : PRIVATE,
+	KUNIT_EXPECT_NE_MSG(fake_test, block->state, share ? SHARED : PRIVATE,
 			    "converted to what it is");
 	if (block->state == SHARED)
 		KUNIT_EXPECT_NULL_MSG(fake_test,
 				      cc_chunk_by_addr(page_to_phys(page)),
 				      "can still be found");
-	if (fails(decrypt ? CC_FAKE_DECRYPT : CC_FAKE_ENCRYPT)) {
+	if (fails(share ? CC_FAKE_SHARE : CC_FAKE_UNSHARE)) {
 		block->state = UNKNOWN;
 		return -EIO;
 	}
-	block->state = decrypt ? SHARED : PRIVATE;
+	block->state = share ? SHARED : PRIVATE;
 	return 0;
 }
 
@@ -195,7 +195,7 @@ void cc_fake_end(struct kunit *test)
 		kunit_kfree(test, block);
 	}
 	INIT_LIST_HEAD(&cc_fake.blocks);
-	KUNIT_EXPECT_EQ(test, unknown, cc.quarantined);
+	KUNIT_EXPECT_EQ(test, unknown, cc_swiotlb.quarantined);
 	KUNIT_EXPECT_EQ(test, cc_fake.metadata, 0);
 	fake_test = NULL;
 }

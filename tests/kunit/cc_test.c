@@ -82,9 +82,9 @@ void cc_test_stop(struct kunit *test)
 		return;
 	KUNIT_EXPECT_EQ(test, 0, cc_used_bytes());
 	cc_swiotlb_stop();
-	KUNIT_EXPECT_EQ(test, 0, cc.decrypted);
-	KUNIT_EXPECT_EQ(test, 0, cc.reserve_bytes);
-	KUNIT_EXPECT_TRUE(test, list_empty(&cc.blocks));
+	KUNIT_EXPECT_EQ(test, 0, cc_swiotlb.shared);
+	KUNIT_EXPECT_EQ(test, 0, cc_swiotlb.reserve_bytes);
+	KUNIT_EXPECT_TRUE(test, list_empty(&cc_swiotlb.blocks));
 }
 
 int cc_test_init(struct kunit *test)
@@ -306,8 +306,8 @@ void cc_test_check(struct kunit *test)
 	struct cc_block *block;
 	struct cc_chunk *chunk;
 
-	mutex_lock(&cc.mutex);
-	list_for_each_entry(block, &cc.blocks, node) {
+	mutex_lock(&cc_swiotlb.mutex);
+	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
 		unsigned int nr_reserve = 0;
 
 		bytes += 1UL << block->shift;
@@ -323,7 +323,7 @@ void cc_test_check(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, nr_reserve, block->nr_reserve);
 	}
 	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
-		list_for_each_entry(chunk, &cc.reserve[i], node) {
+		list_for_each_entry(chunk, &cc_swiotlb.reserve[i], node) {
 			KUNIT_EXPECT_EQ(test, cc_chunk_bytes(chunk),
 					1UL << (CC_FRAME_SHIFT + i));
 			KUNIT_EXPECT_NULL(test, chunk->class);
@@ -331,11 +331,11 @@ void cc_test_check(struct kunit *test)
 		}
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		classes += check_class(test, &cc_classes[i]);
-	KUNIT_EXPECT_EQ(test, reserve, cc.reserve_bytes);
-	KUNIT_EXPECT_EQ(test, bytes, cc.decrypted);
+	KUNIT_EXPECT_EQ(test, reserve, cc_swiotlb.reserve_bytes);
+	KUNIT_EXPECT_EQ(test, bytes, cc_swiotlb.shared);
 	KUNIT_EXPECT_EQ(test, bytes, reserve + classes);
-	KUNIT_EXPECT_LE(test, cc.decrypted, cc.peak);
-	mutex_unlock(&cc.mutex);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, cc_swiotlb.peak);
+	mutex_unlock(&cc_swiotlb.mutex);
 }
 
 #define LOG_LINES	64

@@ -73,8 +73,8 @@ unsigned int cc_test_log_lines(const char *with, const char *and_with);
 enum cc_fake_call {
 	CC_FAKE_MEMORY,
 	CC_FAKE_METADATA,
-	CC_FAKE_DECRYPT,
-	CC_FAKE_ENCRYPT,
+	CC_FAKE_SHARE,
+	CC_FAKE_UNSHARE,
 	CC_FAKE_NR
 };
 

@@ -47,8 +47,8 @@ static void chunk_lookup(struct kunit *test)
 		KUNIT_EXPECT_NULL_MSG(test, cc_swiotlb_find_pool(foreign[i]),
 				      "%pa", &foreign[i]);
 	vfree(vmem);
-	mutex_lock(&cc.mutex);
-	list_for_each_entry(block, &cc.blocks, node) {
+	mutex_lock(&cc_swiotlb.mutex);
+	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
 		phys_addr_t start = page_to_phys(block->page);
 
 		for (unsigned long i = 0; i < 1UL << block->shift; i += SZ_4K) {
@@ -62,7 +62,7 @@ static void chunk_lookup(struct kunit *test)
 					    pool->vaddr + (start + i - pool->start));
 		}
 	}
-	mutex_unlock(&cc.mutex);
+	mutex_unlock(&cc_swiotlb.mutex);
 }
 
 /* Bytes of all memory whose address is found. */
@@ -79,12 +79,12 @@ static unsigned long found_bytes(void)
 /* Each address in memory is found if it is in a block, and only then. */
 static void chunk_lookup_all(struct kunit *test)
 {
-	KUNIT_EXPECT_EQ(test, found_bytes(), cc.decrypted);
+	KUNIT_EXPECT_EQ(test, found_bytes(), cc_swiotlb.shared);
 }
 
 static unsigned int nr_blocks(void)
 {
-	return list_count_nodes(&cc.blocks);
+	return list_count_nodes(&cc_swiotlb.blocks);
 }
 
 /* Blocks are as large as one entry of the direct map, and aligned. */
@@ -95,12 +95,12 @@ static void chunk_block_size(struct kunit *test)
 
 	if (order > MAX_PAGE_ORDER)
 		kunit_skip(test, "no page is that large");
-	list_for_each_entry(block, &cc.blocks, node) {
+	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
 		KUNIT_EXPECT_EQ(test, block->shift, CC_BLOCK_SHIFT);
 		KUNIT_EXPECT_TRUE(test, IS_ALIGNED(page_to_phys(block->page), SZ_2M));
 		KUNIT_EXPECT_EQ(test, block->nr_chunks, 4);
 	}
-	KUNIT_EXPECT_EQ(test, cc.decrypted, nr_blocks() * SZ_2M);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, nr_blocks() * SZ_2M);
 }
 
 static const unsigned int order_params[] = { 4, 5, 6, 7, 8 };
@@ -130,7 +130,7 @@ static void chunk_fragmented(struct kunit *test)
 		KUNIT_EXPECT_NOT_NULL(test, cc_swiotlb_find_pool(tlb[i]));
 		cc_kccd_step();
 	}
-	KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	for (unsigned int i = 0; i < ARRAY_SIZE(tlb); i++) {
 		KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb[i]), i, size));
 		cc_test_unmap(dev, tlb[i], size, DMA_TO_DEVICE);
@@ -158,7 +158,7 @@ static void chunk_reserve_order(struct kunit *test)
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[i]));
 	}
 	/* Two 512 KiB chunks for the mark of the largest class, and three. */
-	list_for_each_entry(block, &cc.blocks, node)
+	list_for_each_entry(block, &cc_swiotlb.blocks, node)
 		broken += block->nr_reserve && block->nr_reserve < block->nr_chunks;
 	KUNIT_EXPECT_LE(test, broken, 1);
 	for (unsigned int i = 0; i < ARRAY_SIZE(tlb); i++)
@@ -172,52 +172,52 @@ static void chunk_retire(struct kunit *test)
 	u8 *buf = cc_test_buffer(test, SZ_64K);
 	struct cc_class *class = &cc_classes[cc_test_class(SZ_64K)];
 	phys_addr_t tlb = cc_test_map(dev, buf, SZ_64K, 0, DMA_TO_DEVICE);
-	unsigned long slots = class->nr_slots, reserve = cc.reserve_bytes;
+	unsigned long slots = class->nr_slots, reserve = cc_swiotlb.reserve_bytes;
 
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	KUNIT_ASSERT_GT(test, slots, 0);
 	cc_magazine_drain_all();
 	cc_depot_drain(class, UINT_MAX);
-	mutex_lock(&cc.mutex);
+	mutex_lock(&cc_swiotlb.mutex);
 	KUNIT_EXPECT_EQ(test, cc_class_retire(class, ULONG_MAX), 0);
-	mutex_unlock(&cc.mutex);
+	mutex_unlock(&cc_swiotlb.mutex);
 	KUNIT_EXPECT_EQ(test, class->nr_slots, slots);
 	cc_test_check(test);
 
 	cc_test_unmap(dev, tlb, SZ_64K, DMA_TO_DEVICE);
-	mutex_lock(&cc.mutex);
+	mutex_lock(&cc_swiotlb.mutex);
 	KUNIT_EXPECT_EQ_MSG(test, cc_class_retire(class, ULONG_MAX), 0,
 			    "the slot is in a magazine");
-	mutex_unlock(&cc.mutex);
+	mutex_unlock(&cc_swiotlb.mutex);
 	cc_magazine_drain_all();
 	cc_depot_drain(class, UINT_MAX);
-	mutex_lock(&cc.mutex);
+	mutex_lock(&cc_swiotlb.mutex);
 	KUNIT_EXPECT_EQ(test, cc_class_retire(class, slots - 1), 0);
 	KUNIT_EXPECT_EQ(test, cc_class_retire(class, ULONG_MAX), slots);
-	mutex_unlock(&cc.mutex);
+	mutex_unlock(&cc_swiotlb.mutex);
 	KUNIT_EXPECT_EQ(test, class->nr_slots, 0);
-	KUNIT_EXPECT_EQ(test, cc.reserve_bytes, reserve + (slots << class->shift));
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_bytes, reserve + (slots << class->shift));
 	cc_test_check(test);
 }
 
 /* A block goes back only as a whole, and never below what is to be kept. */
 static void chunk_shrink(struct kunit *test)
 {
-	unsigned long before = cc.decrypted, done;
+	unsigned long before = cc_swiotlb.shared, done;
 
-	mutex_lock(&cc.mutex);
+	mutex_lock(&cc_swiotlb.mutex);
 	KUNIT_EXPECT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
-	KUNIT_EXPECT_EQ(test, cc.decrypted, before + SZ_2M);
-	KUNIT_EXPECT_EQ(test, 0, cc_block_shrink(cc.reserve_bytes, ULONG_MAX));
-	KUNIT_EXPECT_EQ(test, 0, cc_block_shrink(cc.reserve_bytes - SZ_2M + 1, ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, before + SZ_2M);
+	KUNIT_EXPECT_EQ(test, 0, cc_block_shrink(cc_swiotlb.reserve_bytes, ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, 0, cc_block_shrink(cc_swiotlb.reserve_bytes - SZ_2M + 1, ULONG_MAX));
 	KUNIT_EXPECT_EQ(test, 0, cc_block_shrink(0, SZ_2M - 1));
-	KUNIT_EXPECT_EQ(test, SZ_2M, cc_block_shrink(cc.reserve_bytes - SZ_2M, ULONG_MAX));
-	KUNIT_EXPECT_EQ(test, cc.decrypted, before);
+	KUNIT_EXPECT_EQ(test, SZ_2M, cc_block_shrink(cc_swiotlb.reserve_bytes - SZ_2M, ULONG_MAX));
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, before);
 	done = cc_block_shrink(0, ULONG_MAX);
-	KUNIT_EXPECT_EQ(test, cc.decrypted, before - done);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, before - done);
 	/* The mark of the largest class lives in one block. */
 	KUNIT_EXPECT_EQ(test, nr_blocks(), 1);
-	mutex_unlock(&cc.mutex);
+	mutex_unlock(&cc_swiotlb.mutex);
 	cc_test_check(test);
 }
 
@@ -237,24 +237,24 @@ static void chunk_indexes(struct kunit *test)
 	struct cc_block *block, *other;
 	u32 end = 0;
 
-	mutex_lock(&cc.mutex);
+	mutex_lock(&cc_swiotlb.mutex);
 	for (int i = 0; i < 20; i++) {
 		KUNIT_ASSERT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
-		block = list_last_entry(&cc.blocks, struct cc_block, node);
+		block = list_last_entry(&cc_swiotlb.blocks, struct cc_block, node);
 		end = end ?: end_index(block);
 		KUNIT_EXPECT_EQ(test, end_index(block), end);
 		KUNIT_ASSERT_EQ(test, SZ_2M, cc_block_shrink(0, SZ_2M));
 	}
 	for (unsigned int size = SZ_64K; size <= SZ_2M; size *= 2)
 		KUNIT_ASSERT_EQ(test, 0, cc_block_grow(size, CC_FRAME_SHIFT));
-	list_for_each_entry(block, &cc.blocks, node) {
+	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
 		KUNIT_EXPECT_GT(test, first_index(block), 0);
-		list_for_each_entry(other, &cc.blocks, node)
+		list_for_each_entry(other, &cc_swiotlb.blocks, node)
 			KUNIT_EXPECT_TRUE(test, other == block ||
 					  end_index(other) <= first_index(block) ||
 					  end_index(block) <= first_index(other));
 	}
-	mutex_unlock(&cc.mutex);
+	mutex_unlock(&cc_swiotlb.mutex);
 	cc_test_check(test);
 }
 
@@ -309,14 +309,14 @@ static void chunk_readers(struct kunit *test)
 	cc_test_unmap(dev, tlb, SZ_64K, DMA_TO_DEVICE);
 	cc_magazine_drain_all();
 	cc_depot_drain(class, UINT_MAX);
-	mutex_lock(&cc.mutex);
+	mutex_lock(&cc_swiotlb.mutex);
 	start_reader(test, r);
 	KUNIT_EXPECT_GT(test, cc_class_retire(class, ULONG_MAX), 0);
 	KUNIT_EXPECT_TRUE(test, READ_ONCE(r->left));
 	start_reader(test, r);
 	KUNIT_EXPECT_EQ(test, SZ_2M, cc_block_shrink(0, SZ_2M));
 	KUNIT_EXPECT_TRUE(test, READ_ONCE(r->left));
-	mutex_unlock(&cc.mutex);
+	mutex_unlock(&cc_swiotlb.mutex);
 	/* The reader is done with what the test has allocated. */
 	synchronize_rcu();
 }
@@ -342,32 +342,32 @@ static void chunk_zeroed(struct kunit *test)
 /* What cannot be converted back is never used or freed, but counted. */
 static void chunk_quarantine(struct kunit *test)
 {
-	unsigned long before = cc.decrypted;
+	unsigned long before = cc_swiotlb.shared;
 
 	cc_test_log_begin(test);
-	mutex_lock(&cc.mutex);
+	mutex_lock(&cc_swiotlb.mutex);
 	/* Decrypting fails, and so does the way back. */
-	cc_fake_fail(CC_FAKE_DECRYPT, 0, 1);
-	cc_fake_fail(CC_FAKE_ENCRYPT, 0, 1);
+	cc_fake_fail(CC_FAKE_SHARE, 0, 1);
+	cc_fake_fail(CC_FAKE_UNSHARE, 0, 1);
 	KUNIT_EXPECT_EQ(test, -EIO, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
-	KUNIT_EXPECT_EQ(test, cc.quarantined, SZ_2M);
-	KUNIT_EXPECT_EQ(test, cc.decrypted, before);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.quarantined, SZ_2M);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, before);
 	/* Decrypting fails, but the way back works. */
-	cc_fake_fail(CC_FAKE_DECRYPT, 0, 1);
+	cc_fake_fail(CC_FAKE_SHARE, 0, 1);
 	KUNIT_EXPECT_EQ(test, -EIO, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
-	KUNIT_EXPECT_EQ(test, cc.quarantined, SZ_2M);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.quarantined, SZ_2M);
 	/* Encrypting fails when memory is returned. */
 	KUNIT_EXPECT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
-	cc_fake_fail(CC_FAKE_ENCRYPT, 0, 1);
+	cc_fake_fail(CC_FAKE_UNSHARE, 0, 1);
 	KUNIT_EXPECT_EQ(test, SZ_2M, cc_block_shrink(0, SZ_2M));
-	KUNIT_EXPECT_EQ(test, cc.quarantined, SZ_4M);
-	KUNIT_EXPECT_EQ(test, cc.decrypted, before);
-	mutex_unlock(&cc.mutex);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.quarantined, SZ_4M);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, before);
+	mutex_unlock(&cc_swiotlb.mutex);
 	cc_test_log_end(test);
 	KUNIT_EXPECT_EQ(test, 2, cc_test_log_lines("state of", "unknown"));
 	KUNIT_EXPECT_EQ(test, cc_kccd_stats.failed[true], 2);
 	KUNIT_EXPECT_EQ(test, cc_kccd_stats.failed[false], 2);
-	KUNIT_EXPECT_EQ(test, found_bytes(), cc.decrypted);
+	KUNIT_EXPECT_EQ(test, found_bytes(), cc_swiotlb.shared);
 	cc_test_check(test);
 }
 
@@ -382,12 +382,12 @@ static const struct fail_param fail_params[] = {
 	{ "all page allocations", { [CC_FAKE_MEMORY] = true }, UINT_MAX },
 	{ "one metadata allocation", { [CC_FAKE_METADATA] = true }, 1 },
 	{ "all metadata allocations", { [CC_FAKE_METADATA] = true }, UINT_MAX },
-	{ "one decrypt", { [CC_FAKE_DECRYPT] = true }, 1 },
-	{ "all decrypts", { [CC_FAKE_DECRYPT] = true }, UINT_MAX },
-	{ "one encrypt", { [CC_FAKE_ENCRYPT] = true }, 1 },
-	{ "all encrypts", { [CC_FAKE_ENCRYPT] = true }, UINT_MAX },
-	{ "one decrypt, all encrypts",
-	  { [CC_FAKE_DECRYPT] = true, [CC_FAKE_ENCRYPT] = true }, 1 },
+	{ "one share", { [CC_FAKE_SHARE] = true }, 1 },
+	{ "all shares", { [CC_FAKE_SHARE] = true }, UINT_MAX },
+	{ "one unshare", { [CC_FAKE_UNSHARE] = true }, 1 },
+	{ "all unshares", { [CC_FAKE_UNSHARE] = true }, UINT_MAX },
+	{ "one share, all unshares",
+	  { [CC_FAKE_SHARE] = true, [CC_FAKE_UNSHARE] = true }, 1 },
 };
 
 static void fail_desc(const struct fail_param *p, char *desc)
@@ -448,7 +448,7 @@ static void chunk_failures(struct kunit *test)
 		cc_fake_begin(test);
 		cc_fake.max_order = ilog2(FAIL_SIZE) - PAGE_SHIFT;
 		for (unsigned int c = 0; c < CC_FAKE_NR; c++) {
-			bool back = c == CC_FAKE_ENCRYPT && p->fails[CC_FAKE_DECRYPT];
+			bool back = c == CC_FAKE_UNSHARE && p->fails[CC_FAKE_SHARE];
 
 			if (p->fails[c])
 				cc_fake_fail(c, back ? 0 : n, back ? UINT_MAX : p->nr);
@@ -459,8 +459,8 @@ static void chunk_failures(struct kunit *test)
 		cc_test_settle(test);
 		cc_test_log_end(test);
 		cc_test_check(test);
-		KUNIT_EXPECT_EQ(test, found_bytes(), cc.decrypted);
-		KUNIT_EXPECT_LE(test, cc.decrypted, SZ_8M);
+		KUNIT_EXPECT_EQ(test, found_bytes(), cc_swiotlb.shared);
+		KUNIT_EXPECT_LE(test, cc_swiotlb.shared, SZ_8M);
 
 		/* When it works again, all is as ever. */
 		for (unsigned int c = 0; c < CC_FAKE_NR; c++) {
@@ -470,7 +470,7 @@ static void chunk_failures(struct kunit *test)
 		}
 		reached += calls > n;
 		KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
-		KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
+		KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 		burst(test, dev, buf);
 		cc_test_check(test);
 		fake_exit(test);

@@ -148,12 +148,12 @@ static void class_larger(struct kunit *test)
 	cc_test_log_begin(test);
 	cc_test_start_with(test, &opts, false);
 	cc_test_log_end(test);
-	KUNIT_ASSERT_EQ(test, cc.decrypted, SZ_2M);
+	KUNIT_ASSERT_EQ(test, cc_swiotlb.shared, SZ_2M);
 	/* Four chunks: up to two for the mark, then 4 KiB and 32 KiB slots. */
 	a = map_size(&t, SZ_4K);
 	b = map_size(&t, SZ_32K);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(a) || cc_test_failed(b));
-	while (cc.reserve_bytes)
+	while (cc_swiotlb.reserve_bytes)
 		KUNIT_ASSERT_TRUE(test, cc_reserve_give(largest, largest->nr_slots + 1));
 
 	tlb[0] = map_size(&t, 512);

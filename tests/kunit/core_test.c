@@ -56,7 +56,7 @@ static void burst(struct kunit *test)
 		if (!cc_test_failed(tlb[i]))
 			cc_test_give(tlb[i]);
 	cc_magazine_drain_all();
-	KUNIT_EXPECT_GE(test, cc.decrypted, BURST / 2 * CC_SLOT_MAX);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, BURST / 2 * CC_SLOT_MAX);
 }
 
 /* A file of the shrinker in debugfs. */
@@ -105,14 +105,14 @@ static void core_shrinker_count(struct kunit *test)
 
 	cc_test_start(test);
 	KUNIT_EXPECT_EQ(test, shrinker_count(test),
-			(cc.decrypted - cc.reserve_min) >> PAGE_SHIFT);
+			(cc_swiotlb.shared - cc_swiotlb.reserve_min) >> PAGE_SHIFT);
 	burst(test);
 	tlb = cc_swiotlb_map(t->dev, t->buf, SZ_256K, 0);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	KUNIT_EXPECT_EQ(test, shrinker_count(test),
-			(cc.decrypted - cc.reserve_min - SZ_256K) >> PAGE_SHIFT);
+			(cc_swiotlb.shared - cc_swiotlb.reserve_min - SZ_256K) >> PAGE_SHIFT);
 	cc_test_give(tlb);
-	cc.reserve_min = cc.decrypted;
+	cc_swiotlb.reserve_min = cc_swiotlb.shared;
 	KUNIT_EXPECT_EQ(test, shrinker_count(test), 0);
 }
 
@@ -125,15 +125,15 @@ static void core_shrinker_scan(struct kunit *test)
 	burst(test);
 	for (int i = 0; i < 2; i++)
 		cc_kccd_tick();
-	before = cc.decrypted;
-	KUNIT_ASSERT_GT(test, before, cc.reserve_min + SZ_8M);
+	before = cc_swiotlb.shared;
+	KUNIT_ASSERT_GT(test, before, cc_swiotlb.reserve_min + SZ_8M);
 	KUNIT_ASSERT_GT(test, cc_classes[CC_NR_CLASSES - 1].need, BURST / 4);
 	shrinker_scan(test);
-	KUNIT_EXPECT_EQ_MSG(test, cc.decrypted, before, "reclaim must not wait");
-	KUNIT_EXPECT_EQ(test, cc.target, cc.reserve_min);
+	KUNIT_EXPECT_EQ_MSG(test, cc_swiotlb.shared, before, "reclaim must not wait");
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, cc_swiotlb.reserve_min);
 	for (int i = 0; i < 2; i++)
 		cc_kccd_tick();
-	KUNIT_EXPECT_LE(test, cc.decrypted, cc.reserve_min + SZ_4M);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, cc_swiotlb.reserve_min + SZ_4M);
 	cc_test_check(test);
 }
 
@@ -194,7 +194,7 @@ static void core_mapping_wakes(struct kunit *test)
 	cc_test_start_with(test, &opts, true);
 	wait_until_asleep(test);
 	steps = READ_ONCE(cc_kccd_stats.steps);
-	while (READ_ONCE(cc.reserve_bytes) >= READ_ONCE(cc.target) && n < BURST) {
+	while (READ_ONCE(cc_swiotlb.reserve_bytes) >= READ_ONCE(cc_swiotlb.target) && n < BURST) {
 		tlb[n] = cc_swiotlb_map(t->dev, t->buf, CC_SLOT_MAX, 0);
 		n += !cc_test_failed(tlb[n]);
 	}
@@ -231,27 +231,27 @@ static struct notifier_block *reboot_notifier(struct kunit *test)
 static void core_reboot(struct kunit *test)
 {
 	struct notifier_block *nb;
-	unsigned int decrypts;
+	unsigned int shares;
 
 	KUNIT_EXPECT_NULL(test, reboot_notifier(test));
 	cc_test_start(test);
 	nb = reboot_notifier(test);
 	KUNIT_ASSERT_NOT_NULL(test, nb);
 	burst(test);
-	decrypts = cc_fake.calls[CC_FAKE_DECRYPT];
+	shares = cc_fake.calls[CC_FAKE_SHARE];
 	KUNIT_EXPECT_EQ(test, NOTIFY_DONE, nb->notifier_call(nb, SYS_RESTART, NULL));
 	for (int i = 0; i < 20; i++)
 		cc_kccd_tick();
-	cc.target = cc.max;
+	cc_swiotlb.target = cc_swiotlb.max;
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
-	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_DECRYPT], decrypts);
-	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_ENCRYPT], 0);
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], shares);
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_UNSHARE], 0);
 	cc_test_stop(test);
 	KUNIT_EXPECT_NULL(test, reboot_notifier(test));
 	cc_test_start(test);
-	cc.target = cc.reserve_min + SZ_8M;
+	cc_swiotlb.target = cc_swiotlb.reserve_min + SZ_8M;
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
-	KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 }
 
 static struct task_struct *no_memory(void)
@@ -325,7 +325,7 @@ static void core_boot(struct kunit *test)
 		kunit_skip(test, "only while the kernel boots, without swiotlb=cc");
 	KUNIT_ASSERT_EQ(test, 0, swiotlb_init_late(SZ_4M, GFP_KERNEL, NULL));
 	KUNIT_EXPECT_EQ(test, 0, setup(options));
-	cc.selected = false;
+	cc_swiotlb.selected = false;
 	cc_test_log_begin(test);
 	KUNIT_EXPECT_EQ(test, 0, init());
 	cc_test_log_end(test);
@@ -333,7 +333,7 @@ static void core_boot(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, cc_swiotlb_enabled());
 
 	/* Reading the options takes them apart. */
-	cc.selected = true;
+	cc_swiotlb.selected = true;
 	kunit_activate_static_stub(test, cc_kccd_run, no_memory);
 	cc_test_log_begin(test);
 	KUNIT_EXPECT_EQ(test, 0, init());
@@ -351,21 +351,21 @@ static void core_boot(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines("\"wrong\" refused", ""));
 	KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines("allocator of swiotlb: 12288 KiB shared now",
 						   "at most 65536 KiB; reserve 2048 KiB"));
-	KUNIT_EXPECT_EQ(test, cc.max, SZ_64M);
-	KUNIT_EXPECT_EQ(test, cc.min, SZ_8M + SZ_4M);
-	KUNIT_EXPECT_EQ(test, cc.decrypted, SZ_8M + SZ_4M);
-	cc.selected = false;
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.max, SZ_64M);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.min, SZ_8M + SZ_4M);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, SZ_8M + SZ_4M);
+	cc_swiotlb.selected = false;
 }
 
 /* A veto counts before the start, and is explained. */
 static void core_veto(struct kunit *test)
 {
 	cc_test_log_begin(test);
-	cc.selected = false;
+	cc_swiotlb.selected = false;
 	cc_swiotlb_deselect("first reason");
-	cc.selected = true;
+	cc_swiotlb.selected = true;
 	cc_swiotlb_deselect("second reason");
-	KUNIT_EXPECT_FALSE(test, cc.selected);
+	KUNIT_EXPECT_FALSE(test, cc_swiotlb.selected);
 	cc_swiotlb_deselect("third reason");
 	cc_test_log_end(test);
 	KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines("cc-swiotlb: not used", ""));
@@ -377,8 +377,8 @@ static void core_boot_without_pool(struct kunit *test)
 {
 	if (!strstr(saved_command_line, "swiotlb=cc") || cc_swiotlb_enabled())
 		kunit_skip(test, "boot with swiotlb=cc where no device must bounce");
-	KUNIT_EXPECT_FALSE(test, cc.selected);
-	KUNIT_EXPECT_EQ(test, cc.decrypted, 0);
+	KUNIT_EXPECT_FALSE(test, cc_swiotlb.selected);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, 0);
 }
 
 /* The log says what was asked for, what was there, and what helps. */
@@ -395,7 +395,7 @@ static void core_reports(struct kunit *test)
 	cc_swiotlb_fallback(t->dev, t->buf, SZ_4K, 0, false, DMA_ATTR_NO_WARN);
 	cc_swiotlb_fallback(t->dev, t->buf, SZ_8K, 0, true, 0);
 	cc_swiotlb_fallback(t->dev, t->buf, SZ_1M, 0, false, 0);
-	cc.max = cc.decrypted;
+	cc_swiotlb.max = cc_swiotlb.shared;
 	cc_swiotlb_fallback(t->dev, t->buf, SZ_16K, 0, false, 0);
 	t->dev->bus_dma_limit = SZ_1M;
 	cc_swiotlb_fallback(t->dev, t->buf, SZ_32K, 0, false, 0);

@@ -68,12 +68,12 @@ static void kccd_start(struct kunit *test)
 	struct cc_options opts;
 
 	cc_test_options(&opts);
-	KUNIT_EXPECT_EQ(test, cc.target, opts.reserve);
-	KUNIT_EXPECT_GE(test, cc.reserve_bytes, opts.reserve);
-	KUNIT_EXPECT_LT(test, cc.reserve_bytes, opts.reserve + SZ_2M);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, opts.reserve);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, opts.reserve);
+	KUNIT_EXPECT_LT(test, cc_swiotlb.reserve_bytes, opts.reserve + SZ_2M);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		KUNIT_EXPECT_GE(test, cc_class_free(&cc_classes[i]), opts.mark[i]);
-	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown, cc.decrypted);
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown, cc_swiotlb.shared);
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff());
 
 	/* Without marks the reserve is all there is, to the byte. */
@@ -81,18 +81,18 @@ static void kccd_start(struct kunit *test)
 	cc_fake_begin(test);
 	memset(opts.mark, 0, sizeof(opts.mark));
 	cc_test_start_with(test, &opts, false);
-	KUNIT_EXPECT_EQ(test, cc.reserve_bytes, opts.reserve);
-	KUNIT_EXPECT_EQ(test, cc.decrypted, opts.reserve);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_bytes, opts.reserve);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, opts.reserve);
 }
 
 /* A step without need does nothing. */
 static void kccd_idle_step(struct kunit *test)
 {
-	unsigned int before = cc_fake.calls[CC_FAKE_DECRYPT];
+	unsigned int before = cc_fake.calls[CC_FAKE_SHARE];
 
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
-	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_DECRYPT], before);
-	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_ENCRYPT], 0);
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before);
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_UNSHARE], 0);
 }
 
 /* What is taken from the reserve is filled up again. */
@@ -101,9 +101,9 @@ static void kccd_refill(struct kunit *test)
 	struct kccd_test *t = test->priv;
 
 	KUNIT_ASSERT_EQ(test, 2, take(t, 2, SZ_128K, false));
-	KUNIT_EXPECT_LT(test, cc.reserve_bytes, cc.target + SZ_2M);
+	KUNIT_EXPECT_LT(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target + SZ_2M);
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
-	KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	give(t, 2);
 }
 
@@ -111,41 +111,41 @@ static void kccd_refill(struct kunit *test)
 static void kccd_target_grows(struct kunit *test)
 {
 	struct kccd_test *t = test->priv;
-	unsigned long target = cc.target;
+	unsigned long target = cc_swiotlb.target;
 
 	/* A little is taken: the target stays. */
 	KUNIT_ASSERT_EQ(test, 2, take(t, 2, CC_SLOT_MAX, false));
 	cc_kccd_step();
-	KUNIT_EXPECT_EQ(test, cc.target, target);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, target);
 	give(t, 2);
 	cc_test_settle(test);
 
 	/* All of it is taken: the target doubles once. */
 	KUNIT_ASSERT_GE(test, take(t, BURST, CC_SLOT_MAX, false), 8);
-	KUNIT_EXPECT_EQ(test, 0, cc.reserve_bytes);
+	KUNIT_EXPECT_EQ(test, 0, cc_swiotlb.reserve_bytes);
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
-	KUNIT_EXPECT_EQ(test, cc.target, 2 * target);
-	KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, 2 * target);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	give(t, BURST);
 
 	/* Time and again: up to its limit. */
 	for (int i = 0; i < 20; i++) {
 		unsigned long flags;
 
-		raw_spin_lock_irqsave(&cc.lock, flags);
-		cc.reserve_low = 0;
-		raw_spin_unlock_irqrestore(&cc.lock, flags);
+		raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
+		cc_swiotlb.reserve_low = 0;
+		raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 		cc_kccd_step();
 	}
-	KUNIT_EXPECT_LE(test, cc.target, cc.max / 4);
-	KUNIT_EXPECT_GT(test, cc.target, cc.max / 8);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.target, cc_swiotlb.max / 4);
+	KUNIT_EXPECT_GT(test, cc_swiotlb.target, cc_swiotlb.max / 8);
 
 	/* And down again, step by step, when nobody needs it. */
-	target = cc.target;
+	target = cc_swiotlb.target;
 	cc_test_settle(test);
-	KUNIT_EXPECT_EQ(test, cc.target, cc.reserve_min);
-	KUNIT_EXPECT_LT(test, cc.reserve_bytes, cc.reserve_min + SZ_2M);
-	KUNIT_EXPECT_GT(test, target, cc.target);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, cc_swiotlb.reserve_min);
+	KUNIT_EXPECT_LT(test, cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min + SZ_2M);
+	KUNIT_EXPECT_GT(test, target, cc_swiotlb.target);
 }
 
 /* The whole cycle: growth in a burst, all of it returned after it. */
@@ -156,29 +156,29 @@ static void kccd_returns_memory(struct kunit *test)
 	int ticks = 0;
 
 	cc_test_settle(test);
-	idle = cc.decrypted;
+	idle = cc_swiotlb.shared;
 	KUNIT_EXPECT_EQ(test, BURST, take(t, BURST, CC_SLOT_MAX, true));
-	peak = cc.decrypted;
+	peak = cc_swiotlb.shared;
 	KUNIT_EXPECT_GE(test, peak, BURST * CC_SLOT_MAX);
 	cc_test_check(test);
 	/* Nothing that is used is returned, however long it takes. */
 	for (int i = 0; i < 50; i++)
 		cc_kccd_tick();
-	KUNIT_EXPECT_GE(test, cc.decrypted, BURST * CC_SLOT_MAX);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, BURST * CC_SLOT_MAX);
 	give(t, BURST);
-	while (cc.decrypted > idle + SZ_2M && ticks < 60) {
+	while (cc_swiotlb.shared > idle + SZ_2M && ticks < 60) {
 		cc_kccd_tick();
 		ticks++;
 	}
-	KUNIT_EXPECT_LT_MSG(test, ticks, 60, "%lu KiB left", cc.decrypted >> 10);
+	KUNIT_EXPECT_LT_MSG(test, ticks, 60, "%lu KiB left", cc_swiotlb.shared >> 10);
 	/* Gradually: the next burst may come soon. */
 	KUNIT_EXPECT_GT(test, ticks, 3);
 	cc_test_settle(test);
-	KUNIT_EXPECT_LE(test, cc.decrypted, idle + SZ_2M);
-	KUNIT_EXPECT_GE(test, cc.decrypted, cc.reserve_min);
-	KUNIT_EXPECT_EQ(test, cc.peak, peak);
-	KUNIT_EXPECT_EQ(test, cc.target, cc.reserve_min);
-	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown - cc_kccd_stats.retired, cc.decrypted);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, idle + SZ_2M);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, cc_swiotlb.reserve_min);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.peak, peak);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, cc_swiotlb.reserve_min);
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown - cc_kccd_stats.retired, cc_swiotlb.shared);
 	cc_test_check(test);
 }
 
@@ -186,22 +186,22 @@ static void kccd_returns_memory(struct kunit *test)
 static void kccd_hysteresis(struct kunit *test)
 {
 	struct kccd_test *t = test->priv;
-	unsigned int decrypts, encrypts;
+	unsigned int shares, unshares;
 
 	for (int i = 0; i < 4; i++) {
 		KUNIT_ASSERT_EQ(test, 32, take(t, 32, SZ_64K, true));
 		give(t, 32);
 		cc_kccd_tick();
 	}
-	decrypts = cc_fake.calls[CC_FAKE_DECRYPT];
-	encrypts = cc_fake.calls[CC_FAKE_ENCRYPT];
+	shares = cc_fake.calls[CC_FAKE_SHARE];
+	unshares = cc_fake.calls[CC_FAKE_UNSHARE];
 	for (int i = 0; i < 20; i++) {
 		KUNIT_ASSERT_EQ(test, 32, take(t, 32, SZ_64K, true));
 		give(t, 32);
 		cc_kccd_tick();
 	}
-	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_DECRYPT], decrypts);
-	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_ENCRYPT], encrypts + 2);
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], shares);
+	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_UNSHARE], unshares + 2);
 }
 
 /* One step's worth of chunks serves another class without a conversion. */
@@ -214,9 +214,9 @@ static void kccd_reserve_serves_all(struct kunit *test)
 	give(t, 8);
 	cc_test_settle(test);
 	KUNIT_EXPECT_EQ(test, cc_classes[cc_test_class(SZ_4K)].nr_slots, 0);
-	before = cc_fake.calls[CC_FAKE_DECRYPT];
+	before = cc_fake.calls[CC_FAKE_SHARE];
 	KUNIT_ASSERT_EQ(test, 4, take(t, 4, SZ_128K, false));
-	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_DECRYPT], before);
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before);
 	give(t, 4);
 }
 
@@ -237,8 +237,8 @@ static void kccd_limit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -ENOSPC, cc_kccd_step());
 	cc_test_log_end(test);
 	KUNIT_EXPECT_GT(test, cc_kccd_backoff(), 0);
-	KUNIT_EXPECT_EQ(test, cc.decrypted, opts.max);
-	KUNIT_EXPECT_EQ(test, cc.peak, opts.max);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, opts.max);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.peak, opts.max);
 	cc_test_check(test);
 	give(t, BURST);
 	cc_test_settle(test);
@@ -248,14 +248,14 @@ static void kccd_limit(struct kunit *test)
 /* Memory that is to be kept when idle is kept. */
 static void kccd_minimum(struct kunit *test)
 {
-	cc.min = SZ_16M;
+	cc_swiotlb.min = SZ_16M;
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
-	KUNIT_EXPECT_GE(test, cc.decrypted, SZ_16M);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, SZ_16M);
 	cc_test_settle(test);
-	KUNIT_EXPECT_GE(test, cc.decrypted, SZ_16M);
-	cc.min = 0;
+	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, SZ_16M);
+	cc_swiotlb.min = 0;
 	cc_test_settle(test);
-	KUNIT_EXPECT_LT(test, cc.decrypted, SZ_16M);
+	KUNIT_EXPECT_LT(test, cc_swiotlb.shared, SZ_16M);
 }
 
 /* The marks of the classes are kept free, and survive the decay. */
@@ -293,7 +293,7 @@ static void kccd_marks(struct kunit *test)
 static void kccd_backoff(struct kunit *test)
 {
 	static const enum cc_fake_call calls[] = {
-		CC_FAKE_MEMORY, CC_FAKE_METADATA, CC_FAKE_DECRYPT,
+		CC_FAKE_MEMORY, CC_FAKE_METADATA, CC_FAKE_SHARE,
 	};
 	struct kccd_test *t = test->priv;
 
@@ -306,7 +306,7 @@ static void kccd_backoff(struct kunit *test)
 		for (int j = 0; j < 16; j++) {
 			unsigned int n = cc_fake.calls[calls[i]];
 
-			KUNIT_EXPECT_EQ(test, calls[i] == CC_FAKE_DECRYPT ? -EIO : -ENOMEM,
+			KUNIT_EXPECT_EQ(test, calls[i] == CC_FAKE_SHARE ? -EIO : -ENOMEM,
 					cc_kccd_step());
 			/* It does not spin: one attempt, with all sizes. */
 			KUNIT_EXPECT_LE(test, cc_fake.calls[calls[i]], n + 12);
@@ -322,7 +322,7 @@ static void kccd_backoff(struct kunit *test)
 		cc_fake_fail(calls[i], 0, 0);
 		KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
 		KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff());
-		KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
+		KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 		give(t, BURST);
 		cc_test_check(test);
 		cc_test_settle(test);
@@ -334,26 +334,26 @@ static void kccd_backoff(struct kunit *test)
 static void kccd_stopping(struct kunit *test)
 {
 	struct kccd_test *t = test->priv;
-	unsigned int decrypts;
+	unsigned int shares;
 
 	/* There is much to return, and the reserve is empty. */
 	take(t, BURST, CC_SLOT_MAX, true);
 	give(t, BURST);
-	cc.stopping = true;
-	decrypts = cc_fake.calls[CC_FAKE_DECRYPT];
-	cc.target = cc.max;
+	cc_swiotlb.stopping = true;
+	shares = cc_fake.calls[CC_FAKE_SHARE];
+	cc_swiotlb.target = cc_swiotlb.max;
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
-	cc.target = cc.reserve_min;
+	cc_swiotlb.target = cc_swiotlb.reserve_min;
 	for (int i = 0; i < 50; i++)
 		cc_kccd_tick();
-	KUNIT_EXPECT_EQ(test, decrypts, cc_fake.calls[CC_FAKE_DECRYPT]);
-	KUNIT_EXPECT_EQ(test, 0, cc_fake.calls[CC_FAKE_ENCRYPT]);
+	KUNIT_EXPECT_EQ(test, shares, cc_fake.calls[CC_FAKE_SHARE]);
+	KUNIT_EXPECT_EQ(test, 0, cc_fake.calls[CC_FAKE_UNSHARE]);
 	/* What is there still serves. */
 	KUNIT_EXPECT_EQ(test, BURST, take(t, BURST, CC_SLOT_MAX, true));
 	give(t, BURST);
-	cc.stopping = false;
+	cc_swiotlb.stopping = false;
 	cc_test_settle(test);
-	KUNIT_EXPECT_GT(test, cc_fake.calls[CC_FAKE_ENCRYPT], 0);
+	KUNIT_EXPECT_GT(test, cc_fake.calls[CC_FAKE_UNSHARE], 0);
 }
 
 /* The depot's idle slots, and those alone, go back to the gen_pool. */
@@ -425,7 +425,7 @@ static void kccd_starved(struct kunit *test)
 	give(t, BURST);
 	cc_test_check(test);
 	/* Now there is memory again, but the reserve is full of small chunks. */
-	KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	cc_fake.max_order = MAX_PAGE_ORDER;
 	take(t, BURST, SZ_256K, true);
 	give(t, BURST);
@@ -448,7 +448,7 @@ static void kccd_fragmented(struct kunit *test)
 			opts.mark[CC_NR_CLASSES - 1]);
 	for (int i = 0; i < 10; i++)
 		KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
-	KUNIT_EXPECT_LE(test, cc.decrypted, opts.reserve + SZ_2M);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, opts.reserve + SZ_2M);
 	/* As soon as there is one, it is taken. */
 	cc_fake.max_order = MAX_PAGE_ORDER;
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
@@ -470,7 +470,7 @@ static void kccd_thread(struct kunit *test)
 	kunit_deactivate_static_stub(test, cc_kccd_run);
 	cc_test_options(&opts);
 	cc_test_start_with(test, &opts, true);
-	idle = cc.decrypted;
+	idle = cc_swiotlb.shared;
 	limit = jiffies + 20 * HZ;
 	while (served < BURST && time_before(jiffies, limit)) {
 		t->tlb[served] = cc_swiotlb_map(t->dev, virt_to_phys(t->buf),
@@ -481,12 +481,12 @@ static void kccd_thread(struct kunit *test)
 			served++;
 	}
 	KUNIT_EXPECT_EQ(test, served, BURST);
-	KUNIT_EXPECT_GE(test, cc.decrypted, BURST * CC_SLOT_MAX);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, BURST * CC_SLOT_MAX);
 	give(t, served);
 	limit = jiffies + 60 * HZ;
-	while (READ_ONCE(cc.decrypted) > idle + SZ_8M && time_before(jiffies, limit))
+	while (READ_ONCE(cc_swiotlb.shared) > idle + SZ_8M && time_before(jiffies, limit))
 		schedule_timeout_uninterruptible(HZ / 4);
-	KUNIT_EXPECT_LE(test, cc.decrypted, idle + SZ_8M);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, idle + SZ_8M);
 }
 
 static struct task_struct *thread;
@@ -527,13 +527,13 @@ static void kccd_retries(struct kunit *test)
 	while (READ_ONCE(cc_kccd_stats.grow_failed) < 6 && time_before(jiffies, limit))
 		schedule_timeout_uninterruptible(1);
 	KUNIT_EXPECT_GE(test, READ_ONCE(cc_kccd_stats.grow_failed), 6);
-	KUNIT_EXPECT_LT(test, READ_ONCE(cc.reserve_bytes), cc.target);
+	KUNIT_EXPECT_LT(test, READ_ONCE(cc_swiotlb.reserve_bytes), cc_swiotlb.target);
 	cc_fake_fail(CC_FAKE_MEMORY, 0, 0);
 	limit = jiffies + 30 * HZ;
-	while (READ_ONCE(cc.reserve_bytes) < cc.target && time_before(jiffies, limit))
+	while (READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target && time_before(jiffies, limit))
 		schedule_timeout_uninterruptible(1);
 	cc_test_log_end(test);
-	KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.target);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	give(t, 4);
 }
 

@@ -411,7 +411,7 @@ static void map_narrow_device(struct kunit *test)
 	cc_test_options(&opts);
 	opts.reserve = SZ_2M;
 	cc_test_start_with(test, &opts, false);
-	if (!cc.decrypted) {
+	if (!cc_swiotlb.shared) {
 		cc_test_stop(test);
 		cc_fake_end(test);
 		kunit_skip(test, "no memory above the legacy pool");

@@ -186,7 +186,7 @@ static void check_counters(struct kunit *test, struct model *m)
 
 	KUNIT_EXPECT_EQ(test, maps - cc_test_sum(CC_UNMAPS), m->live);
 	KUNIT_EXPECT_EQ(test, cc_used_bytes(), m->bytes);
-	KUNIT_EXPECT_LE(test, cc_used_bytes(), cc.decrypted - cc.reserve_bytes);
+	KUNIT_EXPECT_LE(test, cc_used_bytes(), cc_swiotlb.shared - cc_swiotlb.reserve_bytes);
 }
 
 static void step(struct kunit *test, struct model *m)
@@ -203,10 +203,10 @@ static void step(struct kunit *test, struct model *m)
 	} else if (what < 8) {
 		cc_depot_drain(&cc_classes[rnd(m, CC_NR_CLASSES)], 1 + rnd(m, 64));
 	} else if (what < 9) {
-		mutex_lock(&cc.mutex);
+		mutex_lock(&cc_swiotlb.mutex);
 		cc_class_retire(&cc_classes[rnd(m, CC_NR_CLASSES)], 1 + rnd(m, 1024));
 		cc_block_shrink(rnd(m, SZ_4M), SZ_2M * rnd(m, 3));
-		mutex_unlock(&cc.mutex);
+		mutex_unlock(&cc_swiotlb.mutex);
 	} else if (!e->dev) {
 		op_map(test, m, e);
 	} else if (what < 500) {

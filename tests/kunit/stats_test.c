@@ -274,7 +274,7 @@ static void stats_chunks(struct kunit *test)
 	text = debugfs(test, DEBUGFS "chunks");
 	for (const char *c = text; *c; c++)
 		lines += *c == '\n';
-	KUNIT_EXPECT_EQ(test, lines - 1, cc.decrypted / SZ_512K);
+	KUNIT_EXPECT_EQ(test, lines - 1, cc_swiotlb.shared / SZ_512K);
 	KUNIT_EXPECT_NOT_NULL(test, strstr(text, "reserve"));
 	/* The first batch of the only chunk of its class is out. */
 	snprintf(line, sizeof(line), "%#18llx %5u    4096 %7u     used",
@@ -298,25 +298,25 @@ static void stats_kccd(struct kunit *test)
 		const char *key;
 		unsigned long want;
 	} keys[] = {
-		{ "decrypted_bytes", cc.decrypted },
-		{ "decrypted_peak_bytes", cc.peak },
-		{ "max_bytes", cc.max },
-		{ "min_bytes", cc.min },
-		{ "reserve_bytes", cc.reserve_bytes },
-		{ "reserve_min_bytes", cc.reserve_min },
-		{ "reserve_target_bytes", cc.target },
+		{ "shared_bytes", cc_swiotlb.shared },
+		{ "shared_peak_bytes", cc_swiotlb.peak },
+		{ "max_bytes", cc_swiotlb.max },
+		{ "min_bytes", cc_swiotlb.min },
+		{ "reserve_bytes", cc_swiotlb.reserve_bytes },
+		{ "reserve_min_bytes", cc_swiotlb.reserve_min },
+		{ "reserve_target_bytes", cc_swiotlb.target },
 		{ "mark_524288", cc_classes[CC_NR_CLASSES - 1].mark },
 		{ "wakeups", s->wakeups },
 		{ "steps", s->steps },
 		{ "ticks", s->ticks },
-		{ "grown_bytes", cc.decrypted },
+		{ "grown_bytes", cc_swiotlb.shared },
 		{ "retired_bytes", 0 },
 		{ "grow_failed", 0 },
 		{ "backoff_ms", 0 },
-		{ "decrypt_blocks", cc_fake.calls[CC_FAKE_DECRYPT] },
-		{ "decrypt_failed", 0 },
-		{ "encrypt_blocks", 0 },
-		{ "encrypt_failed", 0 },
+		{ "share_blocks", cc_fake.calls[CC_FAKE_SHARE] },
+		{ "share_failed", 0 },
+		{ "unshare_blocks", 0 },
+		{ "unshare_failed", 0 },
 		{ "quarantined_bytes", 0 },
 	};
 	const char *text = debugfs(test, DEBUGFS "kccd");
@@ -329,9 +329,9 @@ static void stats_kccd(struct kunit *test)
 	}
 	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
 	cc_test_log_begin(test);
-	cc.min = cc.decrypted + 1;
+	cc_swiotlb.min = cc_swiotlb.shared + 1;
 	KUNIT_EXPECT_EQ(test, -ENOMEM, cc_kccd_step());
-	cc.min = 0;
+	cc_swiotlb.min = 0;
 	cc_test_log_end(test);
 	text = debugfs(test, DEBUGFS "kccd");
 	KUNIT_EXPECT_TRUE(test, find_row(text, "grow_failed", &val, 1));
@@ -356,11 +356,11 @@ static void sysfs_show(struct kunit *test)
 	struct stats_test *t = test->priv;
 	unsigned long failed, legacy;
 
-	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "decrypted_bytes"), cc.decrypted);
-	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "decrypted_peak_bytes"), cc.peak);
-	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "max_bytes"), cc.max);
-	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "min_bytes"), cc.min);
-	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "reserve_bytes"), cc.reserve_min);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "shared_bytes"), cc_swiotlb.shared);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "shared_peak_bytes"), cc_swiotlb.peak);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "max_bytes"), cc_swiotlb.max);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "min_bytes"), cc_swiotlb.min);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "reserve_bytes"), cc_swiotlb.reserve_min);
 	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "quarantined_bytes"), 0);
 	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "used_bytes"), 0);
 	take(test, 5, SIZE);
@@ -392,12 +392,12 @@ struct store_param {
 };
 
 static const struct store_param store_params[] = {
-	{ SYSFS "max_bytes", "64M", 0, &cc.max, SZ_64M },
-	{ SYSFS "max_bytes", "64M\n", 0, &cc.max, SZ_64M },
-	{ SYSFS "max_bytes", "65536k\n", 0, &cc.max, SZ_64M },
-	{ SYSFS "max_bytes", "0x4000000\n", 0, &cc.max, SZ_64M },
-	{ SYSFS "min_bytes", "16M\n", 0, &cc.min, SZ_16M },
-	{ SYSFS "reserve_bytes", "16M\n", 0, &cc.reserve_min, SZ_16M },
+	{ SYSFS "max_bytes", "64M", 0, &cc_swiotlb.max, SZ_64M },
+	{ SYSFS "max_bytes", "64M\n", 0, &cc_swiotlb.max, SZ_64M },
+	{ SYSFS "max_bytes", "65536k\n", 0, &cc_swiotlb.max, SZ_64M },
+	{ SYSFS "max_bytes", "0x4000000\n", 0, &cc_swiotlb.max, SZ_64M },
+	{ SYSFS "min_bytes", "16M\n", 0, &cc_swiotlb.min, SZ_16M },
+	{ SYSFS "reserve_bytes", "16M\n", 0, &cc_swiotlb.reserve_min, SZ_16M },
 	{ SYSFS "max_bytes", "\n", -EINVAL },
 	{ SYSFS "max_bytes", "x\n", -EINVAL },
 	{ SYSFS "max_bytes", "-1\n", -EINVAL },
@@ -410,7 +410,7 @@ static const struct store_param store_params[] = {
 	{ SYSFS "max_bytes", "0\n", -EINVAL },
 	{ SYSFS "min_bytes", "129M\n", -EINVAL },
 	{ SYSFS "reserve_bytes", "129M\n", -EINVAL },
-	{ SYSFS "decrypted_bytes", "1\n", -EACCES },
+	{ SYSFS "shared_bytes", "1\n", -EACCES },
 	{ SYSFS "marks", "4096:100\n", 0, &cc_classes[3].mark, 100 },
 	{ SYSFS "marks", "4K:200", 0, &cc_classes[3].mark, 200 },
 	{ SYSFS "marks", "512:0x10\n", 0, &cc_classes[0].mark, 16 },
@@ -443,7 +443,7 @@ KUNIT_ARRAY_PARAM(store, store_params, store_desc);
 static void sysfs_store(struct kunit *test)
 {
 	const struct store_param *p = test->param_value;
-	unsigned long max = cc.max, min = cc.min, reserve = cc.reserve_min;
+	unsigned long max = cc_swiotlb.max, min = cc_swiotlb.min, reserve = cc_swiotlb.reserve_min;
 	unsigned long mark[CC_NR_CLASSES];
 
 	/* 8 KiB slots are not in use: without a chunk they are as never used. */
@@ -454,15 +454,15 @@ static void sysfs_store(struct kunit *test)
 	if (p->field) {
 		KUNIT_EXPECT_EQ(test, *p->field, p->want);
 	} else {
-		KUNIT_EXPECT_EQ(test, cc.max, max);
-		KUNIT_EXPECT_EQ(test, cc.min, min);
-		KUNIT_EXPECT_EQ(test, cc.reserve_min, reserve);
+		KUNIT_EXPECT_EQ(test, cc_swiotlb.max, max);
+		KUNIT_EXPECT_EQ(test, cc_swiotlb.min, min);
+		KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_min, reserve);
 		for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 			KUNIT_EXPECT_EQ(test, cc_classes[i].mark, mark[i]);
 	}
-	KUNIT_EXPECT_GE(test, cc.decrypted, cc.min);
-	KUNIT_EXPECT_GE(test, cc.reserve_bytes, cc.reserve_min);
-	KUNIT_EXPECT_GE(test, cc.target, cc.reserve_min);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, cc_swiotlb.min);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.target, cc_swiotlb.reserve_min);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		KUNIT_EXPECT_GE(test, cc_class_free(&cc_classes[i]), cc_classes[i].mark);
 	if (!strcmp(p->file, SYSFS "marks")) {
@@ -484,19 +484,19 @@ static void sysfs_lower_limit(struct kunit *test)
 
 	take(test, 32, CC_SLOT_MAX / 2);
 	cc_kccd_step();
-	before = cc.decrypted;
+	before = cc_swiotlb.shared;
 	KUNIT_ASSERT_GT(test, before, SZ_16M);
 	cc_test_log_begin(test);
 	KUNIT_EXPECT_EQ(test, 0, cc_test_write(test, "sysfs", SYSFS "max_bytes", "16M"));
-	KUNIT_EXPECT_EQ(test, cc.decrypted, before);
-	cc.target = cc.reserve_bytes + SZ_2M;
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, before);
+	cc_swiotlb.target = cc_swiotlb.reserve_bytes + SZ_2M;
 	KUNIT_EXPECT_EQ(test, -ENOSPC, cc_kccd_step());
 	cc_test_log_end(test);
-	KUNIT_EXPECT_EQ(test, cc.decrypted, before);
-	cc.target = cc.reserve_min;
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, before);
+	cc_swiotlb.target = cc_swiotlb.reserve_min;
 	give(test, 32);
 	cc_test_settle(test);
-	KUNIT_EXPECT_LE(test, cc.decrypted, SZ_16M);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, SZ_16M);
 	cc_test_check(test);
 }
 

@@ -39,7 +39,7 @@ two_samples() { # option...
 		"$samples/stats" >"$tmp/later/stats"
 	awk '$1 == 1 && $2 == 4096 { $6 += 1000; $7 += 990; $8 += 900; $10 += 100 } 1' \
 		"$samples/percpu" >"$tmp/later/percpu"
-	sed 's/^decrypted_bytes .*/decrypted_bytes 67108864/' "$samples/kccd" >"$tmp/later/kccd"
+	sed 's/^shared_bytes .*/shared_bytes 67108864/' "$samples/kccd" >"$tmp/later/kccd"
 	(sleep 0.5 && mv "$tmp/now" "$tmp/before" && mv "$tmp/later" "$tmp/now") &
 	"$ccstat" -p "$tmp/now" -d 1.5 "$@"
 	wait
@@ -92,7 +92,7 @@ says() { # <text> <ccstat option...>: fails, and its message has the text
 	ok 'json: null where nothing was mapped' json '.[0].classes[2] | .maps_per_second == 0 and .hit_percent == null and .waste == null'
 	ok 'json: rates of a CPU' json '.[0] | .seconds as $s | [.percpu[] | select(.class == 4096) | .unmaps_per_second * $s | round] == [0, 990]'
 	ok 'json: a reset is no negative rate' json '.[0] | .classes[5].maps_per_second * .seconds | round == 10'
-	ok 'json: kccd' json '.[0].kccd | .decrypted_bytes == 67108864 and .max_bytes == 536870912'
+	ok 'json: kccd' json '.[0].kccd | .shared_bytes == 67108864 and .max_bytes == 536870912'
 	ok 'json: bytes in use' json '.[0].used_bytes == 2136064'
 	ok 'json: histogram' json '.[0].histogram | .up_to["4096"] == 409600 and .share_up_to["2048"] == 19.3'
 	two_samples --once >"$tmp/out"

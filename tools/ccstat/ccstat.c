@@ -350,7 +350,7 @@ static void print_summary(const struct sample *s, int space)
 		if (shared_history[i] > max)
 			max = shared_history[i];
 	printf("shared  %8.1f MiB  peak %8.1f MiB  max %9.1f MiB",
-	       mib(s, "decrypted_bytes"), mib(s, "decrypted_peak_bytes"),
+	       mib(s, "shared_bytes"), mib(s, "shared_peak_bytes"),
 	       mib(s, "max_bytes"));
 	print_sparkline(shared_history, space, max);
 	printf("\nin use  %8.1f MiB  cached %6.1f MiB  depot %7.1f MiB",
@@ -582,7 +582,7 @@ static void run(void)
 		start_live();
 	for (unsigned long n = 1;; n++) {
 		sample(&now);
-		note(shared_history, get(&now.table[KCCD], 0, "decrypted_bytes"));
+		note(shared_history, get(&now.table[KCCD], 0, "shared_bytes"));
 		note(used_history, slot_bytes(&now, "in_use"));
 		(opt.json ? print_json : print_screen)(&now, &was);
 		sample_free(&was);

@@ -96,49 +96,49 @@ TRACE_EVENT(cc_swiotlb_failed,
 		      __entry->size, __entry->legacy)
 );
 
-/* A block was added, or returned; decrypted: bytes shared afterwards. */
+/* A block was added, or returned; shared: bytes shared afterwards. */
 DECLARE_EVENT_CLASS(cc_swiotlb_block,
 		    TP_PROTO(phys_addr_t addr, unsigned long bytes,
-			     unsigned long decrypted),
-		    TP_ARGS(addr, bytes, decrypted),
+			     unsigned long shared),
+		    TP_ARGS(addr, bytes, shared),
 		    TP_STRUCT__entry(__field(u64, addr)
 				     __field(unsigned long, bytes)
-				     __field(unsigned long, decrypted)),
+				     __field(unsigned long, shared)),
 		    TP_fast_assign(__entry->addr = addr;
 				   __entry->bytes = bytes;
-				   __entry->decrypted = decrypted;),
-		    TP_printk("addr=%llx bytes=%lu decrypted=%lu",
-			      __entry->addr, __entry->bytes, __entry->decrypted)
+				   __entry->shared = shared;),
+		    TP_printk("addr=%llx bytes=%lu shared=%lu",
+			      __entry->addr, __entry->bytes, __entry->shared)
 );
 
 DEFINE_EVENT(cc_swiotlb_block, cc_swiotlb_grow,
 	     TP_PROTO(phys_addr_t addr, unsigned long bytes,
-		      unsigned long decrypted),
-	     TP_ARGS(addr, bytes, decrypted)
+		      unsigned long shared),
+	     TP_ARGS(addr, bytes, shared)
 );
 
 DEFINE_EVENT(cc_swiotlb_block, cc_swiotlb_retire,
 	     TP_PROTO(phys_addr_t addr, unsigned long bytes,
-		      unsigned long decrypted),
-	     TP_ARGS(addr, bytes, decrypted)
+		      unsigned long shared),
+	     TP_ARGS(addr, bytes, shared)
 );
 
 TRACE_EVENT(cc_swiotlb_convert,
-	    TP_PROTO(phys_addr_t addr, unsigned long bytes, bool decrypt,
+	    TP_PROTO(phys_addr_t addr, unsigned long bytes, bool share,
 		     u64 ns, int err),
-	    TP_ARGS(addr, bytes, decrypt, ns, err),
+	    TP_ARGS(addr, bytes, share, ns, err),
 	    TP_STRUCT__entry(__field(u64, addr)
 			     __field(unsigned long, bytes)
-			     __field(bool, decrypt)
+			     __field(bool, share)
 			     __field(u64, ns)
 			     __field(int, err)),
 	    TP_fast_assign(__entry->addr = addr;
 			   __entry->bytes = bytes;
-			   __entry->decrypt = decrypt;
+			   __entry->share = share;
 			   __entry->ns = ns;
 			   __entry->err = err;),
 	    TP_printk("addr=%llx bytes=%lu %s ns=%llu err=%d", __entry->addr,
-		      __entry->bytes, __entry->decrypt ? "decrypt" : "encrypt",
+		      __entry->bytes, __entry->share ? "share" : "unshare",
 		      __entry->ns, __entry->err)
 );
 

@@ -132,37 +132,37 @@ void cc_free_metadata_page(struct page *page)
  * cc_convert() - share memory with the host, or make it private again
  * @page: first page
  * @order: log2 of the number of pages
- * @decrypt: true to share
+ * @share: true to share
  *
  * Context: task. The conversion may sleep and is slow.
  * Return: 0, or an error after which the state of the memory is unknown.
  */
-int cc_convert(struct page *page, unsigned int order, bool decrypt)
+int cc_convert(struct page *page, unsigned int order, bool share)
 {
 	unsigned long vaddr = (unsigned long)page_address(page);
 
-	KUNIT_STATIC_STUB_REDIRECT(cc_convert, page, order, decrypt);
-	return decrypt ? set_memory_decrypted(vaddr, 1 << order) :
+	KUNIT_STATIC_STUB_REDIRECT(cc_convert, page, order, share);
+	return share ? set_memory_decrypted(vaddr, 1 << order) :
 			 set_memory_encrypted(vaddr, 1 << order);
 }
 
-static int convert(struct cc_block *block, bool decrypt)
+static int convert(struct cc_block *block, bool share)
 {
 	ktime_t start = ktime_get();
-	int err = cc_convert(block->page, block->shift - PAGE_SHIFT, decrypt);
+	int err = cc_convert(block->page, block->shift - PAGE_SHIFT, share);
 	u64 ns = ktime_to_ns(ktime_sub(ktime_get(), start));
 
-	cc_kccd_stats.converted[decrypt]++;
-	cc_kccd_stats.failed[decrypt] += !!err;
-	cc_kccd_stats.ns[decrypt] += ns;
+	cc_kccd_stats.converted[share]++;
+	cc_kccd_stats.failed[share] += !!err;
+	cc_kccd_stats.ns[share] += ns;
 	trace_cc_swiotlb_convert(page_to_phys(block->page), 1UL << block->shift,
-				 decrypt, ns, err);
+				 share, ns, err);
 	return err;
 }
 
 static void quarantine(struct cc_block *block)
 {
-	cc.quarantined += 1UL << block->shift;
+	cc_swiotlb.quarantined += 1UL << block->shift;
 	pr_warn_ratelimited("state of %lu KiB at %pa unknown after a failed conversion: never used again\n",
 			    (1UL << block->shift) >> 10,
 			    &block->chunks[0].pool.start);
@@ -314,16 +314,16 @@ free_page:
 	return NULL;
 }
 
-/* Put a chunk that no class owns into the reserve. Under cc.lock. */
+/* Put a chunk that no class owns into the reserve. Under cc_swiotlb.lock. */
 static void reserve_add(struct cc_chunk *chunk)
 {
 	struct cc_block *block = chunk->block;
 	unsigned int shift = ilog2(cc_chunk_bytes(chunk));
-	struct list_head *list = &cc.reserve[shift - CC_FRAME_SHIFT];
+	struct list_head *list = &cc_swiotlb.reserve[shift - CC_FRAME_SHIFT];
 
 	chunk->class = NULL;
 	chunk->shift = shift;
-	cc.reserve_bytes += cc_chunk_bytes(chunk);
+	cc_swiotlb.reserve_bytes += cc_chunk_bytes(chunk);
 	list_add(&chunk->node, list);
 	/* Chunks of a whole block are used last, so that it can be returned. */
 	if (++block->nr_reserve == block->nr_chunks)
@@ -331,14 +331,14 @@ static void reserve_add(struct cc_chunk *chunk)
 			list_move_tail(&block->chunks[i].node, list);
 }
 
-/* Take a chunk out of the reserve. Under cc.lock. */
+/* Take a chunk out of the reserve. Under cc_swiotlb.lock. */
 static void reserve_del(struct cc_chunk *chunk)
 {
 	list_del_init(&chunk->node);
 	chunk->block->nr_reserve--;
-	cc.reserve_bytes -= cc_chunk_bytes(chunk);
-	if (cc.reserve_bytes < cc.reserve_low)
-		cc.reserve_low = cc.reserve_bytes;
+	cc_swiotlb.reserve_bytes -= cc_chunk_bytes(chunk);
+	if (cc_swiotlb.reserve_bytes < cc_swiotlb.reserve_low)
+		cc_swiotlb.reserve_low = cc_swiotlb.reserve_bytes;
 }
 
 /**
@@ -346,7 +346,7 @@ static void reserve_del(struct cc_chunk *chunk)
  * @limit: bytes that it may have at most
  * @min_shift: log2 of the bytes that it must have, CC_FRAME_SHIFT at least
  *
- * Context: task, under cc.mutex.
+ * Context: task, under cc_swiotlb.mutex.
  * Return: 0, or an error after which nothing has changed, except that memory
  * may have been quarantined.
  */
@@ -371,15 +371,15 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift)
 		goto unpublish;
 	}
 
-	list_add_tail(&block->node, &cc.blocks);
-	cc.decrypted += 1UL << block->shift;
-	cc.peak = max(cc.peak, cc.decrypted);
-	raw_spin_lock_irqsave(&cc.lock, flags);
+	list_add_tail(&block->node, &cc_swiotlb.blocks);
+	cc_swiotlb.shared += 1UL << block->shift;
+	cc_swiotlb.peak = max(cc_swiotlb.peak, cc_swiotlb.shared);
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	for (unsigned int i = 0; i < block->nr_chunks; i++)
 		reserve_add(&block->chunks[i]);
-	raw_spin_unlock_irqrestore(&cc.lock, flags);
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 	trace_cc_swiotlb_grow(page_to_phys(block->page), 1UL << block->shift,
-			      cc.decrypted);
+			      cc_swiotlb.shared);
 	return 0;
 
 unpublish:
@@ -399,7 +399,7 @@ static struct cc_block *whole_block(void)
 	struct cc_block *block;
 
 	/* The youngest first: the old ones have been proven to be needed. */
-	list_for_each_entry_reverse(block, &cc.blocks, node)
+	list_for_each_entry_reverse(block, &cc_swiotlb.blocks, node)
 		if (READ_ONCE(block->nr_reserve) == block->nr_chunks)
 			return block;
 	return NULL;
@@ -410,7 +410,7 @@ static struct cc_block *whole_block(void)
  * @keep: bytes to leave in the reserve at least
  * @limit: return no more bytes than this
  *
- * Context: task, under cc.mutex.
+ * Context: task, under cc_swiotlb.mutex.
  * Return: bytes returned, or quarantined.
  */
 unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
@@ -424,17 +424,17 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 
 		if (1UL << block->shift > limit)
 			break;
-		raw_spin_lock_irqsave(&cc.lock, flags);
+		raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 		if (block->nr_reserve == block->nr_chunks &&
-		    cc.reserve_bytes >= keep + (1UL << block->shift)) {
-			unsigned long low = cc.reserve_low;
+		    cc_swiotlb.reserve_bytes >= keep + (1UL << block->shift)) {
+			unsigned long low = cc_swiotlb.reserve_low;
 
 			for (unsigned int i = 0; i < block->nr_chunks; i++)
 				reserve_del(&block->chunks[i]);
-			cc.reserve_low = min(low, cc.reserve_bytes);
+			cc_swiotlb.reserve_low = min(low, cc_swiotlb.reserve_bytes);
 			taken = true;
 		}
-		raw_spin_unlock_irqrestore(&cc.lock, flags);
+		raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 		if (!taken)
 			break;
 		limit -= 1UL << block->shift;
@@ -453,9 +453,9 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 
 		list_del(&block->node);
 		done += bytes;
-		cc.decrypted -= bytes;
+		cc_swiotlb.shared -= bytes;
 		trace_cc_swiotlb_retire(page_to_phys(block->page), bytes,
-					cc.decrypted);
+					cc_swiotlb.shared);
 		if (lost)
 			quarantine(block);
 		else
@@ -486,14 +486,14 @@ bool cc_reserve_give(struct cc_class *class, unsigned long want)
 	if (class->shift > CC_FRAME_SHIFT)
 		i = class->shift - CC_FRAME_SHIFT;
 
-	raw_spin_lock_irqsave(&cc.lock, flags);
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	/* Another CPU may have been faster. */
 	if (atomic_long_read(&class->pool_free) >= (long)want) {
-		raw_spin_unlock_irqrestore(&cc.lock, flags);
+		raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 		return true;
 	}
 	for (; i < CC_NR_CHUNK_SIZES && !chunk; i++)
-		chunk = list_first_entry_or_null(&cc.reserve[i],
+		chunk = list_first_entry_or_null(&cc_swiotlb.reserve[i],
 						 struct cc_chunk, node);
 	if (chunk) {
 		reserve_del(chunk);
@@ -509,10 +509,10 @@ bool cc_reserve_give(struct cc_class *class, unsigned long want)
 				   chunk);
 	}
 	WRITE_ONCE(class->starved, !chunk);
-	raw_spin_unlock_irqrestore(&cc.lock, flags);
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 
 	trace_cc_swiotlb_reserve(class->shift, chunk ? chunk->pool.start : 0,
-				 READ_ONCE(cc.reserve_bytes));
+				 READ_ONCE(cc_swiotlb.reserve_bytes));
 	cc_kccd_kick(!chunk);
 	return chunk;
 }
@@ -527,7 +527,7 @@ bool cc_reserve_give(struct cc_class *class, unsigned long want)
  *
  * The chunks go to the reserve.
  *
- * Context: task, under cc.mutex.
+ * Context: task, under cc_swiotlb.mutex.
  * Return: slots taken away.
  */
 unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots)
@@ -537,7 +537,7 @@ unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots)
 	LIST_HEAD(retired);
 	LIST_HEAD(kept);
 
-	raw_spin_lock_irqsave(&cc.lock, flags);
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	for (unsigned int n = 1; left && !list_empty(&class->chunks); n++) {
 		unsigned long slots;
 
@@ -557,24 +557,24 @@ unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots)
 			list_move(&chunk->node, &retired);
 		}
 		if (n % CC_RETIRE_SCAN == 0) {
-			raw_spin_unlock_irqrestore(&cc.lock, flags);
+			raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 			cond_resched();
-			raw_spin_lock_irqsave(&cc.lock, flags);
+			raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 		}
 	}
 	list_splice_tail(&kept, &class->chunks);
-	raw_spin_unlock_irqrestore(&cc.lock, flags);
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 	if (!done)
 		return 0;
 
 	/* Nobody walks through the descriptors any more, they can be reused. */
 	synchronize_rcu();
-	raw_spin_lock_irqsave(&cc.lock, flags);
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	list_for_each_entry_safe(chunk, next, &retired, node) {
 		list_del(&chunk->node);
 		reserve_add(chunk);
 	}
-	raw_spin_unlock_irqrestore(&cc.lock, flags);
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 	return done;
 }
 
@@ -617,10 +617,10 @@ int cc_chunk_init(void)
 		cc_chunk_exit();
 		return -ENOMEM;
 	}
-	raw_spin_lock_init(&cc.lock);
-	INIT_LIST_HEAD(&cc.blocks);
+	raw_spin_lock_init(&cc_swiotlb.lock);
+	INIT_LIST_HEAD(&cc_swiotlb.blocks);
 	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
-		INIT_LIST_HEAD(&cc.reserve[i]);
+		INIT_LIST_HEAD(&cc_swiotlb.reserve[i]);
 	return 0;
 }
 

@@ -27,9 +27,9 @@
 
 DEFINE_STATIC_KEY_FALSE(cc_swiotlb_key);
 
-struct cc_state cc = {
-	.mutex = __MUTEX_INITIALIZER(cc.mutex),
-	.lock = __RAW_SPIN_LOCK_UNLOCKED(cc.lock),
+struct cc_swiotlb cc_swiotlb = {
+	.mutex = __MUTEX_INITIALIZER(cc_swiotlb.mutex),
+	.lock = __RAW_SPIN_LOCK_UNLOCKED(cc_swiotlb.lock),
 };
 
 /**
@@ -37,7 +37,7 @@ struct cc_state cc = {
  */
 void __init cc_swiotlb_select(void)
 {
-	cc.selected = true;
+	cc_swiotlb.selected = true;
 }
 
 /**
@@ -46,9 +46,9 @@ void __init cc_swiotlb_select(void)
  */
 void cc_swiotlb_deselect(const char *why)
 {
-	if (!cc.selected)
+	if (!cc_swiotlb.selected)
 		return;
-	cc.selected = false;
+	cc_swiotlb.selected = false;
 	pr_info("not used: %s\n", why);
 }
 
@@ -86,7 +86,7 @@ size_t cc_swiotlb_max_mapping_size(struct device *dev)
 static void report(struct device *dev, size_t size, unsigned int nr,
 		   const char *what)
 {
-	unsigned long shared = READ_ONCE(cc.decrypted);
+	unsigned long shared = READ_ONCE(cc_swiotlb.shared);
 
 	if (!cc_swiotlb_reaches(dev))
 		dev_warn_ratelimited(dev,
@@ -96,9 +96,9 @@ static void report(struct device *dev, size_t size, unsigned int nr,
 		dev_warn_ratelimited(dev,
 				     "cc-swiotlb: %zu bytes %s: no free %lu-byte slot, reserve %lu KiB, %lu of at most %lu KiB shared; raise cc_swiotlb=%s\n",
 				     size, what, BIT(cc_classes[nr].shift),
-				     READ_ONCE(cc.reserve_bytes) >> 10,
-				     shared >> 10, cc.max >> 10,
-				     shared < cc.max ? "reserve=" : "max=");
+				     READ_ONCE(cc_swiotlb.reserve_bytes) >> 10,
+				     shared >> 10, cc_swiotlb.max >> 10,
+				     shared < cc_swiotlb.max ? "reserve=" : "max=");
 }
 
 /**
@@ -169,16 +169,16 @@ int cc_swiotlb_start(const struct cc_options *opts)
 	int err;
 
 	cc_options = *opts;
-	cc.stopping = false;
-	cc.decrypted = 0;
-	cc.peak = 0;
-	cc.quarantined = 0;
-	cc.reserve_bytes = 0;
-	cc.reserve_low = opts->reserve;
-	cc.max = opts->max;
-	cc.min = opts->min;
-	cc.reserve_min = opts->reserve;
-	cc.target = opts->reserve;
+	cc_swiotlb.stopping = false;
+	cc_swiotlb.shared = 0;
+	cc_swiotlb.peak = 0;
+	cc_swiotlb.quarantined = 0;
+	cc_swiotlb.reserve_bytes = 0;
+	cc_swiotlb.reserve_low = opts->reserve;
+	cc_swiotlb.max = opts->max;
+	cc_swiotlb.min = opts->min;
+	cc_swiotlb.reserve_min = opts->reserve;
+	cc_swiotlb.target = opts->reserve;
 	cc_class_init(num_possible_cpus(), opts->max);
 	cc_class_enable(opts->classes);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
@@ -219,15 +219,15 @@ void cc_swiotlb_stop(void)
 	cc_magazine_exit();
 	cc_magazine_drain_all();
 
-	mutex_lock(&cc.mutex);
+	mutex_lock(&cc_swiotlb.mutex);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		cc_depot_drain(&cc_classes[i], UINT_MAX);
 		cc_class_retire(&cc_classes[i], ULONG_MAX);
 		WARN_ONCE(cc_classes[i].nr_slots, "slots are still mapped\n");
 	}
 	cc_block_shrink(0, ULONG_MAX);
-	mutex_unlock(&cc.mutex);
-	if (!WARN_ON(!list_empty(&cc.blocks)))
+	mutex_unlock(&cc_swiotlb.mutex);
+	if (!WARN_ON(!list_empty(&cc_swiotlb.blocks)))
 		cc_chunk_exit();
 }
 
@@ -264,9 +264,9 @@ static int __init cc_swiotlb_init(void)
 	struct cc_options opts;
 	int err;
 
-	if (cc_options_arg[0] && !cc.selected)
+	if (cc_options_arg[0] && !cc_swiotlb.selected)
 		pr_info("cc_swiotlb= has no effect without swiotlb=cc\n");
-	if (!cc.selected)
+	if (!cc_swiotlb.selected)
 		return 0;
 	if (!is_swiotlb_allocated()) {
 		cc_swiotlb_deselect("no device must bounce; swiotlb=cc,force makes all do");
@@ -283,7 +283,7 @@ static int __init cc_swiotlb_init(void)
 		return 0;
 	}
 	pr_info("allocator of swiotlb: %lu KiB shared now, at most %lu KiB; reserve %lu KiB; legacy pool %lu KiB\n",
-		cc.decrypted >> 10, cc.max >> 10, cc.reserve_min >> 10,
+		cc_swiotlb.shared >> 10, cc_swiotlb.max >> 10, cc_swiotlb.reserve_min >> 10,
 		swiotlb_size_or_default() >> 10);
 	print_classes();
 	return 0;

@@ -17,8 +17,8 @@
  * lock.
  *
  * Locks, outermost first:
- *   cc.mutex     kccd's step against start, stop, and debugfs. Task context.
- *   cc.lock      raw, irqs off: reserve lists, the chunks of a class, and with
+ *   cc_swiotlb.mutex     kccd's step against start, stop, and debugfs. Task context.
+ *   cc_swiotlb.lock      raw, irqs off: reserve lists, the chunks of a class, and with
  *                them additions to and removals from its gen_pool.
  *   depot.lock   raw, irqs off: one class's list of whole magazines.
  *
@@ -100,7 +100,7 @@ static_assert(BIT(CC_OFFSET_BITS) >= CONFIG_NR_CPUS);
  * @shift:	log2 of the slot size, when a class owns the chunk
  * @class:	the owner, or NULL while in the reserve
  * @block:	where the memory comes from
- * @node:	in cc.reserve[] or in the class's chunks
+ * @node:	in cc_swiotlb.reserve[] or in the class's chunks
  * @gpc:	descriptor and bitmap for the class's gen_pool, preallocated
  */
 struct cc_chunk {
@@ -115,11 +115,11 @@ struct cc_chunk {
 
 /**
  * struct cc_block - a piece of memory that is converted as a whole
- * @node:	in cc.blocks; under cc.mutex
+ * @node:	in cc_swiotlb.blocks; under cc_swiotlb.mutex
  * @page:	its memory
  * @shift:	log2 of its size in bytes
  * @nr_chunks:	number of entries in @chunks
- * @nr_reserve:	how many of them no class owns; under cc.lock
+ * @nr_reserve:	how many of them no class owns; under cc_swiotlb.lock
  * @slots:	in cc_slots: one per CC_SLOT_MIN, whatever the chunk's class
  * @gpcs:	gen_pool descriptors of all chunks
  * @chunks:	the chunks
@@ -208,8 +208,8 @@ struct cc_depot {
  * @pool:	free slots, but for those in magazines and in the depot
  * @hint:	chunk of @pool that had free slots last
  * @pool_free:	number of free slots in @pool
- * @nr_slots:	slots of all chunks; under cc.lock
- * @chunks:	under cc.lock
+ * @nr_slots:	slots of all chunks; under cc_swiotlb.lock
+ * @chunks:	under cc_swiotlb.lock
  * @starved:	the reserve had no chunk that is large enough
  * @high:	high water of the slots out of @pool and depot
  * @peak:	the same since kccd's last tick
@@ -236,7 +236,7 @@ struct cc_class {
 } ____cacheline_aligned_in_smp;
 
 /**
- * struct cc_state - everything else; bytes unless said otherwise
+ * struct cc_swiotlb - everything else; bytes unless said otherwise
  * @mutex:	see the lock order above
  * @lock:	see the lock order above
  * @selected:	chosen on the command line and not vetoed since
@@ -245,15 +245,15 @@ struct cc_class {
  * @reserve_bytes: sum of @reserve; under @lock
  * @reserve_low: the least @reserve_bytes since the last tick
  * @blocks:	all blocks; under @mutex
- * @decrypted:	converted, legacy pool not included; under @mutex
- * @peak:	high water of @decrypted
- * @max:	limit of @decrypted
+ * @shared:	converted, legacy pool not included; under @mutex
+ * @peak:	high water of @shared
+ * @max:	limit of @shared
  * @min:	kept when idle
  * @reserve_min: the reserve that kccd keeps when idle
  * @target:	the reserve that kccd keeps now
  * @quarantined: of unknown state and leaked for ever
  */
-struct cc_state {
+struct cc_swiotlb {
 	struct mutex mutex;	/* see the lock order above */
 	raw_spinlock_t lock;	/* see the lock order above */
 	bool selected;
@@ -262,7 +262,7 @@ struct cc_state {
 	unsigned long reserve_bytes;
 	unsigned long reserve_low;
 	struct list_head blocks;
-	unsigned long decrypted;
+	unsigned long shared;
 	unsigned long peak;
 	unsigned long max;
 	unsigned long min;
@@ -271,7 +271,7 @@ struct cc_state {
 	unsigned long quarantined;
 };
 
-extern struct cc_state cc;
+extern struct cc_swiotlb cc_swiotlb;
 extern struct cc_class cc_classes[CC_NR_CLASSES];
 /* The class that serves a space of up to 1 << index bytes. */
 extern u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1];
@@ -317,7 +317,7 @@ void *cc_alloc_metadata(size_t size);
 void cc_free_metadata(void *ptr);
 struct page *cc_alloc_metadata_page(void);
 void cc_free_metadata_page(struct page *page);
-int cc_convert(struct page *page, unsigned int order, bool decrypt);
+int cc_convert(struct page *page, unsigned int order, bool share);
 
 int cc_chunk_init(void);
 void cc_chunk_exit(void);
@@ -334,7 +334,7 @@ struct cc_kccd_stats {
 	unsigned long grown;		/* bytes */
 	unsigned long retired;		/* bytes */
 	unsigned long grow_failed;
-	unsigned long converted[2];	/* blocks; [true]: decrypted */
+	unsigned long converted[2];	/* blocks; [true]: shared */
 	unsigned long failed[2];	/* conversions */
 	u64 ns[2];			/* time in conversions */
 };

@@ -60,7 +60,7 @@ static DEFINE_IRQ_WORK(kick_work, kick_wake);
  */
 void cc_kccd_kick(bool starved)
 {
-	if (!starved && READ_ONCE(cc.reserve_bytes) >= READ_ONCE(cc.target))
+	if (!starved && READ_ONCE(cc_swiotlb.reserve_bytes) >= READ_ONCE(cc_swiotlb.target))
 		return;
 	WRITE_ONCE(kicked, true);
 	irq_work_queue(&kick_work);
@@ -85,30 +85,30 @@ static void raise_target(void)
 {
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&cc.lock, flags);
-	if (cc.reserve_low < cc.target / 2)
-		cc.target = max(cc.target, min(2 * cc.target, cc.max / 4));
-	raw_spin_unlock_irqrestore(&cc.lock, flags);
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
+	if (cc_swiotlb.reserve_low < cc_swiotlb.target / 2)
+		cc_swiotlb.target = max(cc_swiotlb.target, min(2 * cc_swiotlb.target, cc_swiotlb.max / 4));
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 }
 
 static int grow(unsigned int min_shift)
 {
 	/* kccd tries again and again; the counter says how often. */
 	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 1);
-	unsigned long before = cc.decrypted;
-	int err = before < cc.max ? cc_block_grow(cc.max - before, min_shift) :
+	unsigned long before = cc_swiotlb.shared;
+	int err = before < cc_swiotlb.max ? cc_block_grow(cc_swiotlb.max - before, min_shift) :
 				-ENOSPC;
 
 	if (!err) {
-		cc_kccd_stats.grown += cc.decrypted - before;
+		cc_kccd_stats.grown += cc_swiotlb.shared - before;
 		WRITE_ONCE(backoff, 0);
 		return 0;
 	}
 	cc_kccd_stats.grow_failed++;
 	if (__ratelimit(&limit))
 		pr_warn("cannot share another %lu KiB at least (%d): %lu of at most %lu KiB shared, reserve %lu KiB\n",
-			BIT(min_shift) >> 10, err, cc.decrypted >> 10,
-			cc.max >> 10, cc.reserve_bytes >> 10);
+			BIT(min_shift) >> 10, err, cc_swiotlb.shared >> 10,
+			cc_swiotlb.max >> 10, cc_swiotlb.reserve_bytes >> 10);
 	if (min_shift > CC_FRAME_SHIFT)
 		return err;
 	WRITE_ONCE(backoff_until, jiffies +
@@ -158,8 +158,8 @@ static void feed_starved(void)
 
 static bool wants_memory(void)
 {
-	return READ_ONCE(cc.reserve_bytes) < cc.target ||
-	       cc.decrypted < cc.min;
+	return READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target ||
+	       cc_swiotlb.shared < cc_swiotlb.min;
 }
 
 /**
@@ -167,7 +167,7 @@ static bool wants_memory(void)
  *
  * Reclaim that this causes must not wait for I/O, which may wait for this.
  *
- * Context: task. Takes cc.mutex.
+ * Context: task. Takes cc_swiotlb.mutex.
  * Return: 0, or the error that ended it: -ENOSPC at the limit, -ENOMEM, or what
  * the conversion says. Then growth is suspended for a time that doubles with
  * each failure.
@@ -177,22 +177,22 @@ int cc_kccd_step(void)
 	unsigned int noio = memalloc_noio_save();
 	int err = 0;
 
-	mutex_lock(&cc.mutex);
+	mutex_lock(&cc_swiotlb.mutex);
 	cc_kccd_stats.steps++;
 	WRITE_ONCE(kicked, false);
 	raise_target();
-	if (!cc.stopping)
+	if (!cc_swiotlb.stopping)
 		feed_starved();
-	for (unsigned int i = CC_NR_CLASSES; i-- && !err && !cc.stopping; )
+	for (unsigned int i = CC_NR_CLASSES; i-- && !err && !cc_swiotlb.stopping; )
 		err = keep_mark(&cc_classes[i]);
-	while (!err && !cc.stopping && wants_memory()) {
+	while (!err && !cc_swiotlb.stopping && wants_memory()) {
 		err = grow(CC_FRAME_SHIFT);
 		cond_resched();
 	}
-	raw_spin_lock_irq(&cc.lock);
-	cc.reserve_low = cc.reserve_bytes;
-	raw_spin_unlock_irq(&cc.lock);
-	mutex_unlock(&cc.mutex);
+	raw_spin_lock_irq(&cc_swiotlb.lock);
+	cc_swiotlb.reserve_low = cc_swiotlb.reserve_bytes;
+	raw_spin_unlock_irq(&cc_swiotlb.lock);
+	mutex_unlock(&cc_swiotlb.mutex);
 
 	memalloc_noio_restore(noio);
 	return err;
@@ -232,28 +232,28 @@ static bool shrink_reserve(void)
 {
 	unsigned long idle, target, done, flags;
 
-	raw_spin_lock_irqsave(&cc.lock, flags);
-	idle = min(cc.reserve_low, cc.reserve_bytes);
-	cc.reserve_low = cc.reserve_bytes;
-	target = cc.target;
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
+	idle = min(cc_swiotlb.reserve_low, cc_swiotlb.reserve_bytes);
+	cc_swiotlb.reserve_low = cc_swiotlb.reserve_bytes;
+	target = cc_swiotlb.target;
 	/* The part of the target that nobody has used goes down by an eighth. */
 	if (idle >= target / 2)
-		cc.target = max(cc.reserve_min,
+		cc_swiotlb.target = max(cc_swiotlb.reserve_min,
 				target - DIV_ROUND_UP(target, 8));
-	raw_spin_unlock_irqrestore(&cc.lock, flags);
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 
-	if (idle <= cc.target || cc.decrypted <= cc.min)
-		return cc.target != target;
-	done = cc_block_shrink(cc.target, min(idle - cc.target,
-					      cc.decrypted - cc.min));
+	if (idle <= cc_swiotlb.target || cc_swiotlb.shared <= cc_swiotlb.min)
+		return cc_swiotlb.target != target;
+	done = cc_block_shrink(cc_swiotlb.target, min(idle - cc_swiotlb.target,
+					      cc_swiotlb.shared - cc_swiotlb.min));
 	cc_kccd_stats.retired += done;
-	return done || cc.target != target;
+	return done || cc_swiotlb.target != target;
 }
 
 /**
  * cc_kccd_tick() - return memory that has not been needed for a while
  *
- * Context: task, about once a second. Takes cc.mutex.
+ * Context: task, about once a second. Takes cc_swiotlb.mutex.
  * Return: true if there may be more to do in the next tick.
  */
 bool cc_kccd_tick(void)
@@ -262,9 +262,9 @@ bool cc_kccd_tick(void)
 	unsigned long maps = 0;
 	bool busy = false;
 
-	mutex_lock(&cc.mutex);
+	mutex_lock(&cc_swiotlb.mutex);
 	cc_kccd_stats.ticks++;
-	if (!cc.stopping) {
+	if (!cc_swiotlb.stopping) {
 		cc_magazine_drain_idle();
 		for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 			busy |= shrink_class(&cc_classes[i]);
@@ -274,7 +274,7 @@ bool cc_kccd_tick(void)
 		busy |= maps != maps_seen;
 		maps_seen = maps;
 	}
-	mutex_unlock(&cc.mutex);
+	mutex_unlock(&cc_swiotlb.mutex);
 
 	memalloc_noio_restore(noio);
 	return busy;
@@ -282,30 +282,30 @@ bool cc_kccd_tick(void)
 
 /**
  * cc_kccd_set() - change a limit or a mark at run time
- * @field: one of cc.max, cc.min and cc.reserve_min
+ * @field: one of cc_swiotlb.max, cc_swiotlb.min and cc_swiotlb.reserve_min
  * @val: bytes
  *
  * What has to grow has grown when this returns; what may shrink shrinks in the
  * ticks that follow.
  *
- * Context: task. Takes cc.mutex.
- * Return: 0, or -EINVAL if cc.max would be less than one of the others.
+ * Context: task. Takes cc_swiotlb.mutex.
+ * Return: 0, or -EINVAL if cc_swiotlb.max would be less than one of the others.
  */
 int cc_kccd_set(unsigned long *field, unsigned long val)
 {
 	unsigned long flags;
 
-	mutex_lock(&cc.mutex);
-	if (field == &cc.max ? val < max(cc.min, cc.reserve_min) :
-			       val > cc.max) {
-		mutex_unlock(&cc.mutex);
+	mutex_lock(&cc_swiotlb.mutex);
+	if (field == &cc_swiotlb.max ? val < max(cc_swiotlb.min, cc_swiotlb.reserve_min) :
+			       val > cc_swiotlb.max) {
+		mutex_unlock(&cc_swiotlb.mutex);
 		return -EINVAL;
 	}
-	raw_spin_lock_irqsave(&cc.lock, flags);
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	WRITE_ONCE(*field, val);
-	cc.target = max(cc.target, cc.reserve_min);
-	raw_spin_unlock_irqrestore(&cc.lock, flags);
-	mutex_unlock(&cc.mutex);
+	cc_swiotlb.target = max(cc_swiotlb.target, cc_swiotlb.reserve_min);
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
+	mutex_unlock(&cc_swiotlb.mutex);
 	cc_kccd_step();
 	WRITE_ONCE(reclaim, true);
 	wake_up(&kccd_wait);
@@ -317,18 +317,18 @@ int cc_kccd_set(unsigned long *field, unsigned long val)
  * @class: class
  * @slots: number of slots
  *
- * Context: task. Takes cc.mutex.
- * Return: 0, or -EINVAL if that is more than cc.max allows.
+ * Context: task. Takes cc_swiotlb.mutex.
+ * Return: 0, or -EINVAL if that is more than cc_swiotlb.max allows.
  */
 int cc_kccd_set_mark(struct cc_class *class, unsigned long slots)
 {
-	mutex_lock(&cc.mutex);
-	if (slots > cc.max >> class->shift) {
-		mutex_unlock(&cc.mutex);
+	mutex_lock(&cc_swiotlb.mutex);
+	if (slots > cc_swiotlb.max >> class->shift) {
+		mutex_unlock(&cc_swiotlb.mutex);
 		return -EINVAL;
 	}
 	WRITE_ONCE(class->mark, slots);
-	mutex_unlock(&cc.mutex);
+	mutex_unlock(&cc_swiotlb.mutex);
 	cc_kccd_step();
 	return 0;
 }
@@ -391,8 +391,8 @@ static int kccd_main(void *unused)
 static unsigned long shrinker_count(struct shrinker *shrinker,
 				    struct shrink_control *sc)
 {
-	unsigned long bytes = READ_ONCE(cc.decrypted);
-	unsigned long kept = cc_used_bytes() + READ_ONCE(cc.reserve_min);
+	unsigned long bytes = READ_ONCE(cc_swiotlb.shared);
+	unsigned long kept = cc_used_bytes() + READ_ONCE(cc_swiotlb.reserve_min);
 
 	return bytes > kept ? (bytes - kept) >> PAGE_SHIFT : SHRINK_EMPTY;
 }
@@ -403,9 +403,9 @@ static unsigned long shrinker_scan(struct shrinker *shrinker,
 {
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&cc.lock, flags);
-	cc.target = cc.reserve_min;
-	raw_spin_unlock_irqrestore(&cc.lock, flags);
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
+	cc_swiotlb.target = cc_swiotlb.reserve_min;
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		WRITE_ONCE(cc_classes[i].need, 0);
 	WRITE_ONCE(reclaim, true);
@@ -419,9 +419,9 @@ static struct shrinker *shrinker;
 static int kccd_reboot(struct notifier_block *nb, unsigned long action,
 		       void *data)
 {
-	mutex_lock(&cc.mutex);
-	cc.stopping = true;
-	mutex_unlock(&cc.mutex);
+	mutex_lock(&cc_swiotlb.mutex);
+	cc_swiotlb.stopping = true;
+	mutex_unlock(&cc_swiotlb.mutex);
 	return NOTIFY_DONE;
 }
 

@@ -241,8 +241,8 @@ static int chunks_show(struct seq_file *m, void *unused)
 
 	seq_printf(m, "%18s %5s %7s %7s %8s %5s\n", "address", "order",
 		   "class", "free", "state", "node");
-	mutex_lock(&cc.mutex);
-	list_for_each_entry(block, &cc.blocks, node) {
+	mutex_lock(&cc_swiotlb.mutex);
+	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
 		for (unsigned int i = 0; i < block->nr_chunks; i++) {
 			struct cc_chunk *chunk = &block->chunks[i];
 			unsigned long free = chunk->class ?
@@ -257,7 +257,7 @@ static int chunks_show(struct seq_file *m, void *unused)
 				   page_to_nid(block->page));
 		}
 	}
-	mutex_unlock(&cc.mutex);
+	mutex_unlock(&cc_swiotlb.mutex);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(chunks);
@@ -266,14 +266,14 @@ static int kccd_show(struct seq_file *m, void *unused)
 {
 	struct cc_kccd_stats *s = &cc_kccd_stats;
 
-	mutex_lock(&cc.mutex);
-	seq_printf(m, "decrypted_bytes %lu\n", cc.decrypted);
-	seq_printf(m, "decrypted_peak_bytes %lu\n", cc.peak);
-	seq_printf(m, "max_bytes %lu\n", cc.max);
-	seq_printf(m, "min_bytes %lu\n", cc.min);
-	seq_printf(m, "reserve_bytes %lu\n", cc.reserve_bytes);
-	seq_printf(m, "reserve_min_bytes %lu\n", cc.reserve_min);
-	seq_printf(m, "reserve_target_bytes %lu\n", cc.target);
+	mutex_lock(&cc_swiotlb.mutex);
+	seq_printf(m, "shared_bytes %lu\n", cc_swiotlb.shared);
+	seq_printf(m, "shared_peak_bytes %lu\n", cc_swiotlb.peak);
+	seq_printf(m, "max_bytes %lu\n", cc_swiotlb.max);
+	seq_printf(m, "min_bytes %lu\n", cc_swiotlb.min);
+	seq_printf(m, "reserve_bytes %lu\n", cc_swiotlb.reserve_bytes);
+	seq_printf(m, "reserve_min_bytes %lu\n", cc_swiotlb.reserve_min);
+	seq_printf(m, "reserve_target_bytes %lu\n", cc_swiotlb.target);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		if (cc_classes[i].mark)
 			seq_printf(m, "mark_%lu %lu\n",
@@ -286,14 +286,14 @@ static int kccd_show(struct seq_file *m, void *unused)
 	seq_printf(m, "retired_bytes %lu\n", s->retired);
 	seq_printf(m, "grow_failed %lu\n", s->grow_failed);
 	seq_printf(m, "backoff_ms %u\n", jiffies_to_msecs(cc_kccd_backoff()));
-	seq_printf(m, "decrypt_blocks %lu\n", s->converted[true]);
-	seq_printf(m, "decrypt_ns %llu\n", s->ns[true]);
-	seq_printf(m, "decrypt_failed %lu\n", s->failed[true]);
-	seq_printf(m, "encrypt_blocks %lu\n", s->converted[false]);
-	seq_printf(m, "encrypt_ns %llu\n", s->ns[false]);
-	seq_printf(m, "encrypt_failed %lu\n", s->failed[false]);
-	seq_printf(m, "quarantined_bytes %lu\n", cc.quarantined);
-	mutex_unlock(&cc.mutex);
+	seq_printf(m, "share_blocks %lu\n", s->converted[true]);
+	seq_printf(m, "share_ns %llu\n", s->ns[true]);
+	seq_printf(m, "share_failed %lu\n", s->failed[true]);
+	seq_printf(m, "unshare_blocks %lu\n", s->converted[false]);
+	seq_printf(m, "unshare_ns %llu\n", s->ns[false]);
+	seq_printf(m, "unshare_failed %lu\n", s->failed[false]);
+	seq_printf(m, "quarantined_bytes %lu\n", cc_swiotlb.quarantined);
+	mutex_unlock(&cc_swiotlb.mutex);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(kccd);
@@ -304,7 +304,7 @@ static int reset_set(void *data, u64 val)
 
 	if (val)
 		return -EINVAL;
-	mutex_lock(&cc.mutex);
+	mutex_lock(&cc_swiotlb.mutex);
 	for_each_possible_cpu(cpu)
 		for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 			memcpy(per_cpu(count_base, cpu)[i],
@@ -317,7 +317,7 @@ static int reset_set(void *data, u64 val)
 	for (unsigned int i = 0; i < CC_NR_BINS; i++)
 		bin_base[i] = raw_bin(i);
 	memset(&cc_kccd_stats, 0, sizeof(cc_kccd_stats));
-	mutex_unlock(&cc.mutex);
+	mutex_unlock(&cc_swiotlb.mutex);
 	return 0;
 }
 DEFINE_DEBUGFS_ATTRIBUTE(reset_fops, NULL, reset_set, "%llu\n");
@@ -359,7 +359,7 @@ static unsigned long legacy_maps(void)
 	return raw_sum(CC_LEGACY);
 }
 
-/* A file in sysfs: a number in cc_state, or one that is computed. */
+/* A file in sysfs: a number in cc_swiotlb, or one that is computed. */
 struct cc_file {
 	struct kobj_attribute attr;
 	unsigned long *field;
@@ -425,15 +425,15 @@ static ssize_t marks_store(struct kobject *kobj, struct kobj_attribute *attr,
 }
 
 static struct cc_file cc_files[] = {
-	{ __ATTR(decrypted_bytes, 0444, show, NULL), &cc.decrypted },
-	{ __ATTR(decrypted_peak_bytes, 0444, show, NULL), &cc.peak },
+	{ __ATTR(shared_bytes, 0444, show, NULL), &cc_swiotlb.shared },
+	{ __ATTR(shared_peak_bytes, 0444, show, NULL), &cc_swiotlb.peak },
 	{ __ATTR(used_bytes, 0444, show, NULL), .get = cc_used_bytes },
 	{ __ATTR(map_failures, 0444, show, NULL), .get = map_failures },
 	{ __ATTR(legacy_maps, 0444, show, NULL), .get = legacy_maps },
-	{ __ATTR(quarantined_bytes, 0444, show, NULL), &cc.quarantined },
-	{ __ATTR(max_bytes, 0644, show, store), &cc.max },
-	{ __ATTR(min_bytes, 0644, show, store), &cc.min },
-	{ __ATTR(reserve_bytes, 0644, show, store), &cc.reserve_min },
+	{ __ATTR(quarantined_bytes, 0444, show, NULL), &cc_swiotlb.quarantined },
+	{ __ATTR(max_bytes, 0644, show, store), &cc_swiotlb.max },
+	{ __ATTR(min_bytes, 0644, show, store), &cc_swiotlb.min },
+	{ __ATTR(reserve_bytes, 0644, show, store), &cc_swiotlb.reserve_min },
 	{ __ATTR(marks, 0644, marks_show, marks_store) },
 };
 

@@ -221,8 +221,8 @@ void bench_lookup(void)
 
 	xa_init(&by_frame);
 	bench_fill();
-	mutex_lock(&cc.mutex);
-	list_for_each_entry(block, &cc.blocks, node)
+	mutex_lock(&cc_swiotlb.mutex);
+	list_for_each_entry(block, &cc_swiotlb.blocks, node)
 		for (unsigned int i = 0; i < block->nr_chunks; i++) {
 			struct io_tlb_pool *p = &block->chunks[i].pool;
 
@@ -231,7 +231,7 @@ void bench_lookup(void)
 					 &block->chunks[i], GFP_KERNEL);
 			nr_chunks++;
 		}
-	mutex_unlock(&cc.mutex);
+	mutex_unlock(&cc_swiotlb.mutex);
 	for (; addrs && bench_nr_filled && nr < NR_ADDRS; nr++) {
 		unsigned int i = prandom_u32_state(&bench_rnd) % bench_nr_filled;
 
@@ -357,8 +357,8 @@ void bench_block(void)
 			unsigned long reserve, done = 0;
 			u64 start;
 
-			mutex_lock(&cc.mutex);
-			reserve = cc.reserve_bytes;
+			mutex_lock(&cc_swiotlb.mutex);
+			reserve = cc_swiotlb.reserve_bytes;
 			start = ktime_get_ns();
 			while (done < TOTAL && !cc_block_grow(bytes, shifts[i]))
 				done += bytes;
@@ -366,7 +366,7 @@ void bench_block(void)
 			start = ktime_get_ns();
 			cc_block_shrink(reserve, done);
 			shrink[r] = ktime_get_ns() - start;
-			mutex_unlock(&cc.mutex);
+			mutex_unlock(&cc_swiotlb.mutex);
 			cond_resched();
 		}
 		pr_info("block-%lu grow_ns_per_mib %lld\n", bytes,
