@@ -47,6 +47,7 @@ struct io_tlb_pool *cc_swiotlb_find_pool(phys_addr_t paddr);
 void cc_swiotlb_fallback(struct device *dev, phys_addr_t orig_addr, size_t size,
 			 unsigned int alloc_align_mask, bool mapped,
 			 unsigned long attrs);
+void cc_swiotlb_kexec(void);
 bool cc_swiotlb_reaches(struct device *dev);
 size_t cc_swiotlb_max_mapping_size(struct device *dev);
 
