@@ -128,7 +128,7 @@ static void chunk_fragmented(struct kunit *test)
 		tlb[i] = cc_test_map(dev, buf, size, 0, DMA_TO_DEVICE);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[i]));
 		KUNIT_EXPECT_NOT_NULL(test, cc_swiotlb_find_pool(tlb[i]));
-		cc_kccd_step();
+		cc_test_grow();
 	}
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	for (unsigned int i = 0; i < ARRAY_SIZE(tlb); i++) {
@@ -414,7 +414,7 @@ static void burst(struct kunit *test, struct device *dev, u8 *buf)
 		tlb[i] = swiotlb_tbl_map_single(dev, virt_to_phys(buf), size, 0,
 						DMA_BIDIRECTIONAL,
 						DMA_ATTR_NO_WARN);
-		cc_kccd_step();
+		cc_test_grow();
 	}
 	for (unsigned int i = 0; i < FAIL_MAPS; i++) {
 		size_t size = FAIL_SIZE >> (i % 2);
@@ -469,7 +469,7 @@ static void chunk_failures(struct kunit *test)
 				calls = max(calls, cc_fake.calls[c]);
 		}
 		reached += calls > n;
-		KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+		KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 		KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 		burst(test, dev, buf);
 		cc_test_check(test);

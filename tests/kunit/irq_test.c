@@ -175,7 +175,7 @@ static void irq_all_contexts(struct kunit *test)
 	end = jiffies + msecs_to_jiffies(MSEC);
 	while (time_before(jiffies, end)) {
 		/* Ticks at this rate drain magazines that are in use, too. */
-		cc_kccd_tick();
+		cc_test_tick();
 		if (++ticks % 4 == 0)
 			cc_magazine_drain_all();
 		schedule_timeout_uninterruptible(1);

@@ -233,7 +233,7 @@ static void magazine_limits(struct kunit *test)
 		unsigned int n = min(3 * class->mag_size + 3, (int)(SZ_8M / size));
 
 		for (unsigned int i = 0; i < n; i++) {
-			cc_kccd_step();
+			cc_test_grow();
 			t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, size, 0);
 			KUNIT_ASSERT_FALSE(test, cc_test_failed(t->tlb[i]));
 			KUNIT_EXPECT_LE(test, cc_chain_count(mag->loaded), class->batch);

@@ -112,7 +112,7 @@ static void map_alignment(struct kunit *test)
 						  live[j].end <= o->start);
 		fill_owned(o);
 		mapped++;
-		cc_kccd_step();
+		cc_test_grow();
 	}
 	for (unsigned int j = 0; j < MAX_OWNED; j++)
 		unmap_owned(test, dev, buf, &live[j]);
