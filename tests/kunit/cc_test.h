@@ -87,6 +87,7 @@ enum cc_fake_call {
  * @fail_to: the next one that does not
  * @max_order: larger pages are not to be had
  * @above: physical address below which no page is to be had
+ * @converted: called for each conversion that works, unless NULL
  * @blocks: memory that has not been freed
  * @metadata: pieces of metadata that have not been freed
  */
@@ -96,6 +97,7 @@ struct cc_fake {
 	unsigned int fail_to[CC_FAKE_NR];
 	unsigned int max_order;
 	phys_addr_t above;
+	void (*converted)(struct page *page, unsigned int order, bool share);
 	struct list_head blocks;
 	unsigned int metadata;
 };

@@ -372,15 +372,6 @@ static void core_veto(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines("cc-swiotlb: not used", "second reason"));
 }
 
-/* Booted with swiotlb=cc where nothing bounces: it has vetoed itself. */
-static void core_boot_without_pool(struct kunit *test)
-{
-	if (!strstr(saved_command_line, "swiotlb=cc") || cc_swiotlb_enabled())
-		kunit_skip(test, "boot with swiotlb=cc where no device must bounce");
-	KUNIT_EXPECT_FALSE(test, cc_swiotlb.selected);
-	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, 0);
-}
-
 /* The log says what was asked for, what was there, and what helps. */
 static void core_reports(struct kunit *test)
 {
@@ -413,7 +404,6 @@ static void core_reports(struct kunit *test)
 }
 
 static struct kunit_case core_cases[] = {
-	KUNIT_CASE(core_boot_without_pool),
 	KUNIT_CASE(core_shrinker_count),
 	KUNIT_CASE(core_shrinker_scan),
 	KUNIT_CASE_SLOW(core_shrinker_wakes),

@@ -199,6 +199,7 @@ static void irq_all_contexts(struct kunit *test)
 		   done[TASK], done[SOFTIRQ], done[HARDIRQ], ticks);
 	for (int c = 0; c < NR_CONTEXTS; c++)
 		KUNIT_EXPECT_GT(test, done[c], 0);
+	KUNIT_EXPECT_GT(test, cc_test_sum(CC_MAPS), cc_test_sum(CC_LEGACY));
 	KUNIT_EXPECT_EQ(test, 0, atomic_read(&t->wrong));
 	KUNIT_EXPECT_EQ(test, cc_used_bytes(), 0);
 	KUNIT_EXPECT_EQ(test, cc_test_sum(CC_MAPS) + cc_test_sum(CC_LEGACY),

@@ -85,7 +85,7 @@ static void kccd_start(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, opts.reserve);
 }
 
-/* A step without need does nothing. */
+/* A step without need does nothing, and one with need does what is needed. */
 static void kccd_idle_step(struct kunit *test)
 {
 	unsigned int before = cc_fake.calls[CC_FAKE_SHARE];
@@ -93,6 +93,9 @@ static void kccd_idle_step(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before);
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_UNSHARE], 0);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, cc_swiotlb.shared + 1));
+	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before + 1);
 }
 
 /* What is taken from the reserve is filled up again. */
@@ -100,11 +103,12 @@ static void kccd_refill(struct kunit *test)
 {
 	struct kccd_test *t = test->priv;
 
-	KUNIT_ASSERT_EQ(test, 2, take(t, 2, SZ_128K, false));
-	KUNIT_EXPECT_LT(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target + SZ_2M);
+	/* Two slots for the mark, two chunks beyond the target, and two more. */
+	KUNIT_ASSERT_EQ(test, 6, take(t, 6, CC_SLOT_MAX, false));
+	KUNIT_ASSERT_LT(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
-	give(t, 2);
+	give(t, 6);
 }
 
 /* The target doubles when the reserve ran low, up to a quarter of the limit. */
@@ -202,6 +206,10 @@ static void kccd_hysteresis(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], shares);
 	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_UNSHARE], unshares + 2);
+	unshares = cc_fake.calls[CC_FAKE_UNSHARE];
+	cc_test_settle(test);
+	KUNIT_EXPECT_GT_MSG(test, cc_fake.calls[CC_FAKE_UNSHARE], unshares,
+			    "nothing had grown, or nothing is ever returned");
 }
 
 /* One step's worth of chunks serves another class without a conversion. */

@@ -35,9 +35,15 @@ static struct vm_struct *slot_area;
 /* The parts of the array that blocks do not use. */
 static struct gen_pool *slot_space;
 
-/* Does sharing show memory to a host that could not see it before? */
-static bool sharing_reveals(void)
+/**
+ * cc_sharing_reveals() - can the host see less than all memory, but for what is shared?
+ *
+ * Context: any.
+ * Return: true if sharing shows memory to a host that could not see it before.
+ */
+bool cc_sharing_reveals(void)
 {
+	KUNIT_STATIC_STUB_REDIRECT(cc_sharing_reveals);
 	if (IS_ENABLED(CONFIG_X86))
 		return cc_platform_has(CC_ATTR_MEM_ENCRYPT);
 	return IS_ENABLED(CONFIG_ARCH_HAS_MEM_ENCRYPT);
@@ -59,7 +65,7 @@ struct page *cc_alloc_memory(unsigned int order, bool try_hard)
 	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN;
 
 	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_memory, order, try_hard);
-	if (sharing_reveals())
+	if (cc_sharing_reveals())
 		gfp |= __GFP_ZERO;
 	if (!try_hard)
 		gfp |= __GFP_NORETRY;

@@ -311,6 +311,7 @@ struct cc_chunk_table {
 extern struct cc_chunk_table cc_by_frame;
 extern struct cc_slot *cc_slots;
 
+bool cc_sharing_reveals(void);
 struct page *cc_alloc_memory(unsigned int order, bool try_hard);
 void cc_free_memory(struct page *page, unsigned int order);
 void *cc_alloc_metadata(size_t size);
