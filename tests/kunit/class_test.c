@@ -62,7 +62,7 @@ static void class_mask(struct kunit *test)
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 		KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb)->shift, want);
 		cc_test_give(tlb);
-		cc_kccd_step();
+		cc_test_grow();
 	}
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		KUNIT_EXPECT_EQ(test, cc_classes[i].enabled, !!(mask & BIT(i + CC_SLOT_MIN_SHIFT)));
@@ -243,7 +243,7 @@ static void class_high_water(struct kunit *test)
 		for (unsigned int i = 0; i < ARRAY_SIZE(tlb); i++) {
 			tlb[i] = map_size(&t, SZ_64K);
 			KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[i]));
-			cc_kccd_step();
+			cc_test_grow();
 		}
 		KUNIT_EXPECT_GE(test, class->high, ARRAY_SIZE(tlb));
 		KUNIT_EXPECT_LE(test, class->high, ARRAY_SIZE(tlb) + class->batch);

@@ -157,7 +157,7 @@ static void stats_total(struct kunit *test)
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		tlb[i] = cc_swiotlb_map(t->dev, t->buf, 512 << i, 0);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[i]));
-		cc_kccd_step();
+		cc_test_grow();
 	}
 	cc_swiotlb_fallback(t->dev, t->buf, SZ_4K, 0, false, DMA_ATTR_NO_WARN);
 	text = debugfs(test, DEBUGFS "stats");
@@ -330,7 +330,7 @@ static void stats_kccd(struct kunit *test)
 	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
 	cc_test_log_begin(test);
 	cc_swiotlb.min = cc_swiotlb.shared + 1;
-	KUNIT_EXPECT_EQ(test, -ENOMEM, cc_kccd_step());
+	KUNIT_EXPECT_EQ(test, -ENOMEM, cc_test_grow());
 	cc_swiotlb.min = 0;
 	cc_test_log_end(test);
 	text = debugfs(test, DEBUGFS "kccd");
@@ -483,14 +483,14 @@ static void sysfs_lower_limit(struct kunit *test)
 	unsigned long before;
 
 	take(test, 32, CC_SLOT_MAX / 2);
-	cc_kccd_step();
+	cc_test_grow();
 	before = cc_swiotlb.shared;
 	KUNIT_ASSERT_GT(test, before, SZ_16M);
 	cc_test_log_begin(test);
 	KUNIT_EXPECT_EQ(test, 0, cc_test_write(test, "sysfs", SYSFS "max_bytes", "16M"));
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, before);
 	cc_swiotlb.target = cc_swiotlb.reserve_bytes + SZ_2M;
-	KUNIT_EXPECT_EQ(test, -ENOSPC, cc_kccd_step());
+	KUNIT_EXPECT_EQ(test, -ENOSPC, cc_test_grow());
 	cc_test_log_end(test);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, before);
 	cc_swiotlb.target = cc_swiotlb.reserve_min;
