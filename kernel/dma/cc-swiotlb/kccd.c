@@ -384,8 +384,12 @@ static unsigned long idle_bytes(void)
 	unsigned long bytes = READ_ONCE(cc_swiotlb.reserve_bytes);
 	unsigned long keep = READ_ONCE(cc_swiotlb.reserve_min);
 
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
-		bytes += cc_class_free(&cc_classes[i]) << cc_classes[i].shift;
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		struct cc_class *class = &cc_classes[i];
+
+		bytes += cc_class_free(class) << class->shift;
+		keep += READ_ONCE(class->mark) << class->shift;
+	}
 	return bytes - min(bytes, keep);
 }
 
@@ -653,7 +657,7 @@ struct task_struct *cc_kccd_run(void)
 }
 
 /**
- * cc_kccd_start() - share the first blocks, start thread, shrinker and notifier
+ * cc_kccd_start() - start thread, shrinker and notifier, and share the first blocks
  *
  * Context: task.
  * Return: 0 or an error.
@@ -674,8 +678,6 @@ int cc_kccd_start(void)
 	taken_tick = 0;
 	leftover = 0;
 	kicked = true;
-	while (!cc_kccd_pass(jiffies))
-		cond_resched();
 
 	kccd = cc_kccd_run();
 	if (IS_ERR(kccd))
@@ -687,6 +689,9 @@ int cc_kccd_start(void)
 		shrinker_register(shrinker);
 	}
 	register_reboot_notifier(&reboot_nb);
+
+	while (!cc_kccd_pass(jiffies))
+		cond_resched();
 	return 0;
 }
 
