@@ -144,12 +144,13 @@ static void class_larger(struct kunit *test)
 	cc_test_options(&opts);
 	opts.max = SZ_2M;
 	opts.reserve = SZ_2M;
-	/* Its own marks take it to its limit, of which it complains. */
+	/* At its limit there is nothing for its marks, of which it complains. */
 	cc_test_log_begin(test);
 	cc_test_start_with(test, &opts, false);
 	cc_test_log_end(test);
 	KUNIT_ASSERT_EQ(test, cc_swiotlb.shared, SZ_2M);
-	/* Four chunks: up to two for the mark, then 4 KiB and 32 KiB slots. */
+	KUNIT_ASSERT_EQ(test, largest->mark, 2);
+	/* Four chunks: of 4 KiB and 32 KiB slots, and two of the largest. */
 	a = map_size(&t, SZ_4K);
 	b = map_size(&t, SZ_32K);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(a) || cc_test_failed(b));

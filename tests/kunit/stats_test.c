@@ -452,6 +452,7 @@ static void sysfs_store(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, p->err, cc_test_write(test, "sysfs", p->file, p->text));
 	if (p->field) {
 		KUNIT_EXPECT_EQ(test, *p->field, p->want);
+		cc_test_grow();
 	} else {
 		KUNIT_EXPECT_EQ(test, cc_swiotlb.max, max);
 		KUNIT_EXPECT_EQ(test, cc_swiotlb.min, min);
