@@ -275,6 +275,15 @@ static bool wants_memory(void)
 	       cc_swiotlb.shared < cc_swiotlb.min;
 }
 
+/* Nobody is told when slots that a mark keeps are taken: the tick looks. */
+static bool lacks_mark(void)
+{
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		if (cc_class_free(&cc_classes[i]) < READ_ONCE(cc_classes[i].mark))
+			return true;
+	return false;
+}
+
 /*
  * Keep the free slots of a class at its mark, from what the reserve has beyond its
  * target: what is below is for mappings.
@@ -306,9 +315,6 @@ static void move_up(unsigned long now)
 		cond_resched();
 	for (unsigned int i = CC_NR_CLASSES; i--; )
 		keep_mark(&cc_classes[i], now);
-
-	if (!wants_memory())
-		taken_full = READ_ONCE(cc_swiotlb.taken);
 }
 
 /* Return what a class has not needed. True if something has moved. */
@@ -338,7 +344,7 @@ static bool shrink_class(struct cc_class *class, bool reclaiming)
 	WRITE_ONCE(class->peak, 0);
 	cc_class_note_peak(class);
 
-	keep = max(class->need, class->mark);
+	keep = class->need + class->mark;
 	if (class->nr_slots > keep &&
 	    cc_class_retire(class, class->nr_slots - keep))
 		moved = true;
@@ -426,6 +432,9 @@ static unsigned long until_due(unsigned long now)
 {
 	unsigned long sleep = MAX_SCHEDULE_TIMEOUT;
 
+	/* Growth for something larger has ended the wait of something smaller. */
+	if (retry_due(now))
+		return 0;
 	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
 		if (backoff[i].wanted)
 			sleep = sooner(sleep, &backoff[i].wait, now);
@@ -462,13 +471,16 @@ static unsigned long pass(unsigned long now)
 	unsigned long before = cc_kccd_stats.grown + cc_kccd_stats.retired;
 	unsigned long shared = cc_swiotlb.shared;
 	bool asked = !waits(&kick_wait, now) && xchg(&kicked, false);
-	bool reclaiming = drain_all(now);
+	bool reclaiming = drain_all(now), ticked;
 
 	if (asked || READ_ONCE(ticking))
 		start_ticks(now);
-	if (reclaiming || (quiet < CC_QUIET_TICKS && time_after_eq(now, next_tick)))
+	ticked = reclaiming ||
+		 (quiet < CC_QUIET_TICKS && time_after_eq(now, next_tick));
+	if (ticked)
 		move_down(now, reclaiming);
-	if (asked || retry_due(now) || (no_room && cc_swiotlb.shared < shared)) {
+	if (asked || retry_due(now) || (ticked && lacks_mark()) ||
+	    (no_room && cc_swiotlb.shared < shared)) {
 		move_up(now);
 		if (unfinished) {
 			WRITE_ONCE(kicked, true);
@@ -477,6 +489,8 @@ static unsigned long pass(unsigned long now)
 		if (asked && cc_kccd_stats.grown + cc_kccd_stats.retired == before)
 			wait_for(&kick_wait, now, CC_BACKOFF_MIN);
 	}
+	if (READ_ONCE(cc_swiotlb.reserve_bytes) >= cc_swiotlb.target)
+		taken_full = READ_ONCE(cc_swiotlb.taken);
 	return until_due(now);
 }
 
