@@ -366,8 +366,11 @@ static bool shrink_reserve(bool reclaiming)
 	if (cc_swiotlb.taken - taken_tick <= target / 2)
 		cc_swiotlb.target = max(cc_swiotlb.reserve_min,
 					target - DIV_ROUND_UP(target, 8));
-	if (reclaiming)
+	/* What was taken of a larger target is no reason to raise this one. */
+	if (reclaiming) {
 		cc_swiotlb.target = cc_swiotlb.reserve_min;
+		taken_full = cc_swiotlb.taken;
+	}
 	taken_tick = cc_swiotlb.taken;
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 
