@@ -136,8 +136,8 @@ static void chunk_fragmented(struct kunit *test)
 		cc_test_unmap(dev, tlb[i], size, DMA_TO_DEVICE);
 	}
 	/* Chunks that are too small for the largest class do not serve it. */
-	large = swiotlb_tbl_map_single(dev, virt_to_phys(buf), size, 0,
-				       DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
+	large = cc_test_tbl_map(dev, virt_to_phys(buf), size, 0,
+				DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
 	if (!cc_test_failed(large))
 		cc_test_unmap(dev, large, size, DMA_TO_DEVICE);
 	cc_test_check(test);
@@ -411,9 +411,9 @@ static void burst(struct kunit *test, struct device *dev, u8 *buf)
 
 		buf[0] = i;
 		buf[size - 1] = ~i;
-		tlb[i] = swiotlb_tbl_map_single(dev, virt_to_phys(buf), size, 0,
-						DMA_BIDIRECTIONAL,
-						DMA_ATTR_NO_WARN);
+		tlb[i] = cc_test_tbl_map(dev, virt_to_phys(buf), size, 0,
+					 DMA_BIDIRECTIONAL,
+					 DMA_ATTR_NO_WARN);
 		cc_kccd_step();
 	}
 	for (unsigned int i = 0; i < FAIL_MAPS; i++) {

@@ -9,7 +9,6 @@
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
 #include <kunit/static_stub.h>
-#include <linux/cc_platform.h>
 #include <linux/genalloc.h>
 #include <linux/gfp.h>
 #include <linux/ktime.h>
@@ -21,7 +20,7 @@
 #include <linux/vmalloc.h>
 #include <trace/events/cc_swiotlb.h>
 
-#include "map.h"
+#include "internal.h"
 
 /* Chunks by {address >> CC_FRAME_SHIFT}; leaves are never freed. */
 struct cc_chunk_table cc_by_frame;
@@ -34,14 +33,6 @@ struct cc_slot *cc_slots __read_mostly;
 static struct vm_struct *slot_area;
 /* The parts of the array that blocks do not use. */
 static struct gen_pool *slot_space;
-
-/* Does sharing show memory to a host that could not see it before? */
-static bool sharing_reveals(void)
-{
-	if (IS_ENABLED(CONFIG_X86))
-		return cc_platform_has(CC_ATTR_MEM_ENCRYPT);
-	return IS_ENABLED(CONFIG_ARCH_HAS_MEM_ENCRYPT);
-}
 
 /**
  * cc_alloc_memory() - allocate memory that is to be shared
@@ -59,7 +50,7 @@ struct page *cc_alloc_memory(unsigned int order, bool try_hard)
 	gfp_t gfp = GFP_KERNEL | __GFP_NOWARN;
 
 	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_memory, order, try_hard);
-	if (sharing_reveals())
+	if (swiotlb_is_shared())
 		gfp |= __GFP_ZERO;
 	if (!try_hard)
 		gfp |= __GFP_NORETRY;
@@ -142,6 +133,8 @@ int cc_convert(struct page *page, unsigned int order, bool share)
 	unsigned long vaddr = (unsigned long)page_address(page);
 
 	KUNIT_STATIC_STUB_REDIRECT(cc_convert, page, order, share);
+	if (!swiotlb_is_shared())
+		return 0;
 	return share ? set_memory_decrypted(vaddr, 1 << order) :
 			 set_memory_encrypted(vaddr, 1 << order);
 }
@@ -195,7 +188,6 @@ static int chunk_publish(struct cc_chunk *chunk)
 		/* Zeroed before cc_chunk_by_addr() can look into it. */
 		smp_store_release(&cc_by_frame.root[nr], leaf);
 	}
-	cc_top = max_t(u64, cc_top, dma_addr_unencrypted(chunk->pool.end - 1));
 	set_frames(chunk, chunk);
 	return 0;
 }
