@@ -22,10 +22,16 @@ static __always_inline bool cc_swiotlb_enabled(void)
 {
 	return static_branch_unlikely(&cc_swiotlb_key);
 }
+
+void cc_swiotlb_kexec(void);
 #else
 static __always_inline bool cc_swiotlb_enabled(void)
 {
 	return false;
+}
+
+static inline void cc_swiotlb_kexec(void)
+{
 }
 #endif
 

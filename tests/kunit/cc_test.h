@@ -30,6 +30,9 @@ struct device *cc_test_device(struct kunit *test, u64 dma_mask,
 			      u32 min_align_mask);
 void *cc_test_buffer(struct kunit *test, size_t size);
 void cc_test_pin(struct kunit *test);
+extern unsigned long cc_test_now;
+int cc_test_grow(void);
+bool cc_test_tick(void);
 void cc_test_settle(struct kunit *test);
 void cc_test_check(struct kunit *test);
 struct cc_magazine *cc_test_magazine(unsigned int nr);
@@ -99,6 +102,7 @@ enum cc_fake_call {
  * @fail_to: the next one that does not
  * @max_order: larger pages are not to be had
  * @above: physical address below which no page is to be had
+ * @converted: called for each conversion that works, unless NULL
  * @blocks: memory that has not been freed
  * @metadata: pieces of metadata that have not been freed
  */
@@ -108,6 +112,7 @@ struct cc_fake {
 	unsigned int fail_to[CC_FAKE_NR];
 	unsigned int max_order;
 	phys_addr_t above;
+	void (*converted)(struct page *page, unsigned int order, bool share);
 	struct list_head blocks;
 	unsigned int metadata;
 };

@@ -175,7 +175,7 @@ static void irq_all_contexts(struct kunit *test)
 	end = jiffies + msecs_to_jiffies(MSEC);
 	while (time_before(jiffies, end)) {
 		/* Ticks at this rate drain magazines that are in use, too. */
-		cc_kccd_tick();
+		cc_test_tick();
 		if (++ticks % 4 == 0)
 			cc_magazine_drain_all();
 		schedule_timeout_uninterruptible(1);
@@ -199,6 +199,7 @@ static void irq_all_contexts(struct kunit *test)
 		   done[TASK], done[SOFTIRQ], done[HARDIRQ], ticks);
 	for (int c = 0; c < NR_CONTEXTS; c++)
 		KUNIT_EXPECT_GT(test, done[c], 0);
+	KUNIT_EXPECT_GT(test, cc_test_sum(CC_MAPS), cc_test_sum(CC_LEGACY));
 	KUNIT_EXPECT_EQ(test, 0, atomic_read(&t->wrong));
 	KUNIT_EXPECT_EQ(test, cc_used_bytes(), 0);
 	KUNIT_EXPECT_EQ(test, cc_test_sum(CC_MAPS) + cc_test_sum(CC_LEGACY),

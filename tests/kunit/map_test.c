@@ -4,7 +4,6 @@
  */
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
-#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/slab.h>
@@ -112,7 +111,7 @@ static void map_alignment(struct kunit *test)
 						  live[j].end <= o->start);
 		fill_owned(o);
 		mapped++;
-		cc_kccd_step();
+		cc_test_grow();
 	}
 	for (unsigned int j = 0; j < MAX_OWNED; j++)
 		unmap_owned(test, dev, buf, &live[j]);
@@ -562,7 +561,7 @@ static void map_no_pools(struct kunit *test)
 		if (cc_test_failed(tlb))
 			break;
 		mapped[n++] = tlb;
-		cc_kccd_step();
+		cc_test_grow();
 	}
 	cc_test_log_end(test);
 	/* The legacy pool, which may have been there, and what max= allows. */
@@ -709,37 +708,6 @@ static void map_no_warn(struct kunit *test)
 	}
 }
 
-/* Highmem originals are copied page by page. */
-static void map_highmem(struct kunit *test)
-{
-	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	struct page *page;
-	phys_addr_t tlb;
-
-	if (!IS_ENABLED(CONFIG_HIGHMEM))
-		kunit_skip(test, "no highmem on this architecture");
-	page = alloc_pages(GFP_HIGHUSER, 1);
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	memset_page(page, 0, 7, PAGE_SIZE);
-	memset_page(page + 1, 0, 8, PAGE_SIZE);
-	tlb = cc_test_tbl_map(dev, page_to_phys(page) + 100, PAGE_SIZE,
-			      0, DMA_BIDIRECTIONAL, 0);
-	KUNIT_EXPECT_FALSE(test, cc_test_failed(tlb));
-	if (!cc_test_failed(tlb)) {
-		u8 *bounce = cc_test_virt(tlb), *orig;
-
-		KUNIT_EXPECT_EQ(test, bounce[PAGE_SIZE - 101], 7);
-		KUNIT_EXPECT_EQ(test, bounce[PAGE_SIZE - 100], 8);
-		memset(bounce, 9, PAGE_SIZE);
-		swiotlb_tbl_unmap_single(dev, tlb, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
-		orig = kmap_local_page(page + 1);
-		KUNIT_EXPECT_EQ(test, orig[99], 9);
-		KUNIT_EXPECT_EQ(test, orig[100], 8);
-		kunmap_local(orig);
-	}
-	__free_pages(page, 1);
-}
-
 /* A device with a pool of its own, as restricted DMA gives it, uses no other. */
 static void map_restricted(struct kunit *test)
 {
@@ -793,7 +761,6 @@ static struct kunit_case map_cases[] = {
 	KUNIT_CASE(map_dma_api),
 	KUNIT_CASE_PARAM(map_boundary, boundary_gen_params),
 	KUNIT_CASE(map_no_warn),
-	KUNIT_CASE(map_highmem),
 	KUNIT_CASE(map_restricted),
 	{}
 };

@@ -195,9 +195,9 @@ static void step(struct kunit *test, struct model *m)
 	u32 what = rnd(m, 1000);
 
 	if (what < 4) {
-		cc_kccd_step();
+		cc_test_grow();
 	} else if (what < 6) {
-		cc_kccd_tick();
+		cc_test_tick();
 	} else if (what < 7) {
 		cc_magazine_drain_all();
 	} else if (what < 8) {

@@ -25,11 +25,6 @@
 
 DEFINE_STATIC_KEY_FALSE(cc_swiotlb_key);
 
-struct cc_swiotlb cc_swiotlb = {
-	.mutex = __MUTEX_INITIALIZER(cc_swiotlb.mutex),
-	.lock = __RAW_SPIN_LOCK_UNLOCKED(cc_swiotlb.lock),
-};
-
 /**
  * cc_swiotlb_select() - choose this allocator; called for "swiotlb=cc"
  */
@@ -63,13 +58,13 @@ int cc_swiotlb_start(const struct cc_options *opts)
 {
 	int err;
 
-	cc_options = *opts;
 	cc_swiotlb.stopping = false;
 	cc_swiotlb.shared = 0;
 	cc_swiotlb.peak = 0;
 	cc_swiotlb.quarantined = 0;
 	cc_swiotlb.reserve_bytes = 0;
 	cc_swiotlb.reserve_low = opts->reserve;
+	cc_swiotlb.taken = 0;
 	cc_swiotlb.max = opts->max;
 	cc_swiotlb.min = opts->min;
 	cc_swiotlb.reserve_min = opts->reserve;
@@ -90,7 +85,6 @@ int cc_swiotlb_start(const struct cc_options *opts)
 	if (err)
 		goto exit_magazine;
 
-	cc_kccd_step();
 	static_branch_enable(&cc_swiotlb_key);
 	return 0;
 
@@ -112,9 +106,9 @@ void cc_swiotlb_stop(void)
 	synchronize_rcu();
 	cc_kccd_stop();
 	cc_magazine_exit();
-	cc_magazine_drain_all();
 
 	mutex_lock(&cc_swiotlb.mutex);
+	cc_magazine_drain_all();
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		cc_depot_drain(&cc_classes[i], UINT_MAX);
 		cc_class_retire(&cc_classes[i], ULONG_MAX);
