@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Run the KUnit suites of the patched tree with the kernel's own kunit.py.
 # kunit.sh [uml|x86_64|arm64...]: on UML (two CPUs where the kernel can) and in
-# QEMU with four CPUs; without an argument on all, on arm64 only with Linux 7.2;
+# QEMU with four CPUs; without an argument on all, on arm64 only with Linux 7.3;
 # without KVER and KSRC for both kernels. Writes out/kunit.json. Each argument of
 # kunit.py in $KUNIT_ARGS is passed on. Fails if a case failed.
 both=
@@ -12,7 +12,7 @@ both=
 if [ "$both" ]; then
 	need jq
 	rm -f "$out"/.kunit-*.json
-	for v in 6.12 7.2; do
+	for v in 6.12 7.3; do
 		KVER=$v "$0" "$@" || failed=1
 		[ ! -f "$out/kunit.json" ] || mv "$out/kunit.json" "$out/.kunit-$v.json"
 	done
@@ -57,13 +57,13 @@ for arch; do
 	args=(--kunitconfig=kernel/dma/cc-swiotlb/tests --build_dir="build-kunit-$arch" --jobs="$(nproc)" --json="$out/kunit-$kver-$arch.json" --timeout=900)
 	case $arch-$kver in
 	uml-6.12) ;;
-	uml-7.2)
+	uml-7.3)
 		args+=(--kconfig_add CONFIG_SMP=y --kernel_args seccomp=on --kernel_args ncpus=2)
 		;;
 	x86_64-*)
 		need qemu-system-x86_64
 		without_kvm
-		args+=(--arch=x86_64 --kconfig_add CONFIG_SMP=y --qemu_args '-smp 4')
+		args+=(--arch=x86_64 --kconfig_add CONFIG_SMP=y --kconfig_add CONFIG_SWIOTLB_DYNAMIC=y --qemu_args '-smp 4')
 		# Every fifth object is of ACPI, and objtool takes as long for mitigations.
 		args+=(--kconfig_add CONFIG_ACPI=n --kconfig_add CONFIG_CPU_MITIGATIONS=n)
 		;;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Common to all scripts: . "$(dirname "$0")/lib.sh"
 #
-#   KVER=6.12|7.2   the kernel to work on (default 6.12, or what KSRC is)
+#   KVER=6.12|7.3   the kernel to work on (default 6.12, or what KSRC is)
 #   KSRC=dir        take the kernel from this tree instead of from Debian
 #
 # Sets $top, $out, $cache, $kver, and the two kernel trees that apply.sh and
@@ -57,8 +57,8 @@ choose_kernel() {
 	local v
 	kver=${KVER:-}
 	case $kver in
-	'' | 6.12 | 7.2) ;;
-	*) die "KVER=$kver is not supported: use KVER=6.12 or KVER=7.2" ;;
+	'' | 6.12 | 7.3) ;;
+	*) die "KVER=$kver is not supported: use KVER=6.12 or KVER=7.3" ;;
 	esac
 	if [ -z "${KSRC:-}" ]; then
 		kver=${kver:-6.12}
@@ -66,8 +66,8 @@ choose_kernel() {
 	else
 		v=$(tree_version "$KSRC") || die "KSRC=$KSRC is not a Linux source tree: give its top directory"
 		case $v in
-		"${kver:-6.12}".* | "${kver:-7.2}".*) kver=${v%.*} ;;
-		*) die "KSRC=$KSRC is Linux $v, not ${kver:-6.12 or 7.2}: use a tree of a supported version" ;;
+		"${kver:-6.12}".* | "${kver:-7.3}".*) kver=${v%.*} ;;
+		*) die "KSRC=$KSRC is Linux $v, not ${kver:-6.12 or 7.3}: use a tree of a supported version" ;;
 		esac
 		KSRC=$(cd "$KSRC" && pwd -P)
 		tree=$kver-$(printf %s "$KSRC" | sha256sum | cut -c1-8)
