@@ -70,14 +70,14 @@ for arch; do
 	x86_64-*)
 		need qemu-system-x86_64
 		without_kvm
-		args+=(--arch=x86_64 --kconfig_add CONFIG_SMP=y --qemu_args '-smp 4')
+		args+=(--arch=x86_64 --kconfig_add CONFIG_SMP=y --kconfig_add CONFIG_SWIOTLB_DYNAMIC=y --qemu_args '-smp 4')
 		# Every fifth object is of ACPI, and objtool takes as long for mitigations.
 		args+=(--kconfig_add CONFIG_ACPI=n --kconfig_add CONFIG_CPU_MITIGATIONS=n)
 		;;
 	arm64-*)
 		"$top/scripts/deps.sh" gcc-aarch64-linux-gnu qemu-system-arm
 		args+=(--arch=arm64 --cross_compile=aarch64-linux-gnu- --make_options 'CC=ccache aarch64-linux-gnu-gcc'
-			--kconfig_add CONFIG_SMP=y --qemu_args '-smp 4')
+			--kconfig_add CONFIG_SMP=y --kconfig_add CONFIG_SWIOTLB_DYNAMIC=y --qemu_args '-smp 4')
 		;;
 	*) die "no KUnit for '$arch': use uml, x86_64 or arm64" ;;
 	esac
