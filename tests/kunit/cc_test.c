@@ -55,6 +55,7 @@ void cc_test_start_with(struct kunit *test, const struct cc_options *opts,
 	KUNIT_ASSERT_TRUE(test, is_swiotlb_allocated());
 	if (!thread)
 		kunit_activate_static_stub(test, cc_kccd_run, no_thread);
+	cc_test_now = jiffies;
 	KUNIT_ASSERT_EQ(test, 0, cc_swiotlb_start(opts));
 	KUNIT_ASSERT_EQ(test, 0, cc_used_bytes());
 	set_base();
@@ -187,14 +188,22 @@ void cc_test_unmap(struct device *dev, phys_addr_t tlb, size_t size,
 	swiotlb_tbl_unmap_single(dev, tlb, size, dir, 0);
 }
 
+/* What kccd takes for the time of day; starts with the allocator. */
+unsigned long cc_test_now;
+
 /**
- * cc_test_grow() - let kccd do what is due now
+ * cc_test_grow() - let kccd do what it is asked for, later than anything suspends it
  *
- * Return: 0, or the error that ended it.
+ * Return: 0, or -ENOMEM if reserve or minimum are not there after that.
  */
 int cc_test_grow(void)
 {
-	return cc_kccd_step();
+	cc_test_now += max(CC_BACKOFF_MIN, cc_kccd_backoff(cc_test_now));
+	cc_kccd_kick(CC_KICK_GROW);
+	while (!cc_kccd_pass(cc_test_now))
+		;
+	return cc_swiotlb.reserve_bytes < cc_swiotlb.target ||
+	       cc_swiotlb.shared < cc_swiotlb.min ? -ENOMEM : 0;
 }
 
 /**
@@ -204,7 +213,10 @@ int cc_test_grow(void)
  */
 bool cc_test_tick(void)
 {
-	return cc_kccd_tick();
+	cc_kccd_kick(CC_KICK_TICK);
+	cc_kccd_pass(cc_test_now);
+	cc_test_now += CC_TICK;
+	return cc_kccd_pass(cc_test_now) <= CC_TICK;
 }
 
 /**
@@ -213,12 +225,17 @@ bool cc_test_tick(void)
  */
 void cc_test_settle(struct kunit *test)
 {
-	int ticks = 0, quiet = 0;
+	unsigned long sleep;
+	int passes = 0;
 
-	/* As kccd does: the first quiet tick only sets the marks of the second. */
-	for (; quiet < 2 && ticks < 200; ticks++)
-		quiet = cc_test_tick() ? 0 : quiet + 1;
-	KUNIT_EXPECT_LT(test, ticks, 200);
+	cc_kccd_kick(CC_KICK_TICK);
+	for (; passes < CC_PASSES_TO_SLEEP; passes++) {
+		sleep = cc_kccd_pass(cc_test_now);
+		if (sleep > CC_TICK)
+			break;
+		cc_test_now += sleep;
+	}
+	KUNIT_EXPECT_LT(test, passes, CC_PASSES_TO_SLEEP);
 }
 
 /* Slots in a chain; each must be free and of the class. */

@@ -30,6 +30,7 @@ struct device *cc_test_device(struct kunit *test, u64 dma_mask,
 			      u32 min_align_mask);
 void *cc_test_buffer(struct kunit *test, size_t size);
 void cc_test_pin(struct kunit *test);
+extern unsigned long cc_test_now;
 int cc_test_grow(void);
 bool cc_test_tick(void);
 void cc_test_settle(struct kunit *test);

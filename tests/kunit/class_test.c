@@ -144,17 +144,18 @@ static void class_larger(struct kunit *test)
 	cc_test_options(&opts);
 	opts.max = SZ_2M;
 	opts.reserve = SZ_2M;
-	/* Its own marks take it to its limit, of which it complains. */
+	/* At its limit there is nothing for its marks, of which it complains. */
 	cc_test_log_begin(test);
 	cc_test_start_with(test, &opts, false);
 	cc_test_log_end(test);
 	KUNIT_ASSERT_EQ(test, cc_swiotlb.shared, SZ_2M);
-	/* Four chunks: up to two for the mark, then 4 KiB and 32 KiB slots. */
+	KUNIT_ASSERT_EQ(test, largest->mark, 2);
+	/* Four chunks: of 4 KiB and 32 KiB slots, and two of the largest. */
 	a = map_size(&t, SZ_4K);
 	b = map_size(&t, SZ_32K);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(a) || cc_test_failed(b));
 	while (cc_swiotlb.reserve_bytes)
-		KUNIT_ASSERT_TRUE(test, cc_reserve_give(largest, largest->nr_slots + 1));
+		KUNIT_ASSERT_TRUE(test, cc_reserve_give(largest, largest->nr_slots + 1, 0));
 
 	tlb[0] = map_size(&t, 512);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[0]));
@@ -162,6 +163,10 @@ static void class_larger(struct kunit *test)
 	tlb[1] = map_size(&t, SZ_8K);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[1]));
 	KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb[1])->shift, 15);
+	/* What the mark keeps is for those who need that size. */
+	tlb[2] = map_size(&t, SZ_64K);
+	KUNIT_EXPECT_TRUE(test, cc_test_failed(tlb[2]));
+	largest->mark = 1;
 	tlb[2] = map_size(&t, SZ_64K);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[2]));
 	KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb[2])->shift, 19);
