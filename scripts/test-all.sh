@@ -8,7 +8,7 @@
 record_to test-all
 
 for v in 6.12 7.2; do
-	for s in static-full kunit demo trace stress; do
+	for s in static-full kunit demo trace iommu stress; do
 		KVER=$v check "$s-$v" "$top/scripts/$s.sh"
 	done
 done
