@@ -23,7 +23,6 @@
 #include <linux/bitmap.h>
 #include <linux/bitops.h>
 #include <linux/bug.h>
-#include <linux/export.h>
 #include <linux/genalloc_ext.h>
 #include <linux/preempt.h>
 #include <linux/rculist.h>
@@ -133,7 +132,6 @@ void gen_pool_init(struct gen_pool *pool, int min_alloc_order)
 	pool->data = NULL;
 	pool->name = NULL;
 }
-EXPORT_SYMBOL_GPL(gen_pool_init);
 
 /**
  * gen_pool_add_chunk - publish a chunk in a preallocated descriptor
@@ -164,7 +162,6 @@ void gen_pool_add_chunk(struct gen_pool *pool, struct gen_pool_chunk *chunk,
 
 	list_add_tail_rcu(&chunk->next_chunk, &pool->chunks);
 }
-EXPORT_SYMBOL_GPL(gen_pool_add_chunk);
 
 /**
  * gen_pool_alloc_bulk - take several objects of the minimum size
@@ -224,7 +221,6 @@ out:
 	rcu_read_unlock();
 	return taken;
 }
-EXPORT_SYMBOL_GPL(gen_pool_alloc_bulk);
 
 /**
  * gen_pool_free_bulk - give back several objects of the minimum size
@@ -280,7 +276,6 @@ unsigned int gen_pool_free_bulk(struct gen_pool *pool,
 
 	return given;
 }
-EXPORT_SYMBOL_GPL(gen_pool_free_bulk);
 
 /* Clear the first @nwords words, which this caller has set as a whole. */
 static void release_words(struct gen_pool_chunk *chunk, unsigned long nbits,
@@ -325,23 +320,6 @@ bool gen_pool_seal_chunk(struct gen_pool *pool, struct gen_pool_chunk *chunk)
 
 	return true;
 }
-EXPORT_SYMBOL_GPL(gen_pool_seal_chunk);
-
-/**
- * gen_pool_unseal_chunk - give back all objects of a sealed chunk
- * @pool: pool of the chunk
- * @chunk: chunk that gen_pool_seal_chunk() returned true for
- *
- * Context: Any context but NMI. Lock-free.
- */
-void gen_pool_unseal_chunk(struct gen_pool *pool, struct gen_pool_chunk *chunk)
-{
-	const unsigned long nbits = chunk_nbits(pool, chunk);
-
-	release_words(chunk, nbits, BITS_TO_LONGS(nbits));
-	atomic_long_add(nbits << pool->min_alloc_order, &chunk->avail);
-}
-EXPORT_SYMBOL_GPL(gen_pool_unseal_chunk);
 
 /**
  * gen_pool_del_chunk - unlink a sealed chunk
@@ -377,4 +355,3 @@ void gen_pool_del_chunk(struct gen_pool *pool, struct gen_pool_chunk *chunk,
 	 */
 	unrcu_pointer(cmpxchg(hint, RCU_INITIALIZER(chunk), NULL));
 }
-EXPORT_SYMBOL_GPL(gen_pool_del_chunk);

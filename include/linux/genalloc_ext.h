@@ -41,7 +41,6 @@ unsigned int gen_pool_free_bulk(struct gen_pool *pool,
 				const unsigned long *addrs, unsigned int nr);
 
 bool gen_pool_seal_chunk(struct gen_pool *pool, struct gen_pool_chunk *chunk);
-void gen_pool_unseal_chunk(struct gen_pool *pool, struct gen_pool_chunk *chunk);
 
 void gen_pool_del_chunk(struct gen_pool *pool, struct gen_pool_chunk *chunk,
 			struct gen_pool_chunk __rcu **hint);

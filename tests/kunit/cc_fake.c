@@ -110,6 +110,8 @@ static int fake_convert(struct page *page, unsigned int order, bool share)
 		return -EIO;
 	}
 	block->state = share ? SHARED : PRIVATE;
+	if (cc_fake.converted)
+		cc_fake.converted(page, order, share);
 	return 0;
 }
 

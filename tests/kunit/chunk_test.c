@@ -3,7 +3,6 @@
  * Chunks: reserve, lookup by address, quarantine, and what remains when the
  * page allocator, the allocation of metadata, or a conversion fails.
  */
-#include <linux/cc_platform.h>
 #include <linux/completion.h>
 #include <linux/cpumask.h>
 #include <linux/dma-map-ops.h>
@@ -47,6 +46,7 @@ static void chunk_lookup(struct kunit *test)
 		KUNIT_EXPECT_NULL_MSG(test, cc_swiotlb_find_pool(foreign[i]),
 				      "%pa", &foreign[i]);
 	vfree(vmem);
+	KUNIT_ASSERT_FALSE(test, list_empty(&cc_swiotlb.blocks));
 	mutex_lock(&cc_swiotlb.mutex);
 	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
 		phys_addr_t start = page_to_phys(block->page);
@@ -79,6 +79,7 @@ static unsigned long found_bytes(void)
 /* Each address in memory is found if it is in a block, and only then. */
 static void chunk_lookup_all(struct kunit *test)
 {
+	KUNIT_EXPECT_GT(test, cc_swiotlb.shared, 0);
 	KUNIT_EXPECT_EQ(test, found_bytes(), cc_swiotlb.shared);
 }
 
@@ -95,6 +96,7 @@ static void chunk_block_size(struct kunit *test)
 
 	if (order > MAX_PAGE_ORDER)
 		kunit_skip(test, "no page is that large");
+	KUNIT_ASSERT_FALSE(test, list_empty(&cc_swiotlb.blocks));
 	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
 		KUNIT_EXPECT_EQ(test, block->shift, CC_BLOCK_SHIFT);
 		KUNIT_EXPECT_TRUE(test, IS_ALIGNED(page_to_phys(block->page), SZ_2M));
@@ -118,8 +120,9 @@ static void chunk_fragmented(struct kunit *test)
 	unsigned int order = *(const unsigned int *)test->param_value;
 	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
 	size_t size = min(PAGE_SIZE << order, CC_SLOT_MAX);
-	u8 *buf = cc_test_buffer(test, size);
-	phys_addr_t tlb[32], large;
+	u8 *buf = cc_test_buffer(test, CC_SLOT_MAX);
+	phys_addr_t tlb[32];
+	unsigned int nr;
 
 	cc_test_settle(test);
 	cc_fake.max_order = order;
@@ -128,7 +131,7 @@ static void chunk_fragmented(struct kunit *test)
 		tlb[i] = cc_test_map(dev, buf, size, 0, DMA_TO_DEVICE);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[i]));
 		KUNIT_EXPECT_NOT_NULL(test, cc_swiotlb_find_pool(tlb[i]));
-		cc_kccd_step();
+		cc_test_grow();
 	}
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	for (unsigned int i = 0; i < ARRAY_SIZE(tlb); i++) {
@@ -136,10 +139,17 @@ static void chunk_fragmented(struct kunit *test)
 		cc_test_unmap(dev, tlb[i], size, DMA_TO_DEVICE);
 	}
 	/* Chunks that are too small for the largest class do not serve it. */
-	large = swiotlb_tbl_map_single(dev, virt_to_phys(buf), size, 0,
-				       DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
-	if (!cc_test_failed(large))
-		cc_test_unmap(dev, large, size, DMA_TO_DEVICE);
+	for (nr = 0; nr < ARRAY_SIZE(tlb); nr++) {
+		tlb[nr] = cc_swiotlb_map(dev, virt_to_phys(buf), CC_SLOT_MAX, 0);
+		if (cc_test_failed(tlb[nr]))
+			break;
+		KUNIT_EXPECT_EQ(test, cc_chunk_bytes(cc_chunk_by_addr(tlb[nr])),
+				CC_SLOT_MAX);
+		cc_test_grow();
+	}
+	KUNIT_EXPECT_EQ(test, nr == ARRAY_SIZE(tlb), size == CC_SLOT_MAX);
+	while (nr--)
+		cc_test_give(tlb[nr]);
 	cc_test_check(test);
 }
 
@@ -321,22 +331,47 @@ static void chunk_readers(struct kunit *test)
 	synchronize_rcu();
 }
 
-/* Nothing is left to be read by the host in a page that is shared. */
+#define ZERO_ORDER	4
+#define ZERO_PAGES	16
+
+static struct page *alloc_dirty(unsigned int order, bool try_hard)
+{
+	return alloc_pages(GFP_KERNEL, order);
+}
+
+/* Fill memory, free it, and allocate as much. Returns how many of it are dirty. */
+static unsigned int dirty_pages(struct kunit *test, bool try_hard,
+				struct page *(*alloc)(unsigned int, bool))
+{
+	struct page *page[ZERO_PAGES];
+	unsigned int dirty = 0;
+
+	for (unsigned int i = 0; i < ZERO_PAGES; i++) {
+		page[i] = alloc_pages(GFP_KERNEL, ZERO_ORDER);
+		KUNIT_ASSERT_NOT_NULL(test, page[i]);
+		memset(page_address(page[i]), 0xff, PAGE_SIZE << ZERO_ORDER);
+	}
+	for (unsigned int i = 0; i < ZERO_PAGES; i++)
+		__free_pages(page[i], ZERO_ORDER);
+	for (unsigned int i = 0; i < ZERO_PAGES; i++) {
+		page[i] = alloc(ZERO_ORDER, try_hard);
+		KUNIT_ASSERT_NOT_NULL(test, page[i]);
+		dirty += !!memchr_inv(page_address(page[i]), 0, PAGE_SIZE << ZERO_ORDER);
+	}
+	for (unsigned int i = 0; i < ZERO_PAGES; i++)
+		__free_pages(page[i], ZERO_ORDER);
+	return dirty;
+}
+
+/* Nothing is left to be read by the host in memory that is to be shared. */
 static void chunk_zeroed(struct kunit *test)
 {
-	struct page *page;
-
-	if (!cc_platform_has(CC_ATTR_GUEST_MEM_ENCRYPT))
-		kunit_skip(test, "the host reads all memory anyway");
-	page = alloc_pages(GFP_KERNEL, 4);
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	memset(page_address(page), 0xff, PAGE_SIZE << 4);
-	__free_pages(page, 4);
 	kunit_deactivate_static_stub(test, cc_alloc_memory);
-	page = cc_alloc_memory(4, true);
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	KUNIT_EXPECT_NULL(test, memchr_inv(page_address(page), 0, PAGE_SIZE << 4));
-	__free_pages(page, 4);
+	/* What was freed comes back as it was; if not, the rest proves nothing. */
+	if (!want_init_on_alloc(GFP_KERNEL) && !want_init_on_free())
+		KUNIT_EXPECT_GT(test, dirty_pages(test, true, alloc_dirty), 0);
+	KUNIT_EXPECT_EQ(test, dirty_pages(test, true, cc_alloc_memory), 0);
+	KUNIT_EXPECT_EQ(test, dirty_pages(test, false, cc_alloc_memory), 0);
 }
 
 /* What cannot be converted back is never used or freed, but counted. */
@@ -365,8 +400,8 @@ static void chunk_quarantine(struct kunit *test)
 	mutex_unlock(&cc_swiotlb.mutex);
 	cc_test_log_end(test);
 	KUNIT_EXPECT_EQ(test, 2, cc_test_log_lines("state of", "unknown"));
-	KUNIT_EXPECT_EQ(test, cc_kccd_stats.failed[true], 2);
-	KUNIT_EXPECT_EQ(test, cc_kccd_stats.failed[false], 2);
+	KUNIT_EXPECT_EQ(test, cc_convert_stats.failed[true], 2);
+	KUNIT_EXPECT_EQ(test, cc_convert_stats.failed[false], 2);
 	KUNIT_EXPECT_EQ(test, found_bytes(), cc_swiotlb.shared);
 	cc_test_check(test);
 }
@@ -411,10 +446,9 @@ static void burst(struct kunit *test, struct device *dev, u8 *buf)
 
 		buf[0] = i;
 		buf[size - 1] = ~i;
-		tlb[i] = swiotlb_tbl_map_single(dev, virt_to_phys(buf), size, 0,
-						DMA_BIDIRECTIONAL,
-						DMA_ATTR_NO_WARN);
-		cc_kccd_step();
+		tlb[i] = cc_test_tbl_map(dev, virt_to_phys(buf), size, 0,
+					 DMA_BIDIRECTIONAL, DMA_ATTR_NO_WARN);
+		cc_test_grow();
 	}
 	for (unsigned int i = 0; i < FAIL_MAPS; i++) {
 		size_t size = FAIL_SIZE >> (i % 2);
@@ -469,7 +503,8 @@ static void chunk_failures(struct kunit *test)
 				calls = max(calls, cc_fake.calls[c]);
 		}
 		reached += calls > n;
-		KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+		cc_test_now += CC_BACKOFF_MAX;
+		KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 		KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 		burst(test, dev, buf);
 		cc_test_check(test);
@@ -491,37 +526,42 @@ static unsigned long direct_map_4k(struct kunit *test)
 	return kib;
 }
 
-/* KiB that get small entries when so much gets an attribute of its own. */
-static unsigned long split_by(struct kunit *test, struct page *page,
-			      size_t bytes)
+static void set_attribute(struct page *page, unsigned int order, bool share)
 {
 	unsigned long addr = (unsigned long)page_address(page);
-	unsigned long before = direct_map_4k(test), after;
 
-	KUNIT_EXPECT_EQ(test, 0, set_memory_ro(addr, bytes >> PAGE_SHIFT));
-	after = direct_map_4k(test);
-	set_memory_rw(addr, bytes >> PAGE_SHIFT);
-	return after - before;
+	if (share)
+		set_memory_ro(addr, 1 << order);
+	else
+		set_memory_rw(addr, 1 << order);
+}
+
+/* KiB that get small entries when a block of so many bytes is shared. */
+static unsigned long split_by(struct kunit *test, size_t bytes)
+{
+	unsigned long before = direct_map_4k(test);
+	int err;
+
+	mutex_lock(&cc_swiotlb.mutex);
+	err = cc_block_grow(bytes, ilog2(bytes));
+	mutex_unlock(&cc_swiotlb.mutex);
+	KUNIT_EXPECT_EQ(test, 0, err);
+	return direct_map_4k(test) - before;
 }
 
 /*
- * To change an attribute of a whole block, as a conversion does, splits no huge
- * entry of the direct map; to do it with half of a block does.
+ * A conversion, which changes an attribute of a block, splits no huge entry of
+ * the direct map, because blocks are as large as one; a smaller one would.
  */
 static void chunk_whole_entry(struct kunit *test)
 {
-	unsigned int order = CC_BLOCK_SHIFT - PAGE_SHIFT;
 	unsigned long whole = 0, half = 0;
-	struct page *pages[8];
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(pages); i++) {
-		pages[i] = alloc_pages(GFP_KERNEL, order);
-		KUNIT_ASSERT_NOT_NULL(test, pages[i]);
-		whole += split_by(test, pages[i], BIT(CC_BLOCK_SHIFT));
-		half += split_by(test, pages[i], BIT(CC_BLOCK_SHIFT) / 2);
+	cc_fake.converted = set_attribute;
+	for (unsigned int i = 0; i < 8; i++) {
+		whole += split_by(test, BIT(CC_BLOCK_SHIFT));
+		half += split_by(test, BIT(CC_BLOCK_SHIFT) / 2);
 	}
-	for (unsigned int i = 0; i < ARRAY_SIZE(pages); i++)
-		__free_pages(pages[i], order);
 	KUNIT_EXPECT_EQ(test, 0, whole);
 	if (!whole && !half)
 		kunit_skip(test, "no huge entries in the direct map");

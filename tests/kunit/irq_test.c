@@ -76,9 +76,9 @@ static void work(struct worker *w, enum context ctx)
 		w->buf[ctx][box->size - 1] = box->stamp;
 	if (box->size < 8)
 		box->size = 4;
-	box->tlb = swiotlb_tbl_map_single(t->dev, virt_to_phys(w->buf[ctx]),
-					  box->size, 0, DMA_TO_DEVICE,
-					  DMA_ATTR_NO_WARN);
+	box->tlb = cc_test_tbl_map(t->dev, virt_to_phys(w->buf[ctx]),
+				   box->size, 0, DMA_TO_DEVICE,
+				   DMA_ATTR_NO_WARN);
 	if (cc_test_failed(box->tlb)) {
 		kfree(box);
 		return;
@@ -175,9 +175,12 @@ static void irq_all_contexts(struct kunit *test)
 	end = jiffies + msecs_to_jiffies(MSEC);
 	while (time_before(jiffies, end)) {
 		/* Ticks at this rate drain magazines that are in use, too. */
-		cc_kccd_tick();
-		if (++ticks % 4 == 0)
+		cc_test_tick();
+		if (++ticks % 4 == 0) {
+			mutex_lock(&cc_swiotlb.mutex);
 			cc_magazine_drain_all();
+			mutex_unlock(&cc_swiotlb.mutex);
+		}
 		schedule_timeout_uninterruptible(1);
 	}
 	WRITE_ONCE(t->stop, true);
@@ -199,6 +202,7 @@ static void irq_all_contexts(struct kunit *test)
 		   done[TASK], done[SOFTIRQ], done[HARDIRQ], ticks);
 	for (int c = 0; c < NR_CONTEXTS; c++)
 		KUNIT_EXPECT_GT(test, done[c], 0);
+	KUNIT_EXPECT_GT(test, cc_test_sum(CC_MAPS), cc_test_sum(CC_LEGACY));
 	KUNIT_EXPECT_EQ(test, 0, atomic_read(&t->wrong));
 	KUNIT_EXPECT_EQ(test, cc_used_bytes(), 0);
 	KUNIT_EXPECT_EQ(test, cc_test_sum(CC_MAPS) + cc_test_sum(CC_LEGACY),

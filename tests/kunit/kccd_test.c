@@ -50,7 +50,7 @@ static unsigned int take(struct kccd_test *t, unsigned int nr, size_t size,
 					   0);
 		served += !cc_test_failed(t->tlb[i]);
 		if (step)
-			cc_kccd_step();
+			cc_test_grow();
 	}
 	return served;
 }
@@ -74,7 +74,7 @@ static void kccd_start(struct kunit *test)
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		KUNIT_EXPECT_GE(test, cc_class_free(&cc_classes[i]), opts.mark[i]);
 	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown, cc_swiotlb.shared);
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff());
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff(cc_test_now));
 
 	/* Without marks the reserve is all there is, to the byte. */
 	kccd_exit(test);
@@ -85,14 +85,18 @@ static void kccd_start(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, opts.reserve);
 }
 
-/* A step without need does nothing. */
+/* A step without need does nothing, and one with need does what is needed. */
 static void kccd_idle_step(struct kunit *test)
 {
 	unsigned int before = cc_fake.calls[CC_FAKE_SHARE];
 
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before);
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_UNSHARE], 0);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, cc_swiotlb.shared + 1));
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before);
+	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before + 1);
 }
 
 /* What is taken from the reserve is filled up again. */
@@ -100,11 +104,12 @@ static void kccd_refill(struct kunit *test)
 {
 	struct kccd_test *t = test->priv;
 
-	KUNIT_ASSERT_EQ(test, 2, take(t, 2, SZ_128K, false));
-	KUNIT_EXPECT_LT(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target + SZ_2M);
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	/* Two slots for the mark, two chunks beyond the target, and two more. */
+	KUNIT_ASSERT_EQ(test, 6, take(t, 6, CC_SLOT_MAX, false));
+	KUNIT_ASSERT_LT(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
-	give(t, 2);
+	give(t, 6);
 }
 
 /* The target doubles when the reserve ran low, up to a quarter of the limit. */
@@ -115,7 +120,7 @@ static void kccd_target_grows(struct kunit *test)
 
 	/* A little is taken: the target stays. */
 	KUNIT_ASSERT_EQ(test, 2, take(t, 2, CC_SLOT_MAX, false));
-	cc_kccd_step();
+	cc_test_grow();
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, target);
 	give(t, 2);
 	cc_test_settle(test);
@@ -123,7 +128,7 @@ static void kccd_target_grows(struct kunit *test)
 	/* All of it is taken: the target doubles once. */
 	KUNIT_ASSERT_GE(test, take(t, BURST, CC_SLOT_MAX, false), 8);
 	KUNIT_EXPECT_EQ(test, 0, cc_swiotlb.reserve_bytes);
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, 2 * target);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	give(t, BURST);
@@ -133,9 +138,11 @@ static void kccd_target_grows(struct kunit *test)
 		unsigned long flags;
 
 		raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
-		cc_swiotlb.reserve_low = 0;
+		cc_swiotlb.taken += cc_swiotlb.target;
 		raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
-		cc_kccd_step();
+		cc_kccd_kick(CC_KICK_GROW);
+		cc_test_now += CC_BACKOFF_MIN;
+		cc_test_grow();
 	}
 	KUNIT_EXPECT_LE(test, cc_swiotlb.target, cc_swiotlb.max / 4);
 	KUNIT_EXPECT_GT(test, cc_swiotlb.target, cc_swiotlb.max / 8);
@@ -163,11 +170,11 @@ static void kccd_returns_memory(struct kunit *test)
 	cc_test_check(test);
 	/* Nothing that is used is returned, however long it takes. */
 	for (int i = 0; i < 50; i++)
-		cc_kccd_tick();
+		cc_test_tick();
 	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, BURST * CC_SLOT_MAX);
 	give(t, BURST);
 	while (cc_swiotlb.shared > idle + SZ_2M && ticks < 60) {
-		cc_kccd_tick();
+		cc_test_tick();
 		ticks++;
 	}
 	KUNIT_EXPECT_LT_MSG(test, ticks, 60, "%lu KiB left", cc_swiotlb.shared >> 10);
@@ -191,17 +198,21 @@ static void kccd_hysteresis(struct kunit *test)
 	for (int i = 0; i < 4; i++) {
 		KUNIT_ASSERT_EQ(test, 32, take(t, 32, SZ_64K, true));
 		give(t, 32);
-		cc_kccd_tick();
+		cc_test_tick();
 	}
 	shares = cc_fake.calls[CC_FAKE_SHARE];
 	unshares = cc_fake.calls[CC_FAKE_UNSHARE];
 	for (int i = 0; i < 20; i++) {
 		KUNIT_ASSERT_EQ(test, 32, take(t, 32, SZ_64K, true));
 		give(t, 32);
-		cc_kccd_tick();
+		cc_test_tick();
 	}
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], shares);
 	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_UNSHARE], unshares + 2);
+	unshares = cc_fake.calls[CC_FAKE_UNSHARE];
+	cc_test_settle(test);
+	KUNIT_EXPECT_GT_MSG(test, cc_fake.calls[CC_FAKE_UNSHARE], unshares,
+			    "nothing had grown, or nothing is ever returned");
 }
 
 /* One step's worth of chunks serves another class without a conversion. */
@@ -220,7 +231,7 @@ static void kccd_reserve_serves_all(struct kunit *test)
 	give(t, 4);
 }
 
-/* The limit is kept, and reaching it is an error that suspends growth. */
+/* The limit is kept; there kccd tries nothing, until it hears of something. */
 static void kccd_limit(struct kunit *test)
 {
 	struct kccd_test *t = test->priv;
@@ -234,22 +245,24 @@ static void kccd_limit(struct kunit *test)
 	cc_test_start_with(test, &opts, false);
 	cc_test_log_begin(test);
 	KUNIT_EXPECT_LT(test, take(t, BURST, CC_SLOT_MAX, true), BURST);
-	KUNIT_EXPECT_EQ(test, -ENOSPC, cc_kccd_step());
+	KUNIT_EXPECT_EQ(test, -EAGAIN, cc_test_grow());
+	cc_test_settle(test);
+	KUNIT_EXPECT_EQ(test, MAX_SCHEDULE_TIMEOUT, cc_kccd_pass(cc_test_now));
 	cc_test_log_end(test);
-	KUNIT_EXPECT_GT(test, cc_kccd_backoff(), 0);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff(cc_test_now));
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, opts.max);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.peak, opts.max);
 	cc_test_check(test);
 	give(t, BURST);
 	cc_test_settle(test);
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 }
 
 /* Memory that is to be kept when idle is kept. */
 static void kccd_minimum(struct kunit *test)
 {
 	cc_swiotlb.min = SZ_16M;
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, SZ_16M);
 	cc_test_settle(test);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, SZ_16M);
@@ -280,7 +293,7 @@ static void kccd_marks(struct kunit *test)
 		}
 		if (!round) {
 			KUNIT_EXPECT_EQ(test, 30, take(t, 30, SZ_16K, false));
-			KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+			KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 		} else if (round == 1) {
 			give(t, 30);
 			cc_test_settle(test);
@@ -306,11 +319,12 @@ static void kccd_backoff(struct kunit *test)
 		for (int j = 0; j < 16; j++) {
 			unsigned int n = cc_fake.calls[calls[i]];
 
-			KUNIT_EXPECT_EQ(test, calls[i] == CC_FAKE_SHARE ? -EIO : -ENOMEM,
-					cc_kccd_step());
+			cc_test_now += cc_kccd_backoff(cc_test_now);
+			KUNIT_EXPECT_EQ(test, -EAGAIN, cc_test_grow());
+			KUNIT_EXPECT_GT(test, cc_fake.calls[calls[i]], n);
 			/* It does not spin: one attempt, with all sizes. */
 			KUNIT_EXPECT_LE(test, cc_fake.calls[calls[i]], n + 12);
-			backoff = cc_kccd_backoff();
+			backoff = cc_kccd_backoff(cc_test_now);
 			KUNIT_EXPECT_GT(test, backoff, 0);
 			KUNIT_EXPECT_LE(test, backoff, 10 * HZ);
 			if (last && last < 4 * HZ)
@@ -320,8 +334,12 @@ static void kccd_backoff(struct kunit *test)
 		cc_test_log_end(test);
 		KUNIT_EXPECT_GT(test, last, 8 * HZ);
 		cc_fake_fail(calls[i], 0, 0);
-		KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
-		KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff());
+		/* Not before that is over, and then at once. */
+		cc_test_now += last - 1;
+		KUNIT_EXPECT_EQ(test, -EAGAIN, cc_test_grow());
+		cc_test_now += 1;
+		KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
+		KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff(cc_test_now));
 		KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 		give(t, BURST);
 		cc_test_check(test);
@@ -342,10 +360,10 @@ static void kccd_stopping(struct kunit *test)
 	cc_swiotlb.stopping = true;
 	shares = cc_fake.calls[CC_FAKE_SHARE];
 	cc_swiotlb.target = cc_swiotlb.max;
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	KUNIT_EXPECT_EQ(test, -EAGAIN, cc_test_grow());
 	cc_swiotlb.target = cc_swiotlb.reserve_min;
 	for (int i = 0; i < 50; i++)
-		cc_kccd_tick();
+		cc_test_tick();
 	KUNIT_EXPECT_EQ(test, shares, cc_fake.calls[CC_FAKE_SHARE]);
 	KUNIT_EXPECT_EQ(test, 0, cc_fake.calls[CC_FAKE_UNSHARE]);
 	/* What is there still serves. */
@@ -369,9 +387,9 @@ static void kccd_depot_decay(struct kunit *test)
 	slots = class->depot.slots;
 	KUNIT_ASSERT_GE(test, slots, BURST);
 	/* The first tick sets the mark, the second one drains what is below it. */
-	cc_kccd_tick();
+	cc_test_tick();
 	KUNIT_EXPECT_EQ(test, class->depot.slots, slots);
-	cc_kccd_tick();
+	cc_test_tick();
 	KUNIT_EXPECT_LT(test, class->depot.slots, slots);
 	cc_test_settle(test);
 	KUNIT_EXPECT_EQ(test, class->depot.slots, 0);
@@ -402,7 +420,7 @@ static void kccd_depot_large(struct kunit *test)
 	cc_depot_push(class, large);
 	class->depot.low = 1;
 	for (int i = 0; i < 3; i++)
-		cc_kccd_tick();
+		cc_test_tick();
 	KUNIT_EXPECT_EQ(test, class->depot.slots, 0);
 }
 
@@ -427,6 +445,7 @@ static void kccd_starved(struct kunit *test)
 	/* Now there is memory again, but the reserve is full of small chunks. */
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	cc_fake.max_order = MAX_PAGE_ORDER;
+	cc_test_now += CC_BACKOFF_MAX;
 	take(t, BURST, SZ_256K, true);
 	give(t, BURST);
 	KUNIT_EXPECT_EQ(test, BURST, take(t, BURST, SZ_256K, true));
@@ -447,11 +466,12 @@ static void kccd_fragmented(struct kunit *test)
 	KUNIT_EXPECT_LT(test, cc_class_free(&cc_classes[CC_NR_CLASSES - 1]),
 			opts.mark[CC_NR_CLASSES - 1]);
 	for (int i = 0; i < 10; i++)
-		KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+		KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, opts.reserve + SZ_2M);
 	/* As soon as there is one, it is taken. */
 	cc_fake.max_order = MAX_PAGE_ORDER;
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_step());
+	cc_test_now += CC_BACKOFF_MAX;
+	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_GE(test, cc_class_free(&cc_classes[CC_NR_CLASSES - 1]),
 			opts.mark[CC_NR_CLASSES - 1]);
 	cc_test_check(test);

@@ -206,7 +206,7 @@ static void magazine_short_batch(struct kunit *test)
 
 	t->class->batch = 12;
 	take(test, 0, 1);
-	KUNIT_ASSERT_TRUE(test, cc_reserve_give(t->class, slots));
+	KUNIT_ASSERT_TRUE(test, cc_reserve_give(t->class, slots, 0));
 	KUNIT_ASSERT_EQ(test, t->class->nr_slots, 2 * slots);
 	/* The last batch of the first chunk is short. */
 	take(test, 1, slots - 1);
@@ -233,7 +233,7 @@ static void magazine_limits(struct kunit *test)
 		unsigned int n = min(3 * class->mag_size + 3, (int)(SZ_8M / size));
 
 		for (unsigned int i = 0; i < n; i++) {
-			cc_kccd_step();
+			cc_test_grow();
 			t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, size, 0);
 			KUNIT_ASSERT_FALSE(test, cc_test_failed(t->tlb[i]));
 			KUNIT_EXPECT_LE(test, cc_chain_count(mag->loaded), class->batch);
@@ -352,6 +352,7 @@ static void depot_drain_keeps_rest(struct kunit *test)
 struct depot_race {
 	struct cc_class *class;
 	DECLARE_BITMAP(held, RACE_SLOTS);
+	atomic_t popped;
 	atomic_t twice;
 };
 
@@ -364,6 +365,7 @@ static int pop_and_push(void *arg)
 		unsigned int nr = cc_chain_index(chain) % RACE_SLOTS;
 
 		if (chain) {
+			atomic_inc(&r->popped);
 			if (test_and_set_bit(nr, r->held))
 				atomic_inc(&r->twice);
 			clear_bit(nr, r->held);
@@ -399,6 +401,7 @@ static void depot_race(struct kunit *test)
 	schedule_timeout_uninterruptible(HZ / 2);
 	for_each_online_cpu(cpu)
 		kthread_stop(task[cpu]);
+	KUNIT_EXPECT_GT(test, atomic_read(&r->popped), 64);
 	KUNIT_EXPECT_EQ(test, 0, atomic_read(&r->twice));
 	/* A list that is broken may have no end. */
 	if (atomic_read(&r->twice))

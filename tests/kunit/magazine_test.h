@@ -50,7 +50,7 @@ static inline void take(struct kunit *test, unsigned int from, unsigned int nr)
 	for (unsigned int i = from; i < from + nr; i++) {
 		t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0);
 		if (cc_test_failed(t->tlb[i])) {
-			cc_kccd_step();
+			cc_test_grow();
 			t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0);
 		}
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(t->tlb[i]));

@@ -129,8 +129,8 @@ static void page_pool_bounced(struct kunit *test)
 			local_bh_enable();
 			recycle(t);
 		}
-		cc_kccd_tick();
-		cc_kccd_step();
+		cc_test_tick();
+		cc_test_grow();
 	}
 	mem->force_bounce = force;
 	tasklet_kill(&t->tasklet);

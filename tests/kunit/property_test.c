@@ -99,8 +99,8 @@ static void op_map(struct kunit *test, struct model *m, struct entry *e)
 	prandom_bytes_state(&m->rnd, e->orig, e->size);
 	memcpy(e->want_orig, e->orig, e->size);
 	memcpy(e->want_bounce, e->orig, e->size);
-	e->tlb = swiotlb_tbl_map_single(dev, virt_to_phys(e->orig), e->size,
-					alloc_mask, e->dir, DMA_ATTR_NO_WARN);
+	e->tlb = cc_test_tbl_map(dev, virt_to_phys(e->orig), e->size,
+				 alloc_mask, e->dir, DMA_ATTR_NO_WARN);
 	if (cc_test_failed(e->tlb) || !cc_swiotlb_find_pool(e->tlb)) {
 		/* The reserve may be empty; the next step fills it. */
 		if (!cc_test_failed(e->tlb))
@@ -195,9 +195,9 @@ static void step(struct kunit *test, struct model *m)
 	u32 what = rnd(m, 1000);
 
 	if (what < 4) {
-		cc_kccd_step();
+		cc_test_grow();
 	} else if (what < 6) {
-		cc_kccd_tick();
+		cc_test_tick();
 	} else if (what < 7) {
 		cc_magazine_drain_all();
 	} else if (what < 8) {

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Size classes: the table, and which class serves when one has run dry.
+ * Size classes, and the state of the allocator.
  *
- * The table holds every power of two from 512 bytes to 512 KiB. A class costs
+ * The table of classes holds every power of two from 512 bytes to 512 KiB. A class costs
  * nothing until it is used: it owns no chunk before its first mapping.
  */
 #include <linux/bitops.h>
 
 #include "internal.h"
+
+struct cc_swiotlb cc_swiotlb = {
+	.mutex = __MUTEX_INITIALIZER(cc_swiotlb.mutex),
+	.lock = __RAW_SPIN_LOCK_UNLOCKED(cc_swiotlb.lock),
+};
 
 struct cc_class cc_classes[CC_NR_CLASSES];
 u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1] __read_mostly;
@@ -22,9 +27,6 @@ u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1] __read_mostly;
 /* Bytes that a CPU takes from a gen_pool at once. */
 #define CC_BATCH_BYTES		SZ_32K
 #define CC_BATCH_SLOTS		16
-
-/* A mapping may take a slot of this many classes further up. */
-#define CC_LARGER_CLASSES	3
 
 static unsigned int magazine_slots(unsigned int nr_cpus, unsigned long max,
 				   unsigned int shift)
@@ -102,22 +104,14 @@ void cc_class_note_peak(struct cc_class *class)
 }
 
 /**
- * cc_class_take_larger() - take a slot of a larger class
- * @class: the class that has run dry, and the reserve with it
+ * cc_class_free() - slots of a class that are not with a CPU
+ * @class: class
  *
- * Context: any but NMI, preemption disabled.
- * Return: index of a slot, or 0.
+ * Context: any; not exact while mappings are made.
+ * Return: slots in the gen_pool and in the depot.
  */
-u32 cc_class_take_larger(struct cc_class *class)
+unsigned long cc_class_free(struct cc_class *class)
 {
-	unsigned int nr = class - cc_classes;
-	unsigned int last = min(nr + CC_LARGER_CLASSES, CC_NR_CLASSES - 1);
-
-	while (nr++ < last) {
-		u32 index = cc_magazine_take(&cc_classes[nr]);
-
-		if (index)
-			return index;
-	}
-	return 0;
+	return max(atomic_long_read(&class->pool_free), 0L) +
+	       READ_ONCE(class->depot.slots);
 }

@@ -17,10 +17,15 @@
  * lock.
  *
  * Locks, outermost first:
- *   cc_swiotlb.mutex     kccd's step against start, stop, and debugfs. Task context.
- *   cc_swiotlb.lock      raw, irqs off: reserve lists, the chunks of a class, and with
- *                them additions to and removals from its gen_pool.
- *   depot.lock   raw, irqs off: one class's list of whole magazines.
+ *   cc_swiotlb.mutex  kccd's pass against start, stop, sysfs and debugfs. Task
+ *                     context. Nothing that is done under it waits without bound.
+ *   cc_swiotlb.lock   raw, irqs off: the reserve, the chunks of a class, and with
+ *                     them additions to and removals from its gen_pool.
+ *   depot.lock        raw, irqs off: one class's list of whole magazines.
+ *
+ * Calls go one way, each file calling only what stands to its left:
+ *   class, depot, memory, chunk, block, magazine, {map, kccd}, options, stats, core
+ * The one signal that goes up is cc_kccd_kick().
  *
  * Everything that the kernel relies on is in private memory: no list pointer,
  * bitmap or index is ever stored in a page that the host can write.
@@ -173,7 +178,9 @@ struct cc_magazine {
 struct cc_cpu {
 	struct cc_magazine mag[CC_NR_CLASSES];
 	unsigned long bin[CC_NR_BINS];
-	u64 seen[CC_NR_CLASSES];	/* @loaded at kccd's last tick */
+	/* Of kccd: @loaded at its last tick, and a bit for each class to empty. */
+	u64 seen[CC_NR_CLASSES];
+	u16 drain;
 	/*
 	 * The first slot of a chain that another CPU has sent. Apart from the
 	 * rest, which only this CPU writes.
@@ -210,7 +217,7 @@ struct cc_depot {
  * @pool_free:	number of free slots in @pool
  * @nr_slots:	slots of all chunks; under cc_swiotlb.lock
  * @chunks:	under cc_swiotlb.lock
- * @starved:	the reserve had no chunk that is large enough
+ * @starved:	a mapping found no chunk in the reserve that is large enough
  * @high:	high water of the slots out of @pool and depot
  * @peak:	the same since kccd's last tick
  * @depot:	whole magazines
@@ -244,10 +251,11 @@ struct cc_class {
  * @reserve:	class-less chunks by log2 of their size
  * @reserve_bytes: sum of @reserve; under @lock
  * @reserve_low: the least @reserve_bytes since the last tick
+ * @taken:	what mappings have ever taken from the reserve; under @lock
  * @blocks:	all blocks; under @mutex
- * @shared:	converted, legacy pool not included; under @mutex
+ * @shared:	sum of @blocks, legacy pool not included; under @mutex
  * @peak:	high water of @shared
- * @max:	limit of @shared
+ * @max:	limit of @shared and @quarantined together
  * @min:	kept when idle
  * @reserve_min: the reserve that kccd keeps when idle
  * @target:	the reserve that kccd keeps now
@@ -261,6 +269,7 @@ struct cc_swiotlb {
 	struct list_head reserve[CC_NR_CHUNK_SIZES];
 	unsigned long reserve_bytes;
 	unsigned long reserve_low;
+	unsigned long taken;
 	struct list_head blocks;
 	unsigned long shared;
 	unsigned long peak;
@@ -276,40 +285,25 @@ extern struct cc_class cc_classes[CC_NR_CLASSES];
 /* The class that serves a space of up to 1 << index bytes. */
 extern u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1];
 
-/* map.c */
-extern u64 cc_top;
-
 /* class.c */
 void cc_class_init(unsigned int nr_cpus, unsigned long max);
 void cc_class_enable(unsigned long mask);
 void cc_class_note_peak(struct cc_class *class);
-u32 cc_class_take_larger(struct cc_class *class);
-
-/* magazine.c */
-u32 cc_magazine_refill(struct cc_class *class);
-u32 cc_magazine_take(struct cc_class *class);
-void cc_magazine_flush(struct cc_class *class);
-void cc_magazine_give(struct cc_class *class, u32 index);
-bool cc_magazine_online(unsigned int cpu);
-void cc_magazine_send(struct cc_class *class, u32 index);
-void cc_magazine_drain_idle(void);
-void cc_magazine_drain_all(void);
-int cc_magazine_init(void);
-void cc_magazine_exit(void);
+unsigned long cc_class_free(struct cc_class *class);
 
 /* depot.c */
 void cc_depot_push(struct cc_class *class, u64 chain);
 u64 cc_depot_pop(struct cc_class *class);
 void cc_depot_drain(struct cc_class *class, unsigned int nr);
 
-/* chunk.c */
-struct cc_chunk_table {
-	struct cc_chunk ***root;
-	unsigned long nr;
-};
+/* memory.c */
 
-extern struct cc_chunk_table cc_by_frame;
-extern struct cc_slot *cc_slots;
+/*
+ * For all that is allocated under cc_swiotlb.mutex: without __GFP_NORETRY the page
+ * allocator never fails for an order of up to 3, and without __GFP_FS it cannot
+ * have the OOM killer make room either.
+ */
+#define CC_GFP		(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN)
 
 struct page *cc_alloc_memory(unsigned int order, bool try_hard);
 void cc_free_memory(struct page *page, unsigned int order);
@@ -319,34 +313,92 @@ struct page *cc_alloc_metadata_page(void);
 void cc_free_metadata_page(struct page *page);
 int cc_convert(struct page *page, unsigned int order, bool share);
 
+/* chunk.c */
+
+/**
+ * struct cc_chunk_table - chunks by {address >> CC_FRAME_SHIFT}
+ * @nr:		number of entries in @leaf
+ * @smaller:	the table that this one has replaced; readers may still use it
+ * @leaf:	tables of CC_LEAF_SIZE chunks; never freed
+ */
+struct cc_chunk_table {
+	unsigned long nr;
+	struct cc_chunk_table *smaller;
+	struct cc_chunk **leaf[];
+};
+
+extern struct cc_chunk_table *cc_by_frame;
+extern struct cc_slot *cc_slots;
+
 int cc_chunk_init(void);
 void cc_chunk_exit(void);
-int cc_block_grow(unsigned long limit, unsigned int min_shift);
-unsigned long cc_block_shrink(unsigned long keep, unsigned long limit);
-bool cc_reserve_give(struct cc_class *class, unsigned long want);
+struct cc_slot *cc_slots_alloc(unsigned int shift);
+void cc_slots_free(struct cc_slot *slots, unsigned int shift);
+int cc_chunk_publish(struct cc_chunk *chunk);
+void cc_chunk_unpublish(struct cc_chunk *chunk);
+void cc_reserve_add(struct cc_chunk *chunk);
+void cc_reserve_del(struct cc_chunk *chunk);
+bool cc_reserve_give(struct cc_class *class, unsigned long want,
+		     unsigned long keep);
 unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots);
 
+/* block.c */
+struct cc_convert_stats {
+	unsigned long blocks[2];	/* [true]: shared */
+	unsigned long failed[2];
+	u64 ns[2];
+};
+
+extern struct cc_convert_stats cc_convert_stats;
+
+int cc_block_grow(unsigned long limit, unsigned int min_shift);
+unsigned long cc_block_shrink(unsigned long keep, unsigned long limit);
+
+/* magazine.c */
+u32 cc_magazine_refill(struct cc_class *class);
+void cc_magazine_flush(struct cc_class *class);
+void cc_magazine_give(struct cc_class *class, u32 index);
+bool cc_magazine_online(unsigned int cpu);
+void cc_magazine_send(struct cc_class *class, u32 index);
+unsigned long cc_magazine_moves(void);
+void cc_magazine_drain_idle(void);
+void cc_magazine_drain_all(void);
+int cc_magazine_init(void);
+void cc_magazine_exit(void);
+
 /* kccd.c */
+#define CC_TICK			HZ
+#define CC_BACKOFF_MIN		max(HZ / 50, 1)
+#define CC_BACKOFF_MAX		(10 * HZ)
+/* Emptying all magazines interrupts CPUs: at most once in so many jiffies. */
+#define CC_RECLAIM_INTERVAL	HZ
+/* Passes until kccd sleeps for ever, if nothing happens and nothing is missing. */
+#define CC_PASSES_TO_SLEEP	128
+
 struct cc_kccd_stats {
-	unsigned long wakeups;
-	unsigned long steps;
+	unsigned long passes;
 	unsigned long ticks;
+	unsigned long drains;		/* rounds that emptied all magazines */
 	unsigned long grown;		/* bytes */
 	unsigned long retired;		/* bytes */
 	unsigned long grow_failed;
-	unsigned long converted[2];	/* blocks; [true]: shared */
-	unsigned long failed[2];	/* conversions */
-	u64 ns[2];			/* time in conversions */
 };
 
 extern struct cc_kccd_stats cc_kccd_stats;
 
-void cc_kccd_kick(bool starved);
-int cc_kccd_step(void);
-bool cc_kccd_tick(void);
-unsigned long cc_kccd_backoff(void);
-int cc_kccd_set_mark(struct cc_class *class, unsigned long slots);
+enum cc_kick {
+	CC_KICK_GROW,	/* the reserve is below its target, or a class starved */
+	CC_KICK_TICK,	/* slots move: keep ticking until they rest */
+};
+
+void cc_kccd_kick(enum cc_kick kick);
+bool cc_kccd_pending(unsigned long now);
+unsigned long cc_kccd_pass(unsigned long now);
+unsigned long cc_kccd_backoff(unsigned long now);
+unsigned long cc_kccd_freeable(void);
+void cc_kccd_reclaim(void);
 int cc_kccd_set(unsigned long *field, unsigned long val);
+int cc_kccd_set_mark(struct cc_class *class, unsigned long slots);
 struct task_struct *cc_kccd_run(void);
 int cc_kccd_start(void);
 void cc_kccd_stop(void);
@@ -368,17 +420,14 @@ struct cc_options {
 };
 
 /* options.c */
-extern struct cc_options cc_options;
 void cc_options_default(struct cc_options *opts, unsigned long ram);
 int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram);
 
 /* stats.c */
 unsigned long cc_count(unsigned int class, enum cc_counter counter);
-unsigned long cc_class_free(struct cc_class *class);
 unsigned long cc_used_bytes(void);
 
 /* core.c */
-void cc_report_larger(struct device *dev, size_t size, unsigned int nr);
 int cc_swiotlb_start(const struct cc_options *opts);
 void cc_swiotlb_stop(void);
 
@@ -395,7 +444,8 @@ static inline unsigned int cc_foreign_size(const struct cc_class *class)
 #define CC_CHAIN_COUNT_BITS	8
 #define CC_CHAIN_COUNT_MAX	(BIT(CC_CHAIN_COUNT_BITS) - 1)
 #define CC_CHAIN_TID		BIT(CC_CHAIN_COUNT_BITS)
-#define CC_CHAIN_TID_MASK	GENMASK(31, CC_CHAIN_COUNT_BITS)
+/* As wide as a chain, so that its complement keeps the index. */
+#define CC_CHAIN_TID_MASK	GENMASK_ULL(31, CC_CHAIN_COUNT_BITS)
 
 static inline u32 cc_chain_index(u64 chain)
 {
@@ -444,18 +494,20 @@ static inline void *cc_slot_vaddr(const struct cc_chunk *chunk, u32 index)
 }
 
 /*
- * The chunk that holds @paddr, which may be any address; NULL if none. Two
- * loads, no search. The leaf is chosen by an address dependency on @paddr, so
- * whoever got @paddr from a mapping sees the chunk (see cc_slot_fill()).
+ * The chunk that holds @paddr, which may be any address; NULL if none. No
+ * search. Table, leaf and chunk were published before @paddr was first mapped,
+ * and each is found by an address dependency on the one before, so that the
+ * caller, who got @paddr from a mapping, sees them (see fill() in map.c).
  */
 static inline struct cc_chunk *cc_chunk_by_addr(phys_addr_t paddr)
 {
+	struct cc_chunk_table *table = READ_ONCE(cc_by_frame);
 	phys_addr_t frame = paddr >> CC_FRAME_SHIFT;
 	struct cc_chunk **leaf;
 
-	if (frame >> CC_LEAF_BITS >= cc_by_frame.nr)
+	if (frame >> CC_LEAF_BITS >= table->nr)
 		return NULL;
-	leaf = READ_ONCE(cc_by_frame.root[frame >> CC_LEAF_BITS]);
+	leaf = READ_ONCE(table->leaf[frame >> CC_LEAF_BITS]);
 	if (!leaf)
 		return NULL;
 	return READ_ONCE(leaf[frame & (CC_LEAF_SIZE - 1)]);

@@ -3,18 +3,24 @@
  * kccd: the thread that converts memory, since that may sleep and mappings are
  * made in any context.
  *
- * There is one watermark for all classes: bytes of class-less, already
- * converted memory in the reserve. Any context takes from it; that kicks kccd,
- * which fills it up to the target. The target doubles each time the reserve
- * has been found less than half full, and decays when it has not been used.
+ * It is a control loop: the thread calls one pass with the time of day and sleeps as
+ * long as that says, or until a pass would find something new to do. A pass does
+ * what is due:
  *
- * Once a second while there is something to do, the tick moves memory the other
- * way: idle magazines to the depot, what the depot has not needed to the
- * gen_pools, empty chunks beyond the decaying need of their class to the
- * reserve, and whole blocks beyond the target back to the page allocator.
+ *  - Up. There is one watermark for all classes: bytes of class-less, already
+ *    converted memory in the reserve. Any context takes from it; that kicks kccd,
+ *    which fills it up to the target. The target doubles when mappings have taken
+ *    more than half of it before it was full again, and decays when they do not.
  *
- * The thread is a loop around cc_kccd_step() and cc_kccd_tick(), which do all
- * the work synchronously.
+ *  - Down. Once a second, until nothing has happened for two, the tick moves memory
+ *    the other way: idle magazines to the depot, what the depot has not needed to
+ *    the gen_pools, empty chunks beyond the decaying need of their class to the
+ *    reserve, and whole blocks beyond the target back to the page allocator.
+ *
+ * Why it does not spin: growth that fails is suspended, for each size of chunk, for
+ * 20 ms and twice as long after each further failure, up to 10 s. A pass that was
+ * asked for memory and did nothing hears no other request for 20 ms. What kccd
+ * takes from the reserve itself kicks nobody.
  */
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
@@ -31,19 +37,76 @@
 
 #include "internal.h"
 
-#define CC_TICK			HZ
-#define CC_BACKOFF_MIN		max(HZ / 50, 1)
-#define CC_BACKOFF_MAX		(10 * HZ)
+/* A pass ends after this much, so that the thread can freeze or stop. */
+#define CC_PASS_BYTES		SZ_64M
 
 struct cc_kccd_stats cc_kccd_stats;
 
 static struct task_struct *kccd;
 static DECLARE_WAIT_QUEUE_HEAD(kccd_wait);
+
+/* Events, from any context. */
 static bool kicked;
 static bool reclaim;
-static unsigned long backoff;		/* jiffies; 0: the last growth worked */
-static unsigned long backoff_until;
-static unsigned long maps_seen;
+static bool ticking;
+
+/**
+ * struct wait - something that must not be done before a time
+ * @on:		wait at all
+ * @until:	jiffies
+ */
+struct wait {
+	bool on;
+	unsigned long until;
+};
+
+/**
+ * struct backoff - growth by chunks of one size, at least, after a failure
+ * @wait:	until then it is suspended
+ * @delay:	jiffies; 0: it worked the last time
+ * @wanted:	somebody still waits for it
+ */
+struct backoff {
+	struct wait wait;
+	unsigned long delay;
+	bool wanted;
+};
+
+/* All below is under cc_swiotlb.mutex. */
+static struct backoff backoff[CC_NR_CHUNK_SIZES];
+static struct wait kick_wait;		/* a pass did nothing */
+static struct wait drain_wait;		/* all magazines have just been emptied */
+static bool drain;			/* a class is starved: empty them */
+static bool no_room;			/* something is wanted, at the limit */
+static unsigned long pass_grown;	/* bytes grown before this pass */
+static bool unfinished;			/* growth goes on in the next pass */
+static unsigned long next_tick;
+static unsigned int quiet;		/* ticks in a row without news */
+static unsigned long moves_seen;
+static unsigned long taken_full;	/* cc_swiotlb.taken when the reserve was full */
+static unsigned long taken_tick;	/* the same at the last tick */
+static unsigned long leftover;		/* bytes that the last reclaim left */
+
+/* The first quiet tick only sets the marks of the second one. */
+#define CC_QUIET_TICKS	2
+
+static bool waits(const struct wait *wait, unsigned long now)
+{
+	return READ_ONCE(wait->on) && time_before(now, READ_ONCE(wait->until));
+}
+
+static void wait_for(struct wait *wait, unsigned long now, unsigned long time)
+{
+	WRITE_ONCE(wait->until, now + time);
+	WRITE_ONCE(wait->on, true);
+}
+
+/* Jiffies until @wait is over, @sleep at most. */
+static unsigned long sooner(unsigned long sleep, const struct wait *wait,
+			    unsigned long now)
+{
+	return waits(wait, now) ? min(sleep, wait->until - now) : sleep;
+}
 
 static void kick_wake(struct irq_work *work)
 {
@@ -53,106 +116,156 @@ static void kick_wake(struct irq_work *work)
 static DEFINE_IRQ_WORK(kick_work, kick_wake);
 
 /**
- * cc_kccd_kick() - tell kccd that memory was taken from the reserve
- * @starved: a class is marked as starved
+ * cc_kccd_kick() - tell kccd what has happened
+ * @kick: what
  *
  * Context: any. The irq_work makes it safe under any lock, and on PREEMPT_RT.
  */
-void cc_kccd_kick(bool starved)
+void cc_kccd_kick(enum cc_kick kick)
 {
-	if (!starved && READ_ONCE(cc_swiotlb.reserve_bytes) >= READ_ONCE(cc_swiotlb.target))
+	if (kick == CC_KICK_TICK) {
+		/* Often, and by all CPUs: most only read. */
+		if (READ_ONCE(ticking))
+			return;
+		WRITE_ONCE(ticking, true);
+	} else if (xchg(&kicked, true)) {
+		/*
+		 * The pass that will clear it has not begun: it sees what the caller
+		 * has done. Both use xchg(), which orders that.
+		 */
 		return;
-	WRITE_ONCE(kicked, true);
+	}
 	irq_work_queue(&kick_work);
 }
 
 /**
- * cc_kccd_backoff() - how long growth is suspended after a failure
+ * cc_kccd_pending() - would a pass find something new to do?
+ * @now: the time in jiffies
  *
  * Context: any.
- * Return: jiffies from now on; 0 if it is not.
+ * Return: true if it would.
  */
-unsigned long cc_kccd_backoff(void)
+bool cc_kccd_pending(unsigned long now)
 {
-	unsigned long until = READ_ONCE(backoff_until);
-
-	return READ_ONCE(backoff) && time_before(jiffies, until) ?
-		until - jiffies : 0;
+	if (READ_ONCE(cc_swiotlb.stopping))
+		return false;
+	return (READ_ONCE(kicked) && !waits(&kick_wait, now)) ||
+	       (READ_ONCE(reclaim) && !waits(&drain_wait, now)) ||
+	       (READ_ONCE(ticking) && READ_ONCE(quiet) == CC_QUIET_TICKS);
 }
 
-/* Double the target if less than half of it was left: kccd was late. */
+/**
+ * cc_kccd_backoff() - how long growth is suspended after a failure
+ * @now: the time in jiffies
+ *
+ * Context: any.
+ * Return: jiffies; 0 if it is not.
+ */
+unsigned long cc_kccd_backoff(unsigned long now)
+{
+	return waits(&backoff[0].wait, now) ? backoff[0].wait.until - now : 0;
+}
+
+static void start_ticks(unsigned long now)
+{
+	if (quiet == CC_QUIET_TICKS)
+		next_tick = now + CC_TICK;
+	WRITE_ONCE(quiet, 0);
+}
+
+/* Double the target if mappings have taken more than half of it: kccd was late. */
 static void raise_target(void)
 {
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
-	if (cc_swiotlb.reserve_low < cc_swiotlb.target / 2)
-		cc_swiotlb.target = max(cc_swiotlb.target, min(2 * cc_swiotlb.target, cc_swiotlb.max / 4));
+	if (cc_swiotlb.taken - taken_full > cc_swiotlb.target / 2) {
+		cc_swiotlb.target = max(cc_swiotlb.target,
+					min(2 * cc_swiotlb.target,
+					    cc_swiotlb.max / 4));
+		taken_full = cc_swiotlb.taken;
+	}
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 }
 
-static int grow(unsigned int min_shift)
+static void report_failure(unsigned int min_shift, int err)
 {
 	/* kccd tries again and again; the counter says how often. */
 	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 1);
-	unsigned long before = cc_swiotlb.shared;
-	int err = before < cc_swiotlb.max ? cc_block_grow(cc_swiotlb.max - before, min_shift) :
-				-ENOSPC;
 
-	if (!err) {
-		cc_kccd_stats.grown += cc_swiotlb.shared - before;
-		WRITE_ONCE(backoff, 0);
-		return 0;
-	}
 	cc_kccd_stats.grow_failed++;
 	if (__ratelimit(&limit))
 		pr_warn("cannot share another %lu KiB at least (%d): %lu of at most %lu KiB shared, reserve %lu KiB\n",
 			BIT(min_shift) >> 10, err, cc_swiotlb.shared >> 10,
 			cc_swiotlb.max >> 10, cc_swiotlb.reserve_bytes >> 10);
-	if (min_shift > CC_FRAME_SHIFT)
-		return err;
-	WRITE_ONCE(backoff_until, jiffies +
-		   clamp(2 * backoff, CC_BACKOFF_MIN, CC_BACKOFF_MAX));
-	WRITE_ONCE(backoff, backoff_until - jiffies);
-	return err;
 }
 
-/*
- * Keep the free slots of a class at its mark. Not to get a large chunk is no
- * error: memory may be fragmented, and more of it would not help.
- */
-static int keep_mark(struct cc_class *class)
+/* More memory in chunks of 1 << (CC_FRAME_SHIFT + @size) bytes at least. */
+static int grow(unsigned int size, unsigned long now)
 {
-	unsigned int min_shift = max(class->shift, CC_FRAME_SHIFT);
+	unsigned long before = cc_swiotlb.shared;
+	unsigned long sum = before + cc_swiotlb.quarantined;
+	unsigned int min_shift = CC_FRAME_SHIFT + size;
+	struct backoff *b = &backoff[size];
+	int err;
 
-	while (cc_class_free(class) < class->mark) {
-		unsigned long in_depot = READ_ONCE(class->depot.slots);
-		int err;
-
-		if (cc_reserve_give(class, class->mark - in_depot))
-			continue;
-		err = grow(min_shift);
-		if (err)
-			return min_shift > CC_FRAME_SHIFT ? 0 : err;
+	if (cc_kccd_stats.grown - pass_grown >= CC_PASS_BYTES ||
+	    READ_ONCE(cc_swiotlb.stopping)) {
+		unfinished = true;
+		return -EAGAIN;
+	}
+	if (waits(&b->wait, now)) {
+		b->wanted = true;
+		return -EAGAIN;
+	}
+	if (sum > cc_swiotlb.max || cc_swiotlb.max - sum < BIT(min_shift)) {
+		if (!no_room)
+			report_failure(min_shift, -ENOSPC);
+		no_room = true;
+		return -ENOSPC;
+	}
+	err = cc_block_grow(cc_swiotlb.max - sum, min_shift);
+	if (err) {
+		report_failure(min_shift, err);
+		b->delay = clamp(2 * b->delay, CC_BACKOFF_MIN, CC_BACKOFF_MAX);
+		b->wanted = true;
+		wait_for(&b->wait, now, b->delay);
+		return err;
+	}
+	cc_kccd_stats.grown += cc_swiotlb.shared - before;
+	/* What serves a size serves those that are smaller. */
+	for (size = 0; size < CC_NR_CHUNK_SIZES &&
+	     BIT(CC_FRAME_SHIFT + size) <= cc_swiotlb.shared - before; size++) {
+		backoff[size].delay = 0;
+		WRITE_ONCE(backoff[size].wait.on, false);
 	}
 	return 0;
 }
 
+static unsigned int size_for(const struct cc_class *class)
+{
+	return max(class->shift, CC_FRAME_SHIFT) - CC_FRAME_SHIFT;
+}
+
 /*
- * The reserve may be full of chunks that are too small for a class. Try once
- * for a larger one; the next mapping that fails asks again.
+ * The reserve may be full of chunks that are too small for a class. After the
+ * longest backoff whoever needs a larger one will have asked again, or does not.
  */
-static void feed_starved(void)
+static void feed_starved(unsigned long now)
 {
 	for (unsigned int i = CC_NR_CLASSES; i--; ) {
 		struct cc_class *class = &cc_classes[i];
+		unsigned int size = size_for(class);
+		bool fed;
 
 		if (!READ_ONCE(class->starved))
 			continue;
-		WRITE_ONCE(class->starved, false);
-		if (!cc_reserve_give(class, 1) &&
-		    !grow(max(class->shift, CC_FRAME_SHIFT)))
-			cc_reserve_give(class, 1);
+		fed = cc_reserve_give(class, 1, 0) ||
+		      (!grow(size, now) && cc_reserve_give(class, 1, 0));
+		if (fed || no_room || backoff[size].delay == CC_BACKOFF_MAX)
+			WRITE_ONCE(class->starved, false);
+		/* Idle CPUs may hold what this one needs. */
+		drain |= !fed;
 	}
 }
 
@@ -162,49 +275,51 @@ static bool wants_memory(void)
 	       cc_swiotlb.shared < cc_swiotlb.min;
 }
 
-/**
- * cc_kccd_step() - convert memory until the reserve is at its target
- *
- * Reclaim that this causes must not wait for I/O, which may wait for this.
- *
- * Context: task. Takes cc_swiotlb.mutex.
- * Return: 0, or the error that ended it: -ENOSPC at the limit, -ENOMEM, or what
- * the conversion says. Then growth is suspended for a time that doubles with
- * each failure.
+/*
+ * Keep the free slots of a class at its mark, from what the reserve has beyond its
+ * target: what is below is for mappings.
  */
-int cc_kccd_step(void)
+static void keep_mark(struct cc_class *class, unsigned long now)
 {
-	unsigned int noio = memalloc_noio_save();
-	int err = 0;
+	while (cc_class_free(class) < class->mark) {
+		unsigned long in_depot = READ_ONCE(class->depot.slots);
 
-	mutex_lock(&cc_swiotlb.mutex);
-	cc_kccd_stats.steps++;
-	WRITE_ONCE(kicked, false);
-	raise_target();
-	if (!cc_swiotlb.stopping)
-		feed_starved();
-	for (unsigned int i = CC_NR_CLASSES; i-- && !err && !cc_swiotlb.stopping; )
-		err = keep_mark(&cc_classes[i]);
-	while (!err && !cc_swiotlb.stopping && wants_memory()) {
-		err = grow(CC_FRAME_SHIFT);
+		if (!cc_reserve_give(class, class->mark - min(in_depot, class->mark),
+				     cc_swiotlb.target) &&
+		    grow(size_for(class), now))
+			break;
 		cond_resched();
 	}
-	raw_spin_lock_irq(&cc_swiotlb.lock);
-	cc_swiotlb.reserve_low = cc_swiotlb.reserve_bytes;
-	raw_spin_unlock_irq(&cc_swiotlb.lock);
-	mutex_unlock(&cc_swiotlb.mutex);
+}
 
-	memalloc_noio_restore(noio);
-	return err;
+/* Convert memory until the reserve is at its target, and all that is promised there. */
+static void move_up(unsigned long now)
+{
+	pass_grown = cc_kccd_stats.grown;
+	unfinished = false;
+	no_room = false;
+	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
+		backoff[i].wanted = false;
+	raise_target();
+	feed_starved(now);
+	while (wants_memory() && !grow(0, now))
+		cond_resched();
+	for (unsigned int i = CC_NR_CLASSES; i--; )
+		keep_mark(&cc_classes[i], now);
+
+	if (!wants_memory())
+		taken_full = READ_ONCE(cc_swiotlb.taken);
 }
 
 /* Return what a class has not needed. True if something has moved. */
-static bool shrink_class(struct cc_class *class)
+static bool shrink_class(struct cc_class *class, bool reclaiming)
 {
 	unsigned long peak = READ_ONCE(class->peak), keep, idle;
 	bool moved = false;
 
 	idle = READ_ONCE(class->depot.low);
+	if (reclaiming)
+		idle = READ_ONCE(class->depot.slots);
 	if (idle) {
 		cc_depot_drain(class, idle);
 		moved = true;
@@ -218,6 +333,8 @@ static bool shrink_class(struct cc_class *class)
 	if (class->need > peak)
 		moved = true;
 	class->need = max(peak, class->need - DIV_ROUND_UP(class->need, 4));
+	if (reclaiming)
+		class->need = peak;
 	WRITE_ONCE(class->peak, 0);
 	cc_class_note_peak(class);
 
@@ -228,87 +345,195 @@ static bool shrink_class(struct cc_class *class)
 	return moved;
 }
 
-static bool shrink_reserve(void)
+/* True if something has moved, or the target has. */
+static bool shrink_reserve(bool reclaiming)
 {
 	unsigned long idle, target, done, flags;
 
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	idle = min(cc_swiotlb.reserve_low, cc_swiotlb.reserve_bytes);
+	if (reclaiming)
+		idle = cc_swiotlb.reserve_bytes;
 	cc_swiotlb.reserve_low = cc_swiotlb.reserve_bytes;
 	target = cc_swiotlb.target;
-	/* The part of the target that nobody has used goes down by an eighth. */
-	if (idle >= target / 2)
+	/* What mappings have not taken half of goes down by an eighth. */
+	if (cc_swiotlb.taken - taken_tick <= target / 2)
 		cc_swiotlb.target = max(cc_swiotlb.reserve_min,
-				target - DIV_ROUND_UP(target, 8));
+					target - DIV_ROUND_UP(target, 8));
+	if (reclaiming)
+		cc_swiotlb.target = cc_swiotlb.reserve_min;
+	taken_tick = cc_swiotlb.taken;
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 
 	if (idle <= cc_swiotlb.target || cc_swiotlb.shared <= cc_swiotlb.min)
 		return cc_swiotlb.target != target;
-	done = cc_block_shrink(cc_swiotlb.target, min(idle - cc_swiotlb.target,
-					      cc_swiotlb.shared - cc_swiotlb.min));
+	done = cc_block_shrink(cc_swiotlb.target,
+			       min(idle - cc_swiotlb.target,
+				   cc_swiotlb.shared - cc_swiotlb.min));
 	cc_kccd_stats.retired += done;
 	return done || cc_swiotlb.target != target;
 }
 
-/**
- * cc_kccd_tick() - return memory that has not been needed for a while
- *
- * Context: task, about once a second. Takes cc_swiotlb.mutex.
- * Return: true if there may be more to do in the next tick.
- */
-bool cc_kccd_tick(void)
+/* Free bytes that CPUs do not hold and that nothing keeps. */
+static unsigned long idle_bytes(void)
 {
-	unsigned int noio = memalloc_noio_save();
-	unsigned long maps = 0;
+	unsigned long bytes = READ_ONCE(cc_swiotlb.reserve_bytes);
+	unsigned long keep = READ_ONCE(cc_swiotlb.reserve_min);
+
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		struct cc_class *class = &cc_classes[i];
+
+		bytes += cc_class_free(class) << class->shift;
+		keep += READ_ONCE(class->mark) << class->shift;
+	}
+	return bytes - min(bytes, keep);
+}
+
+/* Return memory that has not been needed for a while; when reclaiming, at once. */
+static void move_down(unsigned long now, bool reclaiming)
+{
+	unsigned long moves;
 	bool busy = false;
 
-	mutex_lock(&cc_swiotlb.mutex);
 	cc_kccd_stats.ticks++;
-	if (!cc_swiotlb.stopping) {
+	WRITE_ONCE(ticking, false);
+	if (!reclaiming)
 		cc_magazine_drain_idle();
-		for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
-			busy |= shrink_class(&cc_classes[i]);
-			maps += cc_count(i, CC_MAPS) + cc_count(i, CC_UNMAPS);
-		}
-		busy |= shrink_reserve();
-		busy |= maps != maps_seen;
-		maps_seen = maps;
-	}
-	mutex_unlock(&cc_swiotlb.mutex);
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		busy |= shrink_class(&cc_classes[i], reclaiming);
+	busy |= shrink_reserve(reclaiming);
+	moves = cc_magazine_moves();
+	busy |= moves != moves_seen;
+	moves_seen = moves;
 
-	memalloc_noio_restore(noio);
-	return busy;
+	WRITE_ONCE(quiet, busy ? 0 : quiet + 1);
+	next_tick = now + CC_TICK;
+	WRITE_ONCE(leftover, reclaiming ? idle_bytes() :
+					  min(leftover, idle_bytes()));
+}
+
+/* Is growth due that was wanted before, and suspended? */
+static bool retry_due(unsigned long now)
+{
+	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
+		if (backoff[i].wanted && !waits(&backoff[i].wait, now))
+			return true;
+	return false;
+}
+
+/* Jiffies until something is due. */
+static unsigned long until_due(unsigned long now)
+{
+	unsigned long sleep = MAX_SCHEDULE_TIMEOUT;
+
+	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
+		if (backoff[i].wanted)
+			sleep = sooner(sleep, &backoff[i].wait, now);
+	/* What comes meanwhile does not wake the thread. */
+	sleep = sooner(sleep, &kick_wait, now);
+	sleep = sooner(sleep, &drain_wait, now);
+	if (quiet < CC_QUIET_TICKS)
+		sleep = min(sleep, next_tick - now);
+	return sleep;
+}
+
+/*
+ * Empty all magazines, if a class is starved or memory is to be reclaimed. That
+ * interrupts the CPUs that hold something, so not again too soon. True if it is
+ * memory that is to be reclaimed.
+ */
+static bool drain_all(unsigned long now)
+{
+	bool reclaiming = READ_ONCE(reclaim);
+
+	if (waits(&drain_wait, now) || !(drain || reclaiming))
+		return false;
+	WRITE_ONCE(reclaim, false);
+	drain = false;
+	wait_for(&drain_wait, now, CC_RECLAIM_INTERVAL);
+	cc_kccd_stats.drains++;
+	cc_magazine_drain_all();
+	start_ticks(now);
+	return reclaiming;
+}
+
+static unsigned long pass(unsigned long now)
+{
+	unsigned long before = cc_kccd_stats.grown + cc_kccd_stats.retired;
+	unsigned long shared = cc_swiotlb.shared;
+	bool asked = !waits(&kick_wait, now) && xchg(&kicked, false);
+	bool reclaiming = drain_all(now);
+
+	if (asked || READ_ONCE(ticking))
+		start_ticks(now);
+	if (reclaiming || (quiet < CC_QUIET_TICKS && time_after_eq(now, next_tick)))
+		move_down(now, reclaiming);
+	if (asked || retry_due(now) || (no_room && cc_swiotlb.shared < shared)) {
+		move_up(now);
+		if (unfinished) {
+			WRITE_ONCE(kicked, true);
+			return 0;
+		}
+		if (asked && cc_kccd_stats.grown + cc_kccd_stats.retired == before)
+			wait_for(&kick_wait, now, CC_BACKOFF_MIN);
+	}
+	return until_due(now);
 }
 
 /**
- * cc_kccd_set() - change a limit or a mark at run time
+ * cc_kccd_pass() - one pass of the loop
+ * @now: the time in jiffies
+ *
+ * Reclaim that this causes must not wait for I/O, which may wait for this.
+ *
+ * Context: task. Takes cc_swiotlb.mutex.
+ * Return: jiffies until something is due, as far as is known;
+ * MAX_SCHEDULE_TIMEOUT if nothing is.
+ */
+unsigned long cc_kccd_pass(unsigned long now)
+{
+	unsigned long sleep = MAX_SCHEDULE_TIMEOUT;
+	unsigned int noio = memalloc_noio_save();
+
+	mutex_lock(&cc_swiotlb.mutex);
+	cc_kccd_stats.passes++;
+	if (!cc_swiotlb.stopping)
+		sleep = pass(now);
+	mutex_unlock(&cc_swiotlb.mutex);
+	memalloc_noio_restore(noio);
+	return sleep;
+}
+
+/**
+ * cc_kccd_set() - change a limit at run time
  * @field: one of cc_swiotlb.max, cc_swiotlb.min and cc_swiotlb.reserve_min
  * @val: bytes
  *
- * What has to grow has grown when this returns; what may shrink shrinks in the
- * ticks that follow.
+ * kccd does what follows from it.
  *
  * Context: task. Takes cc_swiotlb.mutex.
  * Return: 0, or -EINVAL if cc_swiotlb.max would be less than one of the others.
  */
 int cc_kccd_set(unsigned long *field, unsigned long val)
 {
-	unsigned long flags;
+	unsigned long flags, most;
 
 	mutex_lock(&cc_swiotlb.mutex);
-	if (field == &cc_swiotlb.max ? val < max(cc_swiotlb.min, cc_swiotlb.reserve_min) :
-			       val > cc_swiotlb.max) {
+	if (field == &cc_swiotlb.max ?
+	    val < max(cc_swiotlb.min, cc_swiotlb.reserve_min) :
+	    val > cc_swiotlb.max) {
 		mutex_unlock(&cc_swiotlb.mutex);
 		return -EINVAL;
 	}
+	if (field == &cc_swiotlb.max && val < cc_swiotlb.max)
+		WRITE_ONCE(reclaim, true);
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	WRITE_ONCE(*field, val);
-	cc_swiotlb.target = max(cc_swiotlb.target, cc_swiotlb.reserve_min);
+	most = max(cc_swiotlb.reserve_min, cc_swiotlb.max / 4);
+	cc_swiotlb.target = clamp(cc_swiotlb.target, cc_swiotlb.reserve_min, most);
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 	mutex_unlock(&cc_swiotlb.mutex);
-	cc_kccd_step();
-	WRITE_ONCE(reclaim, true);
-	wake_up(&kccd_wait);
+	cc_kccd_kick(CC_KICK_GROW);
 	return 0;
 }
 
@@ -329,14 +554,8 @@ int cc_kccd_set_mark(struct cc_class *class, unsigned long slots)
 	}
 	WRITE_ONCE(class->mark, slots);
 	mutex_unlock(&cc_swiotlb.mutex);
-	cc_kccd_step();
+	cc_kccd_kick(CC_KICK_GROW);
 	return 0;
-}
-
-static bool kccd_should_run(void)
-{
-	return kthread_should_stop() || READ_ONCE(reclaim) ||
-	       (READ_ONCE(kicked) && !cc_kccd_backoff());
 }
 
 /*
@@ -348,69 +567,61 @@ static bool kccd_should_run(void)
  */
 static int kccd_main(void *unused)
 {
-	unsigned long next_tick = jiffies + CC_TICK;
-	/* Two quiet ticks: the first one only sets the marks of the second. */
-	int quiet = 0;
-
 	set_user_nice(current, MIN_NICE);
 	set_freezable();
-	while (!kthread_should_stop()) {
-		long timeout = MAX_SCHEDULE_TIMEOUT;
+	while (!kthread_freezable_should_stop(NULL)) {
+		unsigned long sleep = cc_kccd_pass(jiffies);
 
-		if (quiet < 2)
-			timeout = max_t(long, next_tick - jiffies, 0);
-		if (READ_ONCE(kicked) && cc_kccd_backoff())
-			timeout = min_t(long, timeout, cc_kccd_backoff());
-		wait_event_freezable_timeout(kccd_wait, kccd_should_run(),
-					     timeout);
-		cc_kccd_stats.wakeups++;
-
-		if (READ_ONCE(kicked) && !cc_kccd_backoff()) {
-			if (quiet == 2)
-				next_tick = jiffies + CC_TICK;
-			quiet = 0;
-			/* After a failure, try again when the backoff ends. */
-			if (cc_kccd_step())
-				WRITE_ONCE(kicked, true);
-		}
-		if (READ_ONCE(reclaim)) {
-			WRITE_ONCE(reclaim, false);
-			/* A slot in a magazine keeps its whole block. */
-			cc_magazine_drain_all();
-			next_tick = jiffies;
-			quiet = 0;
-		}
-		if (quiet < 2 && time_after_eq(jiffies, next_tick)) {
-			quiet = cc_kccd_tick() ? 0 : quiet + 1;
-			next_tick = jiffies + CC_TICK;
-		}
+		wait_event_freezable_timeout(kccd_wait, kthread_should_stop() ||
+					     cc_kccd_pending(jiffies), sleep);
 	}
 	return 0;
+}
+
+/**
+ * cc_kccd_freeable() - what the shrinker could have back
+ *
+ * Without what CPUs hold, since to count it is slow; that goes to the depot when they
+ * rest. Without what the last reclaim could not free, because a mapping holds a
+ * part of its block.
+ *
+ * Context: any.
+ * Return: bytes.
+ */
+unsigned long cc_kccd_freeable(void)
+{
+	unsigned long bytes = idle_bytes();
+
+	return bytes - min(bytes, READ_ONCE(leftover));
+}
+
+/**
+ * cc_kccd_reclaim() - have kccd return what was not in use in the last second
+ *
+ * Context: any.
+ */
+void cc_kccd_reclaim(void)
+{
+	WRITE_ONCE(reclaim, true);
+	irq_work_queue(&kick_work);
 }
 
 static unsigned long shrinker_count(struct shrinker *shrinker,
 				    struct shrink_control *sc)
 {
-	unsigned long bytes = READ_ONCE(cc_swiotlb.shared);
-	unsigned long kept = cc_used_bytes() + READ_ONCE(cc_swiotlb.reserve_min);
-
-	return bytes > kept ? (bytes - kept) >> PAGE_SHIFT : SHRINK_EMPTY;
+	return cc_kccd_freeable() >> PAGE_SHIFT ?: SHRINK_EMPTY;
 }
 
-/* Converts nothing, since reclaim must not wait: says what kccd shall do. */
+/*
+ * Converts nothing, since reclaim must not wait: kccd does it soon. The objects
+ * count as scanned, or they would be deferred and asked for again, and as not freed.
+ */
 static unsigned long shrinker_scan(struct shrinker *shrinker,
 				   struct shrink_control *sc)
 {
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
-	cc_swiotlb.target = cc_swiotlb.reserve_min;
-	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
-		WRITE_ONCE(cc_classes[i].need, 0);
-	WRITE_ONCE(reclaim, true);
-	irq_work_queue(&kick_work);
-	return SHRINK_STOP;
+	cc_kccd_reclaim();
+	sc->nr_scanned = sc->nr_to_scan;
+	return 0;
 }
 
 static struct shrinker *shrinker;
@@ -419,8 +630,9 @@ static struct shrinker *shrinker;
 static int kccd_reboot(struct notifier_block *nb, unsigned long action,
 		       void *data)
 {
+	/* A pass that is under way looks at it and ends early. */
+	WRITE_ONCE(cc_swiotlb.stopping, true);
 	mutex_lock(&cc_swiotlb.mutex);
-	cc_swiotlb.stopping = true;
 	mutex_unlock(&cc_swiotlb.mutex);
 	return NOTIFY_DONE;
 }
@@ -430,7 +642,7 @@ static struct notifier_block reboot_nb = { .notifier_call = kccd_reboot };
 /**
  * cc_kccd_run() - start the thread
  *
- * Tests that take its steps themselves do without.
+ * Tests that make its passes themselves do without.
  *
  * Context: task.
  * Return: the thread, or an error pointer.
@@ -442,16 +654,27 @@ struct task_struct *cc_kccd_run(void)
 }
 
 /**
- * cc_kccd_start() - start the thread, the shrinker, and the reboot notifier
+ * cc_kccd_start() - start thread, shrinker and notifier, and share the first blocks
  *
  * Context: task.
  * Return: 0 or an error.
  */
 int cc_kccd_start(void)
 {
-	backoff = 0;
-	kicked = false;
 	memset(&cc_kccd_stats, 0, sizeof(cc_kccd_stats));
+	memset(&cc_convert_stats, 0, sizeof(cc_convert_stats));
+	memset(backoff, 0, sizeof(backoff));
+	kick_wait.on = false;
+	drain_wait.on = false;
+	drain = false;
+	reclaim = false;
+	ticking = false;
+	no_room = false;
+	quiet = CC_QUIET_TICKS;
+	taken_full = 0;
+	taken_tick = 0;
+	leftover = 0;
+	kicked = true;
 
 	kccd = cc_kccd_run();
 	if (IS_ERR(kccd))
@@ -463,6 +686,9 @@ int cc_kccd_start(void)
 		shrinker_register(shrinker);
 	}
 	register_reboot_notifier(&reboot_nb);
+
+	while (!cc_kccd_pass(jiffies))
+		cond_resched();
 	return 0;
 }
 

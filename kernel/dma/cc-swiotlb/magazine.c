@@ -5,19 +5,19 @@
  * idle and dead CPUs are emptied.
  *
  * Each CPU has two chains per class. The fast path works on the loaded one; a
- * CPU goes to the depot only when both are empty, or both full. See map.h for
+ * CPU goes to the depot only when both are empty, or both full. See map.c for
  * why no lock is needed; this file changes the heads by the same rule.
  */
 #include <kunit/static_stub.h>
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
 #include <linux/smp.h>
-#include <linux/string.h>
 #include <trace/events/cc_swiotlb.h>
 
 #include "internal.h"
 
-#define CC_RESERVE_TRIES	16
+/* A mapping may take a slot of this many enabled classes further up. */
+#define CC_LARGER_CLASSES	3
 
 /* Take all slots of one of this CPU's magazines. Preemption disabled. */
 static u64 detach(u64 __percpu *head)
@@ -59,8 +59,8 @@ static void stow(struct cc_class *class, u64 chain)
 	cc_depot_push(class, chain);
 }
 
-/* Take a batch of slots from the gen_pool and link them. */
-static u64 take_from_pool(struct cc_class *class)
+/* Take a batch of slots from the gen_pool, leave @keep there, and link them. */
+static u64 take_from_pool(struct cc_class *class, unsigned long keep)
 {
 	long free = atomic_long_read(&class->pool_free), want;
 	unsigned long addrs[16];
@@ -74,9 +74,9 @@ static u64 take_from_pool(struct cc_class *class)
 	 * may it hide what is there, or others would fetch chunks in vain.
 	 */
 	do {
-		if (free <= 0)
+		if (free <= (long)keep)
 			return 0;
-		want = min_t(long, free, class->batch);
+		want = min_t(long, free - keep, class->batch);
 	} while (!atomic_long_try_cmpxchg(&class->pool_free, &free,
 					  free - want));
 	nr = gen_pool_alloc_bulk(&class->pool, &class->hint, addrs, want,
@@ -105,76 +105,130 @@ static u64 empty_inbox(u32 *inbox)
 	return index ? cc_chain(index, cc_slot_by_index(index)->size) : 0;
 }
 
-static u32 take(struct cc_class *class, enum cc_counter pool_counter)
+/*
+ * What this CPU holds; what it has collected for another one comes last. Preemption
+ * disabled.
+ */
+static u64 take_from_cpu(struct cc_class *class, bool foreign)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
-	u32 *inbox = this_cpu_ptr(&cc_cpu.inbox[class - cc_classes]), index;
 	u64 chain;
 
+	if (foreign)
+		return detach(&mag->foreign);
 	chain = detach(&mag->loaded);
 	if (!chain)
 		chain = detach(&mag->spare);
 	if (!chain) {
-		chain = empty_inbox(inbox);
+		chain = empty_inbox(this_cpu_ptr(&cc_cpu.inbox[class - cc_classes]));
 		if (chain)
 			this_cpu_inc(mag->count[CC_INBOX]);
 	}
-	if (!chain) {
-		chain = cc_depot_pop(class);
-		if (chain)
-			this_cpu_inc(mag->count[CC_DEPOT]);
+	return chain;
+}
+
+/* What no CPU holds, but @keep slots: a chain of the depot may be more than the rest. */
+static u64 take_from_class(struct cc_class *class, unsigned long keep,
+			   enum cc_counter pool_counter)
+{
+	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
+	u64 chain = keep ? 0 : cc_depot_pop(class);
+
+	if (chain) {
+		this_cpu_inc(mag->count[CC_DEPOT]);
+		return chain;
 	}
-	if (!chain) {
-		chain = take_from_pool(class);
-		if (!chain)
-			return 0;
+	chain = take_from_pool(class, keep);
+	if (chain)
 		this_cpu_inc(mag->count[pool_counter]);
-	}
+	return chain;
+}
+
+/*
+ * Take a slot of a class without growing the class, and leave @keep free slots to
+ * other CPUs. Preemption disabled.
+ */
+static u32 take(struct cc_class *class, unsigned long keep,
+		enum cc_counter pool_counter)
+{
+	u64 chain = take_from_cpu(class, false);
+	u32 index;
+
+	if (!chain)
+		chain = take_from_class(class, keep, pool_counter);
+	if (!chain)
+		chain = take_from_cpu(class, true);
+	if (!chain)
+		return 0;
 
 	index = cc_chain_index(chain);
 	stow(class, cc_chain(cc_slot_by_index(index)->next,
 			     cc_chain_count(chain) - 1));
 	cc_class_note_peak(class);
+	cc_kccd_kick(CC_KICK_TICK);
 	trace_cc_swiotlb_refill(class->shift, cc_chain_count(chain));
 	return index;
 }
 
-/**
- * cc_magazine_take() - take a slot of a class without growing the class
- * @class: where to look: magazines, depot, gen_pool
- *
- * Context: any but NMI, preemption disabled.
- * Return: index of a slot, or 0.
+/*
+ * Take a slot of a larger class, but none of those that its mark keeps for the
+ * mappings that need that size.
  */
-u32 cc_magazine_take(struct cc_class *class)
+static u32 take_larger(struct cc_class *class)
 {
-	return take(class, CC_POOL);
+	unsigned int left = CC_LARGER_CLASSES;
+
+	while (left && ++class < cc_classes + CC_NR_CLASSES) {
+		u32 index;
+
+		if (!class->enabled)
+			continue;
+		index = take(class, READ_ONCE(class->mark), CC_POOL);
+		if (index)
+			return index;
+		left--;
+	}
+	return 0;
+}
+
+/* Have a chunk of the reserve given to a class, and tell kccd. */
+static bool grow_class(struct cc_class *class)
+{
+	bool given = cc_reserve_give(class, 1, 0);
+
+	if (!given)
+		WRITE_ONCE(class->starved, true);
+	if (!given || READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target)
+		cc_kccd_kick(CC_KICK_GROW);
+	return given;
 }
 
 /**
  * cc_magazine_refill() - take a slot when the loaded magazine is empty
  * @class: class that was asked for
  *
- * The order is: spare magazine, depot, gen_pool, a chunk of the reserve, a
- * larger class. What comes after that is swiotlb's own pool.
+ * The order is: spare magazine, inbox, depot, gen_pool, what was collected for
+ * another CPU, a chunk of the reserve, a larger class. What comes after that is
+ * swiotlb's own pool.
  *
  * Context: any but NMI, preemption disabled.
  * Return: index of a slot, maybe of a larger class, or 0.
  */
 u32 cc_magazine_refill(struct cc_class *class)
 {
-	u32 index = take(class, CC_POOL);
+	unsigned int nr = class - cc_classes;
+	u32 index = take(class, 0, CC_POOL);
 
-	/* Others may be faster to take the slots of the new chunk. */
-	for (int tries = 0; !index && tries < CC_RESERVE_TRIES; tries++) {
-		if (!cc_reserve_give(class, 1))
-			break;
-		index = take(class, CC_RESERVE);
-	}
+	/*
+	 * Not for ever: others may be faster to take the slots of the new chunk, but
+	 * each time they do, it is for mappings that they have made.
+	 */
+	while (!index && grow_class(class))
+		index = take(class, 0, CC_RESERVE);
 	if (unlikely(!index)) {
-		index = cc_class_take_larger(class);
+		index = take_larger(class);
 		if (index)
-			this_cpu_inc(cc_cpu.mag[class - cc_classes].count[CC_LARGER]);
+			this_cpu_inc(cc_cpu.mag[nr].count[CC_LARGER]);
 		trace_cc_swiotlb_fallback(class->shift, index ?
 			cc_chunk_by_index(index)->shift : 0);
 	}
@@ -185,7 +239,8 @@ u32 cc_magazine_refill(struct cc_class *class)
  * cc_magazine_flush() - make room in the loaded magazine
  * @class: class of the magazine
  *
- * The spare magazine goes to the depot, the loaded one becomes the spare.
+ * The spare magazine goes to the depot, the loaded one becomes the spare. Slots on
+ * their way out are what kccd's ticks are about, so they go on from here.
  *
  * Context: any but NMI, preemption disabled.
  */
@@ -198,6 +253,7 @@ void cc_magazine_flush(struct cc_class *class)
 		cc_depot_push(class, spare);
 	if (full && !attach(&mag->spare, full))
 		cc_depot_push(class, full);
+	cc_kccd_kick(CC_KICK_TICK);
 }
 
 /**
@@ -266,17 +322,15 @@ static void put_away(struct cc_class *class, u64 chain)
 		cc_depot_push(class, chain);
 }
 
-/* On the CPU itself, interrupts disabled: empty what has not moved. */
-static void drain_local(void *all)
+/* On the CPU itself, interrupts disabled. */
+static void drain_local(void *unused)
 {
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
-		struct cc_magazine __percpu *mag = &cc_cpu.mag[i];
-		u64 chain = this_cpu_read(mag->loaded);
+	unsigned long classes = this_cpu_read(cc_cpu.drain);
+	unsigned int i;
 
-		if (!all && chain != this_cpu_read(cc_cpu.seen[i])) {
-			this_cpu_write(cc_cpu.seen[i], chain);
-			continue;
-		}
+	for_each_set_bit(i, &classes, CC_NR_CLASSES) {
+		struct cc_magazine __percpu *mag = &cc_cpu.mag[i];
+
 		put_away(&cc_classes[i], detach(&mag->loaded));
 		put_away(&cc_classes[i], detach(&mag->spare));
 		put_away(&cc_classes[i], detach(&mag->foreign));
@@ -285,45 +339,84 @@ static void drain_local(void *all)
 	}
 }
 
-/* What has moved is noted here only if nothing is left to drain_local(). */
-static bool holds_idle_slots(int cpu, void *unused)
+/* Classes of which a CPU holds free slots: all of them, or those at rest. */
+static unsigned int held_classes(const struct cc_cpu *pcpu, bool all)
 {
-	struct cc_cpu *pcpu = per_cpu_ptr(&cc_cpu, cpu);
-	u64 loaded[CC_NR_CLASSES];
+	unsigned int classes = 0;
 
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
-		loaded[i] = READ_ONCE(pcpu->mag[i].loaded);
-		if (pcpu->seen[i] == loaded[i] &&
-		    (cc_chain_index(loaded[i] | READ_ONCE(pcpu->mag[i].spare) |
-				    READ_ONCE(pcpu->mag[i].foreign)) ||
-		     READ_ONCE(pcpu->inbox[i])))
-			return true;
+		u64 loaded = READ_ONCE(pcpu->mag[i].loaded);
+
+		if (!all && pcpu->seen[i] != loaded)
+			continue;
+		if (cc_chain_index(loaded | READ_ONCE(pcpu->mag[i].spare) |
+				   READ_ONCE(pcpu->mag[i].foreign)) ||
+		    READ_ONCE(pcpu->inbox[i]))
+			classes |= BIT(i);
 	}
-	memcpy(pcpu->seen, loaded, sizeof(loaded));
-	return false;
+	return classes;
+}
+
+/* A magazine belongs to its CPU, so the work is done there, if there is any. */
+static void drain(bool all)
+{
+	static struct cpumask holders;	/* under cc_swiotlb.mutex */
+	int cpu;
+
+	cpus_read_lock();
+	cpumask_clear(&holders);
+	for_each_online_cpu(cpu) {
+		struct cc_cpu *pcpu = per_cpu_ptr(&cc_cpu, cpu);
+
+		pcpu->drain = held_classes(pcpu, all);
+		if (pcpu->drain)
+			cpumask_set_cpu(cpu, &holders);
+		for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+			pcpu->seen[i] = READ_ONCE(pcpu->mag[i].loaded);
+	}
+	on_each_cpu_mask(&holders, drain_local, NULL, true);
+	cpus_read_unlock();
+}
+
+/**
+ * cc_magazine_moves() - count what moves
+ *
+ * Context: task.
+ * Return: a number that changes when a CPU maps or unmaps.
+ */
+unsigned long cc_magazine_moves(void)
+{
+	unsigned long moves = 0;
+	int cpu;
+
+	for_each_online_cpu(cpu) {
+		const struct cc_magazine *mag = per_cpu(cc_cpu, cpu).mag;
+
+		for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+			moves += READ_ONCE(mag[i].count[CC_MAPS]) +
+				 READ_ONCE(mag[i].count[CC_UNMAPS]);
+	}
+	return moves;
 }
 
 /**
  * cc_magazine_drain_idle() - empty magazines that nobody used since last time
  *
- * A magazine belongs to its CPU, so the work is done there, and only CPUs that
- * hold something idle are disturbed.
- *
- * Context: task; once per tick of kccd.
+ * Context: task, under cc_swiotlb.mutex; once per tick of kccd.
  */
 void cc_magazine_drain_idle(void)
 {
-	on_each_cpu_cond(holds_idle_slots, drain_local, NULL, true);
+	drain(false);
 }
 
 /**
  * cc_magazine_drain_all() - empty the magazines of all CPUs
  *
- * Context: task.
+ * Context: task, under cc_swiotlb.mutex.
  */
 void cc_magazine_drain_all(void)
 {
-	on_each_cpu(drain_local, (void *)true, true);
+	drain(true);
 }
 
 /* A dead CPU's magazines have no owner, and may be emptied from anywhere. */

@@ -18,8 +18,6 @@
 /* The classes that a list of plain numbers stands for. */
 static const u8 mark_shift[] = { 9, 11, 12, 14, 19 };
 
-struct cc_options cc_options;
-
 /**
  * cc_options_default() - what is used where the command line says nothing
  * @opts: receives the options

@@ -65,19 +65,6 @@ static unsigned long in_use(unsigned int nr)
 }
 
 /**
- * cc_class_free() - slots of a class that are not with a CPU
- * @class: class
- *
- * Context: any; not exact while mappings are made.
- * Return: slots in the gen_pool and in the depot.
- */
-unsigned long cc_class_free(struct cc_class *class)
-{
-	return max(atomic_long_read(&class->pool_free), 0L) +
-	       READ_ONCE(class->depot.slots);
-}
-
-/**
  * cc_used_bytes() - bytes of all slots that are mapped
  *
  * Context: any; not exact while mappings are made.
@@ -265,6 +252,7 @@ DEFINE_SHOW_ATTRIBUTE(chunks);
 static int kccd_show(struct seq_file *m, void *unused)
 {
 	struct cc_kccd_stats *s = &cc_kccd_stats;
+	struct cc_convert_stats *c = &cc_convert_stats;
 
 	mutex_lock(&cc_swiotlb.mutex);
 	seq_printf(m, "shared_bytes %lu\n", cc_swiotlb.shared);
@@ -279,19 +267,20 @@ static int kccd_show(struct seq_file *m, void *unused)
 			seq_printf(m, "mark_%lu %lu\n",
 				   BIT(cc_classes[i].shift),
 				   cc_classes[i].mark);
-	seq_printf(m, "wakeups %lu\n", s->wakeups);
-	seq_printf(m, "steps %lu\n", s->steps);
+	seq_printf(m, "passes %lu\n", s->passes);
 	seq_printf(m, "ticks %lu\n", s->ticks);
+	seq_printf(m, "drains %lu\n", s->drains);
 	seq_printf(m, "grown_bytes %lu\n", s->grown);
 	seq_printf(m, "retired_bytes %lu\n", s->retired);
 	seq_printf(m, "grow_failed %lu\n", s->grow_failed);
-	seq_printf(m, "backoff_ms %u\n", jiffies_to_msecs(cc_kccd_backoff()));
-	seq_printf(m, "share_blocks %lu\n", s->converted[true]);
-	seq_printf(m, "share_ns %llu\n", s->ns[true]);
-	seq_printf(m, "share_failed %lu\n", s->failed[true]);
-	seq_printf(m, "unshare_blocks %lu\n", s->converted[false]);
-	seq_printf(m, "unshare_ns %llu\n", s->ns[false]);
-	seq_printf(m, "unshare_failed %lu\n", s->failed[false]);
+	seq_printf(m, "backoff_ms %u\n",
+		   jiffies_to_msecs(cc_kccd_backoff(jiffies)));
+	seq_printf(m, "share_blocks %lu\n", c->blocks[true]);
+	seq_printf(m, "share_ns %llu\n", c->ns[true]);
+	seq_printf(m, "share_failed %lu\n", c->failed[true]);
+	seq_printf(m, "unshare_blocks %lu\n", c->blocks[false]);
+	seq_printf(m, "unshare_ns %llu\n", c->ns[false]);
+	seq_printf(m, "unshare_failed %lu\n", c->failed[false]);
 	seq_printf(m, "quarantined_bytes %lu\n", cc_swiotlb.quarantined);
 	mutex_unlock(&cc_swiotlb.mutex);
 	return 0;
@@ -317,6 +306,7 @@ static int reset_set(void *data, u64 val)
 	for (unsigned int i = 0; i < CC_NR_BINS; i++)
 		bin_base[i] = raw_bin(i);
 	memset(&cc_kccd_stats, 0, sizeof(cc_kccd_stats));
+	memset(&cc_convert_stats, 0, sizeof(cc_convert_stats));
 	mutex_unlock(&cc_swiotlb.mutex);
 	return 0;
 }
@@ -390,40 +380,6 @@ static ssize_t store(struct kobject *kobj, struct kobj_attribute *attr,
 	return cc_kccd_set(a->field, val) ?: count;
 }
 
-/* Slots that kccd keeps free, as "<slot size>:<slots>". */
-static ssize_t marks_show(struct kobject *kobj, struct kobj_attribute *attr,
-			  char *buf)
-{
-	ssize_t len = 0;
-
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
-		if (cc_classes[i].enabled)
-			len += sysfs_emit_at(buf, len, "%lu:%lu\n",
-					     BIT(cc_classes[i].shift),
-					     READ_ONCE(cc_classes[i].mark));
-	return len;
-}
-
-static ssize_t marks_store(struct kobject *kobj, struct kobj_attribute *attr,
-			   const char *buf, size_t count)
-{
-	unsigned long long size;
-	struct cc_class *class;
-	unsigned long slots;
-	char *end;
-
-	size = memparse(buf, &end);
-	if (*end != ':' || kstrtoul(end + 1, 0, &slots))
-		return -EINVAL;
-	if (!is_power_of_2(size) || size < BIT(CC_SLOT_MIN_SHIFT) ||
-	    size > CC_SLOT_MAX)
-		return -EINVAL;
-	class = &cc_classes[ilog2(size) - CC_SLOT_MIN_SHIFT];
-	if (!class->enabled)
-		return -EINVAL;
-	return cc_kccd_set_mark(class, slots) ?: count;
-}
-
 static struct cc_file cc_files[] = {
 	{ __ATTR(shared_bytes, 0444, show, NULL), &cc_swiotlb.shared },
 	{ __ATTR(shared_peak_bytes, 0444, show, NULL), &cc_swiotlb.peak },
@@ -433,9 +389,49 @@ static struct cc_file cc_files[] = {
 	{ __ATTR(quarantined_bytes, 0444, show, NULL), &cc_swiotlb.quarantined },
 	{ __ATTR(max_bytes, 0644, show, store), &cc_swiotlb.max },
 	{ __ATTR(min_bytes, 0644, show, store), &cc_swiotlb.min },
-	{ __ATTR(reserve_bytes, 0644, show, store), &cc_swiotlb.reserve_min },
-	{ __ATTR(marks, 0644, marks_show, marks_store) },
+	{ __ATTR(reserve_bytes, 0444, show, NULL), &cc_swiotlb.reserve_bytes },
+	{ __ATTR(reserve_min_bytes, 0644, show, store), &cc_swiotlb.reserve_min },
 };
+
+/* The directory of a class, slots-<bytes>. */
+struct cc_class_dir {
+	struct kobj_attribute mark;
+	struct cc_class *class;
+};
+
+/* Slots that kccd keeps free. */
+static ssize_t mark_show(struct kobject *kobj, struct kobj_attribute *attr,
+			 char *buf)
+{
+	struct cc_class_dir *dir = container_of(attr, struct cc_class_dir, mark);
+
+	return sysfs_emit(buf, "%lu\n", READ_ONCE(dir->class->mark));
+}
+
+static ssize_t mark_store(struct kobject *kobj, struct kobj_attribute *attr,
+			  const char *buf, size_t count)
+{
+	struct cc_class_dir *dir = container_of(attr, struct cc_class_dir, mark);
+	unsigned long slots;
+	int err = kstrtoul(buf, 0, &slots);
+
+	return err ?: cc_kccd_set_mark(dir->class, slots) ?: count;
+}
+
+static int class_dir_init(struct kobject *parent, unsigned int nr)
+{
+	static struct cc_class_dir dirs[CC_NR_CLASSES];
+	struct cc_class_dir *dir = &dirs[nr];
+	struct kobject *kobj;
+	char name[16];
+
+	dir->class = &cc_classes[nr];
+	dir->mark = (struct kobj_attribute)__ATTR(mark, 0644, mark_show, mark_store);
+	sysfs_attr_init(&dir->mark.attr);
+	snprintf(name, sizeof(name), "slots-%lu", BIT(dir->class->shift));
+	kobj = kobject_create_and_add(name, parent);
+	return kobj ? sysfs_create_file(kobj, &dir->mark.attr) : -ENOMEM;
+}
 
 /* After swiotlb has made its debugfs directory (late_initcall, linked first). */
 static int __init cc_stats_init(void)
@@ -451,6 +447,9 @@ static int __init cc_stats_init(void)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < ARRAY_SIZE(cc_files) && !err; i++)
 		err = sysfs_create_file(kobj, &cc_files[i].attr.attr);
+	for (unsigned int i = 0; i < CC_NR_CLASSES && !err; i++)
+		if (cc_classes[i].enabled)
+			err = class_dir_init(kobj, i);
 	return err;
 }
 late_initcall(cc_stats_init);

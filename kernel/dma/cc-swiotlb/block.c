@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Blocks: shared memory from its allocation to its return.
+ *
+ * A page is always known to be private and ours to free, or known to be shared
+ * and in a block, or of unknown state. What is of unknown state, because
+ * converting it back failed too, is quarantined: leaked on purpose and counted.
+ */
+#define pr_fmt(fmt) "cc-swiotlb: " fmt
+
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <trace/events/cc_swiotlb.h>
+
+#include "internal.h"
+
+struct cc_convert_stats cc_convert_stats;
+
+static int convert(struct cc_block *block, bool share)
+{
+	ktime_t start = ktime_get();
+	int err = cc_convert(block->page, block->shift - PAGE_SHIFT, share);
+	u64 ns = ktime_to_ns(ktime_sub(ktime_get(), start));
+
+	cc_convert_stats.blocks[share]++;
+	cc_convert_stats.failed[share] += !!err;
+	cc_convert_stats.ns[share] += ns;
+	trace_cc_swiotlb_convert(page_to_phys(block->page), 1UL << block->shift,
+				 share, ns, err);
+	return err;
+}
+
+static void quarantine(struct cc_block *block)
+{
+	cc_swiotlb.quarantined += 1UL << block->shift;
+	pr_warn_ratelimited("state of %lu KiB at %pa unknown after a failed conversion: never used again\n",
+			    (1UL << block->shift) >> 10,
+			    &block->chunks[0].pool.start);
+}
+
+static void block_free_metadata(struct cc_block *block)
+{
+	cc_free_metadata(block->gpcs);
+	if (block->slots)
+		cc_slots_free(block->slots, block->shift);
+	cc_free_metadata(block);
+}
+
+static void block_free(struct cc_block *block, bool lost)
+{
+	if (lost)
+		quarantine(block);
+	else
+		cc_free_memory(block->page, block->shift - PAGE_SHIFT);
+	block_free_metadata(block);
+}
+
+/* Private memory of a block, or the next best size, with metadata. */
+static struct cc_block *block_alloc(unsigned long limit, unsigned int min_shift)
+{
+	unsigned int shift = min(CC_BLOCK_SHIFT, PAGE_SHIFT + MAX_PAGE_ORDER);
+	unsigned int chunk_shift;
+	struct page *page = NULL;
+	struct cc_block *block;
+	size_t gpc_bytes;
+
+	for (; shift >= min_shift; shift--) {
+		if (1UL << shift > limit)
+			continue;
+		page = cc_alloc_memory(shift - PAGE_SHIFT,
+				       shift == min_shift);
+		if (page)
+			break;
+	}
+	if (!page)
+		return NULL;
+
+	chunk_shift = min(shift, CC_CHUNK_SHIFT);
+	block = cc_alloc_metadata(struct_size(block, chunks,
+					      1U << (shift - chunk_shift)));
+	if (!block)
+		goto free_page;
+	block->page = page;
+	block->shift = shift;
+	block->nr_chunks = 1U << (shift - chunk_shift);
+	gpc_bytes = ALIGN(gen_pool_chunk_bytes(1UL << chunk_shift,
+					       CC_SLOT_MIN_SHIFT),
+			  L1_CACHE_BYTES);
+	block->gpcs = cc_alloc_metadata(gpc_bytes * block->nr_chunks);
+	block->slots = cc_slots_alloc(shift);
+	if (!block->gpcs || !block->slots)
+		goto free_metadata;
+
+	for (unsigned int i = 0; i < block->nr_chunks; i++) {
+		struct cc_chunk *chunk = &block->chunks[i];
+		size_t offset = (size_t)i << chunk_shift;
+
+		chunk->pool.start = page_to_phys(page) + offset;
+		chunk->pool.end = chunk->pool.start + (1UL << chunk_shift);
+		chunk->pool.vaddr = page_address(page) + offset;
+		chunk->pool.cc = true;
+		chunk->index = block->slots - cc_slots +
+			       (offset >> CC_SLOT_MIN_SHIFT);
+		chunk->gpc = block->gpcs + i * gpc_bytes;
+		chunk->block = block;
+		INIT_LIST_HEAD(&chunk->node);
+	}
+	return block;
+
+free_metadata:
+	block_free_metadata(block);
+free_page:
+	cc_free_memory(page, shift - PAGE_SHIFT);
+	return NULL;
+}
+
+/**
+ * cc_block_grow() - convert one more block and put it into the reserve
+ * @limit: bytes that it may have at most
+ * @min_shift: log2 of the bytes that it must have, CC_FRAME_SHIFT at least
+ *
+ * Context: task, under cc_swiotlb.mutex.
+ * Return: 0, or -ENOMEM or what the conversion said, after which nothing has
+ * changed, except that memory may have been quarantined.
+ */
+int cc_block_grow(unsigned long limit, unsigned int min_shift)
+{
+	struct cc_block *block = block_alloc(limit, min_shift);
+	unsigned int published = 0;
+	unsigned long flags;
+	bool lost = false;
+	int err;
+
+	if (!block)
+		return -ENOMEM;
+	for (; published < block->nr_chunks; published++) {
+		err = cc_chunk_publish(&block->chunks[published]);
+		if (err)
+			goto unpublish;
+	}
+	err = convert(block, true);
+	if (err) {
+		lost = convert(block, false);
+		goto unpublish;
+	}
+
+	list_add_tail(&block->node, &cc_swiotlb.blocks);
+	cc_swiotlb.shared += 1UL << block->shift;
+	cc_swiotlb.peak = max(cc_swiotlb.peak, cc_swiotlb.shared);
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
+	for (unsigned int i = 0; i < block->nr_chunks; i++)
+		cc_reserve_add(&block->chunks[i]);
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
+	trace_cc_swiotlb_grow(page_to_phys(block->page), 1UL << block->shift,
+			      cc_swiotlb.shared);
+	return 0;
+
+unpublish:
+	while (published--)
+		cc_chunk_unpublish(&block->chunks[published]);
+	block_free(block, lost);
+	return err;
+}
+
+/* Take a block out of the reserve, if no class owns any of its chunks. */
+static bool take_whole(struct cc_block *block, unsigned long keep)
+{
+	unsigned long flags, low;
+	bool whole;
+
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
+	whole = block->nr_reserve == block->nr_chunks &&
+		cc_swiotlb.reserve_bytes >= keep + (1UL << block->shift);
+	if (whole) {
+		low = cc_swiotlb.reserve_low;
+		for (unsigned int i = 0; i < block->nr_chunks; i++)
+			cc_reserve_del(&block->chunks[i]);
+		/* That is not what the low water is about. */
+		cc_swiotlb.reserve_low = min(low, cc_swiotlb.reserve_bytes);
+	}
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
+	return whole;
+}
+
+/**
+ * cc_block_shrink() - make blocks of the reserve private again and free them
+ * @keep: bytes to leave in the reserve at least
+ * @limit: return no more bytes than this
+ *
+ * Context: task, under cc_swiotlb.mutex.
+ * Return: bytes returned, or quarantined.
+ */
+unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
+{
+	struct cc_block *block, *next;
+	unsigned long done = 0;
+	LIST_HEAD(victims);
+
+	/* The youngest first: the old ones have been proven to be needed. */
+	list_for_each_entry_safe_reverse(block, next, &cc_swiotlb.blocks, node) {
+		unsigned long bytes = 1UL << block->shift;
+
+		if (READ_ONCE(block->nr_reserve) != block->nr_chunks ||
+		    bytes > limit || !take_whole(block, keep))
+			continue;
+		limit -= bytes;
+		list_move(&block->node, &victims);
+		for (unsigned int i = 0; i < block->nr_chunks; i++)
+			cc_chunk_unpublish(&block->chunks[i]);
+	}
+	if (list_empty(&victims))
+		return 0;
+
+	/* Whoever found a chunk by its address or index is done with it. */
+	synchronize_rcu();
+	list_for_each_entry_safe(block, next, &victims, node) {
+		unsigned long bytes = 1UL << block->shift;
+		bool lost = convert(block, false);
+
+		list_del(&block->node);
+		done += bytes;
+		cc_swiotlb.shared -= bytes;
+		trace_cc_swiotlb_retire(page_to_phys(block->page), bytes,
+					cc_swiotlb.shared);
+		block_free(block, lost);
+		cond_resched();
+	}
+	return done;
+}
+
+
+/**
+ * cc_swiotlb_kexec() - make all blocks private, since the next kernel expects that
+ *
+ * Where the platform does it for all memory, as on x86, it finds little to do.
+ *
+ * Context: task; nothing is converted any more, and devices have been shut down.
+ */
+void cc_swiotlb_kexec(void)
+{
+	struct cc_block *block;
+
+	if (!cc_swiotlb_enabled())
+		return;
+	list_for_each_entry(block, &cc_swiotlb.blocks, node)
+		if (convert(block, false))
+			pr_emerg("%lu KiB at %pa may be shared when the next kernel starts\n",
+				 (1UL << block->shift) >> 10,
+				 &block->chunks[0].pool.start);
+}

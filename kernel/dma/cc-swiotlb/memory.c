@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory: what the allocator is built on, and all that tests replace. Pages, their
+ * conversion, and private memory for descriptors. Nothing here waits without bound.
+ */
+#include <kunit/static_stub.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/set_memory.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+/**
+ * cc_alloc_memory() - allocate memory that is to be shared
+ * @order: log2 of the number of pages
+ * @try_hard: reclaim once rather than fail at once
+ *
+ * The memory is zeroed while it is private, so that nothing in it leaks to the
+ * host. To compact takes I/O, which the caller must not wait for; kcompactd does
+ * it, woken by what is tried without reclaim, and the caller comes back later.
+ *
+ * Context: task.
+ * Return: the first page, or NULL.
+ */
+struct page *cc_alloc_memory(unsigned int order, bool try_hard)
+{
+	gfp_t gfp = (try_hard ? CC_GFP : GFP_NOWAIT | __GFP_NOWARN) | __GFP_ZERO;
+
+	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_memory, order, try_hard);
+	return alloc_pages(gfp, order);
+}
+
+/**
+ * cc_free_memory() - return memory to the page allocator
+ * @page: first page; the memory must be known to be private
+ * @order: log2 of the number of pages
+ *
+ * Context: task.
+ */
+void cc_free_memory(struct page *page, unsigned int order)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_free_memory, page, order);
+	__free_pages(page, order);
+}
+
+/**
+ * cc_alloc_metadata() - allocate private memory for descriptors
+ * @size: bytes
+ *
+ * Context: task.
+ * Return: zeroed memory, or NULL.
+ */
+void *cc_alloc_metadata(size_t size)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_metadata, size);
+	return kzalloc(size, CC_GFP);
+}
+
+/**
+ * cc_free_metadata() - free what cc_alloc_metadata() has returned
+ * @ptr: the memory; can be NULL
+ *
+ * Context: task.
+ */
+void cc_free_metadata(void *ptr)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_free_metadata, ptr);
+	kfree(ptr);
+}
+
+/**
+ * cc_alloc_metadata_page() - allocate a private page for slots
+ *
+ * Context: task.
+ * Return: a zeroed page, or NULL.
+ */
+struct page *cc_alloc_metadata_page(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_metadata_page);
+	return alloc_page(CC_GFP | __GFP_ZERO);
+}
+
+/**
+ * cc_free_metadata_page() - free what cc_alloc_metadata_page() has returned
+ * @page: the page
+ *
+ * Context: task.
+ */
+void cc_free_metadata_page(struct page *page)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_free_metadata_page, page);
+	__free_page(page);
+}
+
+/**
+ * cc_convert() - share memory with the host, or make it private again
+ * @page: first page
+ * @order: log2 of the number of pages
+ * @share: true to share
+ *
+ * Context: task. The conversion may sleep and is slow.
+ * Return: 0, or an error after which the state of the memory is unknown.
+ */
+int cc_convert(struct page *page, unsigned int order, bool share)
+{
+	unsigned long vaddr = (unsigned long)page_address(page);
+
+	KUNIT_STATIC_STUB_REDIRECT(cc_convert, page, order, share);
+	if (!swiotlb_is_shared())
+		return 0;
+	return share ? set_memory_decrypted(vaddr, 1 << order) :
+		       set_memory_encrypted(vaddr, 1 << order);
+}
