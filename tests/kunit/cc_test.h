@@ -30,14 +30,32 @@ struct device *cc_test_device(struct kunit *test, u64 dma_mask,
 			      u32 min_align_mask);
 void *cc_test_buffer(struct kunit *test, size_t size);
 void cc_test_pin(struct kunit *test);
+
+/* The time of day for kccd, in jiffies, when the test makes its passes. */
 extern unsigned long cc_test_now;
+
 int cc_test_grow(void);
-bool cc_test_tick(void);
+void cc_test_tick(void);
+
 void cc_test_settle(struct kunit *test);
 void cc_test_check(struct kunit *test);
 struct cc_magazine *cc_test_magazine(unsigned int nr);
 unsigned long cc_test_count(unsigned int nr, enum cc_counter counter);
 unsigned long cc_test_sum(enum cc_counter counter);
+
+/* Some kernels update the attributes, and take a pointer. */
+static inline phys_addr_t cc_test_tbl_map(struct device *dev, phys_addr_t orig,
+					  size_t size, unsigned int align_mask,
+					  enum dma_data_direction dir,
+					  unsigned long attrs)
+{
+	return swiotlb_tbl_map_single(dev, orig, size, align_mask, dir,
+		_Generic(&swiotlb_tbl_map_single,
+			 phys_addr_t (*)(struct device *, phys_addr_t, size_t,
+					 unsigned int, enum dma_data_direction,
+					 unsigned long): attrs,
+			 default: &attrs));
+}
 
 phys_addr_t cc_test_map(struct device *dev, void *buf, size_t size,
 			unsigned int align_mask, enum dma_data_direction dir);

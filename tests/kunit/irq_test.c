@@ -76,9 +76,9 @@ static void work(struct worker *w, enum context ctx)
 		w->buf[ctx][box->size - 1] = box->stamp;
 	if (box->size < 8)
 		box->size = 4;
-	box->tlb = swiotlb_tbl_map_single(t->dev, virt_to_phys(w->buf[ctx]),
-					  box->size, 0, DMA_TO_DEVICE,
-					  DMA_ATTR_NO_WARN);
+	box->tlb = cc_test_tbl_map(t->dev, virt_to_phys(w->buf[ctx]),
+				   box->size, 0, DMA_TO_DEVICE,
+				   DMA_ATTR_NO_WARN);
 	if (cc_test_failed(box->tlb)) {
 		kfree(box);
 		return;
@@ -176,8 +176,11 @@ static void irq_all_contexts(struct kunit *test)
 	while (time_before(jiffies, end)) {
 		/* Ticks at this rate drain magazines that are in use, too. */
 		cc_test_tick();
-		if (++ticks % 4 == 0)
+		if (++ticks % 4 == 0) {
+			mutex_lock(&cc_swiotlb.mutex);
 			cc_magazine_drain_all();
+			mutex_unlock(&cc_swiotlb.mutex);
+		}
 		schedule_timeout_uninterruptible(1);
 	}
 	WRITE_ONCE(t->stop, true);

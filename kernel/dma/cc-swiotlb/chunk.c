@@ -12,7 +12,7 @@
 #include <linux/vmalloc.h>
 #include <trace/events/cc_swiotlb.h>
 
-#include "map.h"
+#include "internal.h"
 
 static struct cc_chunk_table no_chunks;
 struct cc_chunk_table *cc_by_frame = &no_chunks;
@@ -83,7 +83,6 @@ int cc_chunk_publish(struct cc_chunk *chunk)
 		/* Zeroed before cc_chunk_by_addr() can look into it. */
 		smp_store_release(&cc_by_frame->leaf[nr], leaf);
 	}
-	cc_top = max_t(u64, cc_top, dma_addr_unencrypted(chunk->pool.end - 1));
 	set_frames(chunk, chunk);
 	return 0;
 }

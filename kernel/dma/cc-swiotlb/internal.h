@@ -285,9 +285,6 @@ extern struct cc_class cc_classes[CC_NR_CLASSES];
 /* The class that serves a space of up to 1 << index bytes. */
 extern u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1];
 
-/* map.c */
-extern u64 cc_top;
-
 /* class.c */
 void cc_class_init(unsigned int nr_cpus, unsigned long max);
 void cc_class_enable(unsigned long mask);
@@ -431,7 +428,6 @@ unsigned long cc_count(unsigned int class, enum cc_counter counter);
 unsigned long cc_used_bytes(void);
 
 /* core.c */
-void cc_report_larger(struct device *dev, size_t size, unsigned int nr);
 int cc_swiotlb_start(const struct cc_options *opts);
 void cc_swiotlb_stop(void);
 
@@ -501,7 +497,7 @@ static inline void *cc_slot_vaddr(const struct cc_chunk *chunk, u32 index)
  * The chunk that holds @paddr, which may be any address; NULL if none. No
  * search. Table, leaf and chunk were published before @paddr was first mapped,
  * and each is found by an address dependency on the one before, so that the
- * caller, who got @paddr from a mapping, sees them (see cc_slot_fill()).
+ * caller, who got @paddr from a mapping, sees them (see fill() in map.c).
  */
 static inline struct cc_chunk *cc_chunk_by_addr(phys_addr_t paddr)
 {

@@ -107,6 +107,8 @@ int cc_convert(struct page *page, unsigned int order, bool share)
 	unsigned long vaddr = (unsigned long)page_address(page);
 
 	KUNIT_STATIC_STUB_REDIRECT(cc_convert, page, order, share);
+	if (!swiotlb_is_shared())
+		return 0;
 	return share ? set_memory_decrypted(vaddr, 1 << order) :
 		       set_memory_encrypted(vaddr, 1 << order);
 }
