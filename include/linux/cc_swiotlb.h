@@ -22,10 +22,16 @@ static __always_inline bool cc_swiotlb_enabled(void)
 {
 	return static_branch_unlikely(&cc_swiotlb_key);
 }
+
+void cc_swiotlb_kexec(void);
 #else
 static __always_inline bool cc_swiotlb_enabled(void)
 {
 	return false;
+}
+
+static inline void cc_swiotlb_kexec(void)
+{
 }
 #endif
 
@@ -46,7 +52,6 @@ struct io_tlb_pool *cc_swiotlb_find_pool(phys_addr_t paddr);
 void cc_swiotlb_fallback(struct device *dev, phys_addr_t orig_addr, size_t size,
 			 unsigned int alloc_align_mask, bool mapped,
 			 unsigned long attrs);
-void cc_swiotlb_kexec(void);
 size_t cc_swiotlb_max_mapping_size(struct device *dev);
 
 #endif /* __LINUX_CC_SWIOTLB_H */

@@ -561,7 +561,7 @@ static void map_no_pools(struct kunit *test)
 		if (cc_test_failed(tlb))
 			break;
 		mapped[n++] = tlb;
-		cc_kccd_step();
+		cc_test_grow();
 	}
 	cc_test_log_end(test);
 	/* The legacy pool, which may have been there, and what max= allows. */
