@@ -14,7 +14,10 @@ struct cc_swiotlb cc_swiotlb = {
 	.lock = __RAW_SPIN_LOCK_UNLOCKED(cc_swiotlb.lock),
 };
 
+DEFINE_STATIC_KEY_FALSE(cc_swiotlb_key);
+
 struct cc_class cc_classes[CC_NR_CLASSES];
+DEFINE_PER_CPU_ALIGNED(struct cc_cpu, cc_cpu);
 u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1] __read_mostly;
 
 /*

@@ -23,8 +23,6 @@
 
 #include "internal.h"
 
-DEFINE_STATIC_KEY_FALSE(cc_swiotlb_key);
-
 /**
  * cc_swiotlb_select() - choose this allocator; called for "swiotlb=cc"
  */
