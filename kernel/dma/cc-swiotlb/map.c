@@ -31,8 +31,6 @@
 
 #include "internal.h"
 
-DEFINE_PER_CPU_ALIGNED(struct cc_cpu, cc_cpu);
-
 /* Take a slot; @slot is set unless 0 is returned. Preemption disabled. */
 static __always_inline u32 magazine_pop(u64 __percpu *head, struct cc_slot **slot)
 {
