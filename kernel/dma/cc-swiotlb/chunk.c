@@ -14,14 +14,6 @@
 
 #include "internal.h"
 
-static struct cc_chunk_table no_chunks;
-struct cc_chunk_table *cc_by_frame = &no_chunks;
-
-/*
- * All slots, as one array: address space for all that RAM could hold, with pages
- * behind the slots of blocks only. No slot has index 0.
- */
-struct cc_slot *cc_slots __read_mostly;
 static struct vm_struct *slot_area;
 /* The parts of the array that blocks do not use. */
 static struct gen_pool *slot_space;
@@ -466,7 +458,7 @@ void cc_chunk_exit(void)
 	slot_space = NULL;
 	slot_area = NULL;
 
-	cc_by_frame = &no_chunks;
+	cc_by_frame = &cc_no_chunks;
 	for (unsigned long i = 0; i < table->nr; i++)
 		cc_free_metadata(table->leaf[i]);
 	for (; table->smaller; table = smaller) {
@@ -474,6 +466,6 @@ void cc_chunk_exit(void)
 		cc_free_metadata(table);
 	}
 	/* The one that was made at boot. */
-	if (table != &no_chunks)
+	if (table != &cc_no_chunks)
 		kvfree(table);
 }

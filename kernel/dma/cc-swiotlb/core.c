@@ -18,9 +18,6 @@
 #include <linux/string.h>
 #include <asm/setup.h>
 
-#define CREATE_TRACE_POINTS
-#include <trace/events/cc_swiotlb.h>
-
 #include "internal.h"
 
 /**

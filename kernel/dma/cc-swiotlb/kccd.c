@@ -26,7 +26,6 @@
 
 #include <kunit/static_stub.h>
 #include <linux/freezer.h>
-#include <linux/irq_work.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/ratelimit.h>
@@ -34,7 +33,6 @@
 #include <linux/reboot.h>
 #include <linux/sched/mm.h>
 #include <linux/shrinker.h>
-#include <linux/wait.h>
 
 #include "internal.h"
 
@@ -44,12 +42,8 @@
 struct cc_kccd_stats cc_kccd_stats;
 
 static struct task_struct *kccd;
-static DECLARE_WAIT_QUEUE_HEAD(kccd_wait);
 
-/* Events, from any context. */
-static bool kicked;
-static bool reclaim;
-static bool ticking;
+static bool reclaim;			/* the shrinker asks; any context */
 
 /**
  * struct wait - something that must not be done before a time
@@ -110,39 +104,6 @@ static unsigned long sooner(unsigned long sleep, const struct wait *wait,
 	return waits(wait, now) ? min(sleep, wait->until - now) : sleep;
 }
 
-static void kick_wake(struct irq_work *work)
-{
-	wake_up(&kccd_wait);
-}
-
-static DEFINE_IRQ_WORK(kick_work, kick_wake);
-
-/**
- * cc_kccd_kick() - tell kccd what has happened
- * @kick: what
- *
- * Context: any. The irq_work makes it safe under any lock, and on PREEMPT_RT.
- */
-void cc_kccd_kick(enum cc_kick kick)
-{
-	if (kick == CC_KICK_TICK) {
-		/* Often, and by all CPUs: most only read. */
-		if (READ_ONCE(ticking))
-			return;
-		WRITE_ONCE(ticking, true);
-	} else {
-		/*
-		 * If it is still set, the pass that will clear it has not begun, and
-		 * sees what the caller has done: this pairs with xchg() there.
-		 */
-		smp_mb();
-		if (READ_ONCE(kicked))
-			return;
-		WRITE_ONCE(kicked, true);
-	}
-	irq_work_queue(&kick_work);
-}
-
 /**
  * cc_kccd_pending() - would a pass find something new to do?
  * @now: the time in jiffies
@@ -154,9 +115,9 @@ bool cc_kccd_pending(unsigned long now)
 {
 	if (READ_ONCE(cc_swiotlb.stopping))
 		return false;
-	return (READ_ONCE(kicked) && !waits(&kick_wait, now)) ||
+	return (READ_ONCE(cc_kicks.grow) && !waits(&kick_wait, now)) ||
 	       (READ_ONCE(reclaim) && !waits(&drain_wait, now)) ||
-	       (READ_ONCE(ticking) && READ_ONCE(quiet) == CC_QUIET_TICKS);
+	       (READ_ONCE(cc_kicks.tick) && READ_ONCE(quiet) == CC_QUIET_TICKS);
 }
 
 /**
@@ -440,7 +401,7 @@ static void move_down(unsigned long now, bool reclaiming)
 	bool busy;
 
 	cc_kccd_stats.ticks++;
-	WRITE_ONCE(ticking, false);
+	WRITE_ONCE(cc_kicks.tick, false);
 	/* Before the last tick: who has not seen that has left its magazine as it is. */
 	if (quiet == CC_QUIET_TICKS - 1)
 		synchronize_rcu();
@@ -504,10 +465,10 @@ static bool drain_all(unsigned long now)
 static unsigned long pass(unsigned long now)
 {
 	unsigned long grown = cc_kccd_stats.grown;
-	bool asked = !waits(&kick_wait, now) && xchg(&kicked, false);
+	bool asked = !waits(&kick_wait, now) && xchg(&cc_kicks.grow, false);
 	bool reclaiming = drain_all(now), tick;
 
-	if (asked || READ_ONCE(ticking))
+	if (asked || READ_ONCE(cc_kicks.tick))
 		start_ticks(now);
 	tick = reclaiming || (quiet < CC_QUIET_TICKS &&
 			      time_after_eq(now, next_tick));
@@ -618,7 +579,7 @@ static int kccd_main(void *unused)
 	while (!kthread_freezable_should_stop(NULL)) {
 		unsigned long sleep = cc_kccd_pass(jiffies);
 
-		wait_event_freezable_timeout(kccd_wait, kthread_should_stop() ||
+		wait_event_freezable_timeout(cc_kicks.wait, kthread_should_stop() ||
 					     cc_kccd_pending(jiffies), sleep);
 	}
 	return 0;
@@ -649,7 +610,7 @@ unsigned long cc_kccd_freeable(void)
 void cc_kccd_reclaim(void)
 {
 	WRITE_ONCE(reclaim, true);
-	irq_work_queue(&kick_work);
+	irq_work_queue(&cc_kicks.work);
 }
 
 static unsigned long shrinker_count(struct shrinker *shrinker,
@@ -714,7 +675,7 @@ int cc_kccd_start(void)
 	drain_wait.on = false;
 	drain = false;
 	reclaim = false;
-	ticking = false;
+	cc_kicks.tick = false;
 	no_room = false;
 	quiet = CC_QUIET_TICKS;
 	taken_full = 0;
@@ -722,7 +683,7 @@ int cc_kccd_start(void)
 	surplus = 0;
 	leftover = 0;
 	unfinished = false;
-	kicked = true;
+	cc_kicks.grow = true;
 
 	kccd = cc_kccd_run();
 	if (IS_ERR(kccd))
@@ -751,5 +712,5 @@ void cc_kccd_stop(void)
 	shrinker_free(shrinker);
 	if (kccd)
 		kthread_stop(kccd);
-	irq_work_sync(&kick_work);
+	irq_work_sync(&cc_kicks.work);
 }
