@@ -25,6 +25,7 @@ bench-native: ## nanoseconds of map and unmap by size and fill, on UML
 bench-icount: ## instructions of map and unmap, counted exactly in QEMU
 bench-fio: ## fio on 1 and 21 NVMe disks, timed and counted, and iperf3, in the guest; QUICK=1: less
 stress: ## bursts, starvation, fragmentation, hotplug, suspend and more in guests; SCENARIO=<name>: one
+iommu: ## verified I/O on untrusted disks behind an IOMMU, one of them of 32 bits
 trace: ## the examples for perf, trace-cmd and bpftrace in the guide, each run in a guest
 smoke: ## short verified I/O on the patched kernel with lockdep and DMA debugging
 kunit: ## the KUnit suites of both kernels, on UML, x86_64 and arm64

@@ -30,9 +30,13 @@ struct device *cc_test_device(struct kunit *test, u64 dma_mask,
 			      u32 min_align_mask);
 void *cc_test_buffer(struct kunit *test, size_t size);
 void cc_test_pin(struct kunit *test);
+
+/* The time of day for kccd, in jiffies, when the test makes its passes. */
 extern unsigned long cc_test_now;
+
 int cc_test_grow(void);
-bool cc_test_tick(void);
+void cc_test_tick(void);
+
 void cc_test_settle(struct kunit *test);
 void cc_test_check(struct kunit *test);
 struct cc_magazine *cc_test_magazine(unsigned int nr);

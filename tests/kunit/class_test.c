@@ -163,13 +163,14 @@ static void class_larger(struct kunit *test)
 	tlb[1] = map_size(&t, SZ_8K);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[1]));
 	KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb[1])->shift, 15);
-	/* What the mark keeps is for those who need that size. */
-	tlb[2] = map_size(&t, SZ_64K);
-	KUNIT_EXPECT_TRUE(test, cc_test_failed(tlb[2]));
-	largest->mark = 1;
+	/* The mark keeps its slots for mappings that need that size. */
+	largest->mark = largest->nr_slots;
+	KUNIT_EXPECT_TRUE(test, cc_test_failed(map_size(&t, SZ_64K)));
+	largest->mark--;
 	tlb[2] = map_size(&t, SZ_64K);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[2]));
 	KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb[2])->shift, 19);
+	KUNIT_EXPECT_TRUE(test, cc_test_failed(map_size(&t, SZ_64K)));
 	KUNIT_EXPECT_EQ(test, cc_test_count(cc_test_class(512), CC_LARGER), 1);
 	KUNIT_EXPECT_EQ(test, cc_test_count(cc_test_class(SZ_8K), CC_LARGER), 1);
 	KUNIT_EXPECT_EQ(test, cc_test_count(cc_test_class(SZ_64K), CC_LARGER), 1);
@@ -189,6 +190,75 @@ static void class_larger(struct kunit *test)
 	for (size_t i = 0; i < CC_SLOT_MAX; i += SZ_4K)
 		unmap(start + i);
 	unmap(b);
+	cc_test_check(test);
+}
+
+/* Classes that are not in use are no step on the way to a larger one. */
+static void class_larger_sparse(struct kunit *test)
+{
+	struct larger_test t = {
+		.dev = cc_test_device(test, DMA_BIT_MASK(64), 0),
+		.buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX)),
+	};
+	struct cc_class *largest = &cc_classes[CC_NR_CLASSES - 1];
+	struct cc_options opts;
+	phys_addr_t tlb;
+
+	cc_test_stop(test);
+	cc_test_options(&opts);
+	opts.classes = BIT(9) | BIT(11) | BIT(12) | BIT(14) | BIT(19);
+	memset(opts.mark, 0, sizeof(opts.mark));
+	cc_test_start_with(test, &opts, false);
+	while (cc_swiotlb.reserve_bytes)
+		KUNIT_ASSERT_TRUE(test, cc_reserve_give(largest, largest->nr_slots + 1, 0));
+	tlb = map_size(&t, SZ_16K);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+	KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb)->shift, 19);
+	cc_test_give(tlb);
+	/* Three steps up from 2 KiB, but four from 512 bytes. */
+	tlb = map_size(&t, SZ_2K);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+	KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb)->shift, 19);
+	cc_test_give(tlb);
+	KUNIT_EXPECT_TRUE(test, cc_test_failed(map_size(&t, 512)));
+	cc_test_check(test);
+}
+
+/* Large mappings make progress even if small ones take all there is. */
+static void class_mark_kept(struct kunit *test)
+{
+	struct larger_test t = {
+		.dev = cc_test_device(test, DMA_BIT_MASK(64), 0),
+		.buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX)),
+	};
+	struct cc_class *largest = &cc_classes[CC_NR_CLASSES - 1];
+	unsigned int nr = 0, large = 0;
+	phys_addr_t *tlb, got[8];
+
+	tlb = kunit_kcalloc(test, 1024, sizeof(*tlb), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, tlb);
+	KUNIT_ASSERT_GT(test, largest->mark, 0);
+	KUNIT_ASSERT_GE(test, cc_class_free(largest), largest->mark);
+	for (size_t size = SZ_64K; size < CC_SLOT_MAX; size *= 2)
+		while (nr < 1024) {
+			tlb[nr] = map_size(&t, size);
+			if (cc_test_failed(tlb[nr]))
+				break;
+			nr++;
+		}
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_bytes, 0);
+	KUNIT_EXPECT_EQ(test, cc_class_free(largest), largest->mark);
+	while (large < ARRAY_SIZE(got)) {
+		got[large] = map_size(&t, CC_SLOT_MAX);
+		if (cc_test_failed(got[large]))
+			break;
+		large++;
+	}
+	KUNIT_EXPECT_EQ(test, large, largest->mark);
+	while (large--)
+		unmap(got[large]);
+	while (nr--)
+		unmap(tlb[nr]);
 	cc_test_check(test);
 }
 
@@ -274,6 +344,8 @@ static struct kunit_case class_cases[] = {
 	KUNIT_CASE(class_table),
 	KUNIT_CASE_PARAM(class_mask, mask_gen_params),
 	KUNIT_CASE(class_larger),
+	KUNIT_CASE(class_larger_sparse),
+	KUNIT_CASE(class_mark_kept),
 	KUNIT_CASE(class_counters),
 	KUNIT_CASE(class_high_water),
 	{}

@@ -52,33 +52,32 @@ static struct task_struct *run_on(struct kunit *test, unsigned int cpu,
 	return t;
 }
 
-/* The chunk is the caller's alone: nobody else finds or returns anything. */
-static void unseal(struct gen_pool_chunk *chunk)
-{
-	atomic_long_set(&chunk->avail, RACE_OBJS * OBJ_SIZE);
-	for (unsigned int i = 0; i < BITS_TO_LONGS(RACE_OBJS); i++)
-		smp_store_release(&chunk->bits[i], 0);
-}
-
 static void test_seal_race(struct kunit *test)
 {
+	unsigned long *addrs = kvmalloc_array(RACE_OBJS, sizeof(*addrs), GFP_KERNEL);
 	unsigned long end, sealed = 0, refused = 0;
 	struct ctx *c = test->priv;
 	struct race r = { .pool = &c->pool };
 	struct task_struct *t;
 
+	KUNIT_ASSERT_NOT_NULL(test, addrs);
+	for (unsigned long i = 0; i < RACE_OBJS; i++)
+		addrs[i] = BASE + i * OBJ_SIZE;
 	r.chunk = gen_test_add(test, 0, RACE_OBJS);
 	t = run_on(test, cpumask_last(cpu_online_mask), race_thread, &r);
 	for (end = jiffies + msecs_to_jiffies(RACE_MS); time_before(jiffies, end);) {
 		if (gen_pool_seal_chunk(&c->pool, r.chunk)) {
 			sealed++;
-			unseal(r.chunk);
+			KUNIT_EXPECT_EQ(test, RACE_OBJS,
+					gen_pool_free_bulk(&c->pool, r.chunk,
+							   addrs, RACE_OBJS));
 		} else {
 			refused++;
 		}
 		cond_resched();
 	}
 	kthread_stop(t);
+	kvfree(addrs);
 
 	gen_test_expect_used(test, r.chunk, 0);
 	KUNIT_EXPECT_GT(test, sealed, 0);

@@ -368,6 +368,13 @@ static void test_seal(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gen_pool_alloc(&c->pool, OBJ_SIZE), 0);
 	KUNIT_EXPECT_FALSE(test, gen_pool_seal_chunk(&c->pool, chunk));
 	gen_test_expect_used(test, chunk, 100);
+
+	/* All of it can be given back. */
+	for (i = 0; i < 100; i++)
+		c->addrs[i] = obj(0, i);
+	KUNIT_EXPECT_EQ(test, give(test, chunk, c->addrs, 100), 100);
+	gen_test_expect_used(test, chunk, 0);
+	KUNIT_EXPECT_EQ(test, take(test, MAX_OBJS), 100);
 }
 
 static void test_del(struct kunit *test)

@@ -94,6 +94,7 @@ static void kccd_idle_step(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before);
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_UNSHARE], 0);
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, cc_swiotlb.shared + 1));
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before);
 	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before + 1);
 }
@@ -139,6 +140,8 @@ static void kccd_target_grows(struct kunit *test)
 		raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 		cc_swiotlb.taken += cc_swiotlb.target;
 		raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
+		cc_kccd_kick(CC_KICK_GROW);
+		cc_test_now += CC_BACKOFF_MIN;
 		cc_test_grow();
 	}
 	KUNIT_EXPECT_LE(test, cc_swiotlb.target, cc_swiotlb.max / 4);
@@ -228,7 +231,7 @@ static void kccd_reserve_serves_all(struct kunit *test)
 	give(t, 4);
 }
 
-/* The limit is kept, and reaching it is an error that suspends growth. */
+/* The limit is kept; there kccd tries nothing, until it hears of something. */
 static void kccd_limit(struct kunit *test)
 {
 	struct kccd_test *t = test->priv;
@@ -242,10 +245,11 @@ static void kccd_limit(struct kunit *test)
 	cc_test_start_with(test, &opts, false);
 	cc_test_log_begin(test);
 	KUNIT_EXPECT_LT(test, take(t, BURST, CC_SLOT_MAX, true), BURST);
-	KUNIT_EXPECT_NE(test, 0, cc_test_grow());
+	KUNIT_EXPECT_EQ(test, -EAGAIN, cc_test_grow());
+	cc_test_settle(test);
+	KUNIT_EXPECT_EQ(test, MAX_SCHEDULE_TIMEOUT, cc_kccd_pass(cc_test_now));
 	cc_test_log_end(test);
-	/* More room is an event, not a matter of time. */
-	KUNIT_EXPECT_EQ(test, cc_kccd_backoff(cc_test_now), 0);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff(cc_test_now));
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, opts.max);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.peak, opts.max);
 	cc_test_check(test);
@@ -315,7 +319,9 @@ static void kccd_backoff(struct kunit *test)
 		for (int j = 0; j < 16; j++) {
 			unsigned int n = cc_fake.calls[calls[i]];
 
-			KUNIT_EXPECT_NE(test, 0, cc_test_grow());
+			cc_test_now += cc_kccd_backoff(cc_test_now);
+			KUNIT_EXPECT_EQ(test, -EAGAIN, cc_test_grow());
+			KUNIT_EXPECT_GT(test, cc_fake.calls[calls[i]], n);
 			/* It does not spin: one attempt, with all sizes. */
 			KUNIT_EXPECT_LE(test, cc_fake.calls[calls[i]], n + 12);
 			backoff = cc_kccd_backoff(cc_test_now);
@@ -328,6 +334,10 @@ static void kccd_backoff(struct kunit *test)
 		cc_test_log_end(test);
 		KUNIT_EXPECT_GT(test, last, 8 * HZ);
 		cc_fake_fail(calls[i], 0, 0);
+		/* Not before that is over, and then at once. */
+		cc_test_now += last - 1;
+		KUNIT_EXPECT_EQ(test, -EAGAIN, cc_test_grow());
+		cc_test_now += 1;
 		KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 		KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff(cc_test_now));
 		KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
@@ -350,7 +360,7 @@ static void kccd_stopping(struct kunit *test)
 	cc_swiotlb.stopping = true;
 	shares = cc_fake.calls[CC_FAKE_SHARE];
 	cc_swiotlb.target = cc_swiotlb.max;
-	KUNIT_EXPECT_NE(test, 0, cc_test_grow());
+	KUNIT_EXPECT_EQ(test, -EAGAIN, cc_test_grow());
 	cc_swiotlb.target = cc_swiotlb.reserve_min;
 	for (int i = 0; i < 50; i++)
 		cc_test_tick();
@@ -435,6 +445,7 @@ static void kccd_starved(struct kunit *test)
 	/* Now there is memory again, but the reserve is full of small chunks. */
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	cc_fake.max_order = MAX_PAGE_ORDER;
+	cc_test_now += CC_BACKOFF_MAX;
 	take(t, BURST, SZ_256K, true);
 	give(t, BURST);
 	KUNIT_EXPECT_EQ(test, BURST, take(t, BURST, SZ_256K, true));

@@ -307,8 +307,8 @@ static void stats_kccd(struct kunit *test)
 		{ "reserve_target_bytes", cc_swiotlb.target },
 		{ "mark_524288", cc_classes[CC_NR_CLASSES - 1].mark },
 		{ "passes", s->passes },
-		{ "drains", 0 },
 		{ "ticks", s->ticks },
+		{ "drains", s->drains },
 		{ "grown_bytes", cc_swiotlb.shared },
 		{ "retired_bytes", 0 },
 		{ "grow_failed", 0 },
@@ -330,14 +330,19 @@ static void stats_kccd(struct kunit *test)
 	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
 	cc_test_log_begin(test);
 	cc_swiotlb.min = cc_swiotlb.shared + 1;
-	KUNIT_EXPECT_EQ(test, -ENOMEM, cc_test_grow());
+	/* The file looks at the real clock, and takes its time. */
+	for (int i = 0; i < 8; i++) {
+		cc_test_now += cc_kccd_backoff(cc_test_now);
+		KUNIT_EXPECT_EQ(test, -EAGAIN, cc_test_grow());
+	}
 	cc_swiotlb.min = 0;
 	cc_test_log_end(test);
 	text = debugfs(test, DEBUGFS "kccd");
 	KUNIT_EXPECT_TRUE(test, find_row(text, "grow_failed", &val, 1));
-	KUNIT_EXPECT_EQ(test, val, 1);
+	KUNIT_EXPECT_EQ(test, val, 8);
 	KUNIT_EXPECT_TRUE(test, find_row(text, "backoff_ms", &val, 1));
-	KUNIT_EXPECT_GT(test, val, 0);
+	KUNIT_EXPECT_GT(test, val, 1000);
+	KUNIT_EXPECT_LE(test, val, 10000);
 	cc_fake_fail(CC_FAKE_MEMORY, 0, 0);
 }
 
@@ -362,6 +367,8 @@ static void sysfs_show(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "min_bytes"), cc_swiotlb.min);
 	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "reserve_bytes"), cc_swiotlb.reserve_bytes);
 	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "reserve_min_bytes"), cc_swiotlb.reserve_min);
+	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "slots-524288/mark"),
+			cc_classes[CC_NR_CLASSES - 1].mark);
 	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "quarantined_bytes"), 0);
 	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "used_bytes"), 0);
 	take(test, 5, SIZE);
@@ -392,6 +399,8 @@ struct store_param {
 	unsigned long want;
 };
 
+#define MARK(size)	SYSFS "slots-" #size "/mark"
+
 static const struct store_param store_params[] = {
 	{ SYSFS "max_bytes", "64M", 0, &cc_swiotlb.max, SZ_64M },
 	{ SYSFS "max_bytes", "64M\n", 0, &cc_swiotlb.max, SZ_64M },
@@ -412,44 +421,42 @@ static const struct store_param store_params[] = {
 	{ SYSFS "min_bytes", "129M\n", -EINVAL },
 	{ SYSFS "reserve_min_bytes", "129M\n", -EINVAL },
 	{ SYSFS "shared_bytes", "1\n", -EACCES },
-	{ SYSFS "reserve_bytes", "1\n", -EACCES },
-	{ SYSFS "slots-4096/mark", "100\n", 0, &cc_classes[3].mark, 100 },
-	{ SYSFS "slots-4096/mark", "200", 0, &cc_classes[3].mark, 200 },
-	{ SYSFS "slots-512/mark", "0x10\n", 0, &cc_classes[0].mark, 16 },
-	{ SYSFS "slots-524288/mark", "4\n", 0, &cc_classes[10].mark, 4 },
-	{ SYSFS "slots-524288/mark", "0\n", 0, &cc_classes[10].mark, 0 },
-	{ SYSFS "slots-4096/mark", "\n", -EINVAL },
-	{ SYSFS "slots-4096/mark", "x\n", -EINVAL },
-	{ SYSFS "slots-4096/mark", "-1\n", -EINVAL },
-	{ SYSFS "slots-4096/mark", "4K\n", -EINVAL },
-	{ SYSFS "slots-4096/mark", "1 2\n", -EINVAL },
-	{ SYSFS "slots-524288/mark", "257\n", -EINVAL },
-	{ SYSFS "slots-4096/mark", "32769\n", -EINVAL },
+	{ SYSFS "reserve_bytes", "16M\n", -EACCES },
+	{ MARK(4096), "100\n", 0, &cc_classes[3].mark, 100 },
+	{ MARK(4096), "200", 0, &cc_classes[3].mark, 200 },
+	{ MARK(512), "0x10\n", 0, &cc_classes[0].mark, 16 },
+	{ MARK(524288), "4\n", 0, &cc_classes[10].mark, 4 },
+	{ MARK(524288), "0\n", 0, &cc_classes[10].mark, 0 },
+	{ MARK(4096), "\n", -EINVAL },
+	{ MARK(4096), "x\n", -EINVAL },
+	{ MARK(4096), "-1\n", -EINVAL },
+	{ MARK(4096), "1 2\n", -EINVAL },
+	{ MARK(4096), "4K\n", -EINVAL },
+	{ MARK(4096), "18446744073709551616\n", -ERANGE },
+	{ MARK(524288), "257\n", -EINVAL },
+	{ MARK(4096), "32769\n", -EINVAL },
 };
 
 static void store_desc(const struct store_param *p, char *desc)
 {
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s %.*s", strrchr(p->file, '/') + 1,
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%s %.*s", p->file + strlen(SYSFS),
 		 (int)strcspn(p->text, "\n"), p->text);
 }
 
 KUNIT_ARRAY_PARAM(store, store_params, store_desc);
 
-/* A write is refused and changes nothing, or what it asks for is there. */
+/* A write is refused and changes nothing, or kccd hears of it and does it. */
 static void sysfs_store(struct kunit *test)
 {
 	const struct store_param *p = test->param_value;
 	unsigned long max = cc_swiotlb.max, min = cc_swiotlb.min, reserve = cc_swiotlb.reserve_min;
-	unsigned long mark[CC_NR_CLASSES];
+	unsigned long mark[CC_NR_CLASSES], later = cc_test_now + CC_BACKOFF_MIN;
 
-	/* 8 KiB slots are not in use: without a chunk they are as never used. */
-	cc_classes[4].enabled = false;
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		mark[i] = cc_classes[i].mark;
 	KUNIT_EXPECT_EQ(test, p->err, cc_test_write(test, "sysfs", p->file, p->text));
 	if (p->field) {
 		KUNIT_EXPECT_EQ(test, *p->field, p->want);
-		cc_test_grow();
 	} else {
 		KUNIT_EXPECT_EQ(test, cc_swiotlb.max, max);
 		KUNIT_EXPECT_EQ(test, cc_swiotlb.min, min);
@@ -457,13 +464,14 @@ static void sysfs_store(struct kunit *test)
 		for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 			KUNIT_EXPECT_EQ(test, cc_classes[i].mark, mark[i]);
 	}
+	KUNIT_EXPECT_GE(test, cc_swiotlb.target, cc_swiotlb.reserve_min);
+	KUNIT_EXPECT_EQ(test, cc_kccd_pending(later), !p->err);
+	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, cc_swiotlb.min);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min);
-	KUNIT_EXPECT_GE(test, cc_swiotlb.target, cc_swiotlb.reserve_min);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		KUNIT_EXPECT_GE(test, cc_class_free(&cc_classes[i]), cc_classes[i].mark);
 	cc_test_check(test);
-	cc_classes[4].enabled = true;
 }
 
 /* A lower limit stops growth; what is there is returned when it is free. */
@@ -475,14 +483,19 @@ static void sysfs_lower_limit(struct kunit *test)
 	cc_test_grow();
 	before = cc_swiotlb.shared;
 	KUNIT_ASSERT_GT(test, before, SZ_16M);
+	KUNIT_ASSERT_GT(test, cc_swiotlb.target, SZ_8M);
 	cc_test_log_begin(test);
 	KUNIT_EXPECT_EQ(test, 0, cc_test_write(test, "sysfs", SYSFS "max_bytes", "16M"));
-	/* Nothing is converted for the writer, and nothing is added. */
-	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, before);
-	cc_test_grow();
-	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, before);
-	KUNIT_EXPECT_LE(test, cc_swiotlb.target, SZ_16M / 2);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, max(cc_swiotlb.reserve_min, SZ_4M));
+	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
+	KUNIT_EXPECT_LT(test, cc_swiotlb.shared, before);
+	before = cc_swiotlb.shared;
+	KUNIT_ASSERT_GT(test, before, SZ_16M);
+	cc_swiotlb.target = cc_swiotlb.reserve_bytes + SZ_2M;
+	KUNIT_EXPECT_EQ(test, -EAGAIN, cc_test_grow());
 	cc_test_log_end(test);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, before);
+	cc_swiotlb.target = cc_swiotlb.reserve_min;
 	give(test, 32);
 	cc_test_settle(test);
 	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, SZ_16M);

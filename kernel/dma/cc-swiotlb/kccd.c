@@ -78,6 +78,8 @@ static struct wait kick_wait;		/* a pass did nothing */
 static struct wait drain_wait;		/* all magazines have just been emptied */
 static bool drain;			/* a class is starved: empty them */
 static bool no_room;			/* something is wanted, at the limit */
+static unsigned long pass_grown;	/* bytes grown before this pass */
+static bool unfinished;			/* growth goes on in the next pass */
 static unsigned long next_tick;
 static unsigned int quiet;		/* ticks in a row without news */
 static unsigned long moves_seen;
@@ -207,6 +209,11 @@ static int grow(unsigned int size, unsigned long now)
 	struct backoff *b = &backoff[size];
 	int err;
 
+	if (cc_kccd_stats.grown - pass_grown >= CC_PASS_BYTES ||
+	    READ_ONCE(cc_swiotlb.stopping)) {
+		unfinished = true;
+		return -EAGAIN;
+	}
 	if (waits(&b->wait, now)) {
 		b->wanted = true;
 		return -EAGAIN;
@@ -272,47 +279,36 @@ static bool wants_memory(void)
  * Keep the free slots of a class at its mark, from what the reserve has beyond its
  * target: what is below is for mappings.
  */
-static int keep_mark(struct cc_class *class, unsigned long now)
+static void keep_mark(struct cc_class *class, unsigned long now)
 {
 	while (cc_class_free(class) < class->mark) {
 		unsigned long in_depot = READ_ONCE(class->depot.slots);
-		int err;
 
-		if (cc_reserve_give(class, class->mark - min(in_depot, class->mark),
-				    cc_swiotlb.target))
-			continue;
-		err = grow(size_for(class), now);
-		if (err)
-			return err;
+		if (!cc_reserve_give(class, class->mark - min(in_depot, class->mark),
+				     cc_swiotlb.target) &&
+		    grow(size_for(class), now))
+			break;
+		cond_resched();
 	}
-	return 0;
 }
 
-/*
- * Convert memory until the reserve is at its target, and what else is promised is
- * there. True if that has to go on in the next pass.
- */
-static bool move_up(unsigned long now)
+/* Convert memory until the reserve is at its target, and all that is promised there. */
+static void move_up(unsigned long now)
 {
-	unsigned long grown = cc_kccd_stats.grown;
-
+	pass_grown = cc_kccd_stats.grown;
+	unfinished = false;
 	no_room = false;
 	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
 		backoff[i].wanted = false;
 	raise_target();
 	feed_starved(now);
-	while (wants_memory() && !grow(0, now)) {
-		if (cc_kccd_stats.grown - grown >= CC_PASS_BYTES ||
-		    READ_ONCE(cc_swiotlb.stopping))
-			return true;
+	while (wants_memory() && !grow(0, now))
 		cond_resched();
-	}
 	for (unsigned int i = CC_NR_CLASSES; i--; )
 		keep_mark(&cc_classes[i], now);
 
 	if (!wants_memory())
 		taken_full = READ_ONCE(cc_swiotlb.taken);
-	return false;
 }
 
 /* Return what a class has not needed. True if something has moved. */
@@ -473,7 +469,8 @@ static unsigned long pass(unsigned long now)
 	if (reclaiming || (quiet < CC_QUIET_TICKS && time_after_eq(now, next_tick)))
 		move_down(now, reclaiming);
 	if (asked || retry_due(now) || (no_room && cc_swiotlb.shared < shared)) {
-		if (move_up(now)) {
+		move_up(now);
+		if (unfinished) {
 			WRITE_ONCE(kicked, true);
 			return 0;
 		}
