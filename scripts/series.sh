@@ -5,13 +5,14 @@
 # version. Author and sign-off are git's identity of whoever runs this. The cover letter
 # is patches/cover; its figures come from out/*.json, and what was not measured is left
 # out. Without KVER and KSRC for all versions. Prints the directories.
+# series.sh [directory]: there instead, for a check of it.
 each=
 [ "${KVER:-}${KSRC:-}" ] || each=1
 . "$(dirname "$0")/lib.sh"
 
 if [ "$each" ]; then
 	for v in "${versions[@]}"; do
-		KVER=$v "$0" || failed=$?
+		KVER=$v "$0" "$@" || failed=$?
 	done
 	exit "$failed"
 fi
@@ -28,7 +29,7 @@ export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
 
 "$top/scripts/get-kernel.sh" >/dev/null
 version=$(tree_version "$src")
-dir=$out/series/${version%.*}
+dir=${1:-$out/series/${version%.*}}
 lock "series-$tree"
 stage_begin
 repo=$stage.git

@@ -38,7 +38,7 @@ beside_kunit() {
 	local v
 	for v in "${versions[@]}"; do
 		verb static "$v" static
-		verb series "$v" series-test
+		verb series "$v" series-check quick
 	done
 	check kernels "$top/tests/tools/get-kernel-test.sh"
 	check ccstat "$top/tests/tools/ccstat-test.sh"

@@ -55,7 +55,6 @@ void cc_test_start_with(struct kunit *test, const struct cc_options *opts,
 	KUNIT_ASSERT_TRUE(test, is_swiotlb_allocated());
 	if (!thread)
 		kunit_activate_static_stub(test, cc_kccd_run, no_thread);
-	cc_test_now = jiffies;
 	KUNIT_ASSERT_EQ(test, 0, cc_swiotlb_start(opts));
 	cc_test_now = jiffies;
 	KUNIT_ASSERT_EQ(test, 0, cc_used_bytes());

@@ -52,14 +52,6 @@ static struct task_struct *run_on(struct kunit *test, unsigned int cpu,
 	return t;
 }
 
-/* The chunk is the caller's alone: nobody else finds or returns anything. */
-static void unseal(struct gen_pool_chunk *chunk)
-{
-	atomic_long_set(&chunk->avail, RACE_OBJS * OBJ_SIZE);
-	for (unsigned int i = 0; i < BITS_TO_LONGS(RACE_OBJS); i++)
-		smp_store_release(&chunk->bits[i], 0);
-}
-
 static void test_seal_race(struct kunit *test)
 {
 	unsigned long *addrs = kvmalloc_array(RACE_OBJS, sizeof(*addrs), GFP_KERNEL);
