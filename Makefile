@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # Every verb is a script of the same name in scripts/.
-# KVER=6.12 (default) or 7.2; KSRC=<a kernel tree of your own> instead of Debian's.
+# KVER=6.12 (default) or 7.3; KSRC=<a kernel tree of your own> instead of Debian's.
 
 ifdef KVER
 export KVER
@@ -14,6 +14,8 @@ help: ## this text
 
 deps: ## install the Debian packages that are missing
 apply: ## patch a copy of the kernel tree, print where it is
+series: ## the patches as one sends them to a list, for git am, into out/series/<version>/
+series-check: ## each patch of the series: applies, builds, passes checkpatch and its KUnit tests
 build: ## the guest kernels: unpatched, unpatched with SWIOTLB_DYNAMIC, patched
 demo: ## verified I/O in a guest with each allocator, compared in one table
 test: ## what must pass before a commit
@@ -25,6 +27,7 @@ bench-native: ## nanoseconds of map and unmap by size and fill, on UML
 bench-icount: ## instructions of map and unmap, counted exactly in QEMU
 bench-fio: ## fio on 1 and 21 NVMe disks, timed and counted, and iperf3, in the guest; QUICK=1: less
 stress: ## bursts, starvation, fragmentation, hotplug, suspend and more in guests; SCENARIO=<name>: one
+iommu: ## verified I/O on untrusted disks behind an IOMMU, one of them of 32 bits
 trace: ## the examples for perf, trace-cmd and bpftrace in the guide, each run in a guest
 smoke: ## short verified I/O on the patched kernel with lockdep and DMA debugging
 kunit: ## the KUnit suites of both kernels, on UML, x86_64 and arm64

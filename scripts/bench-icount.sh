@@ -4,7 +4,9 @@
 # kernel's own dma_map_benchmark runs (tests/bench/icount.c), so exact and the
 # same on every machine. Sizes 4 KiB to 512 KiB, to the device, one CPU; then two
 # CPUs, to see which cache lines both write. Two runs of each must agree within
-# 1 %. Writes out/bench-icount.json; fails if a run fails or does not repeat.
+# 1 %. At the end, how long interrupts are off at most (tests/bench/irqsoff.c) while
+# 2 GiB are shared and returned. Writes out/bench-icount.json; fails if a run fails,
+# does not repeat, or exceeds a bound.
 . "$(dirname "$0")/lib.sh"
 
 need gcc busybox cpio jq nm qemu-system-x86_64
@@ -24,7 +26,7 @@ make_initrd() {
 		head -1 | xargs -I{} cp {} "$dir/include/linux/"
 	gcc -static -O2 -w -I"$dir/include" -o "$root/bin/dma_map_benchmark" "$src/$t/dma_map_benchmark.c"
 	cp "$(command -v busybox)" "$root/bin/"
-	cp "$top"/tests/guest/{init,lib.sh,bench-icount} "$root/tests/"
+	cp "$top"/tests/guest/{init,lib.sh,bench-icount,bench-irqsoff} "$root/tests/"
 	ln -s tests/init "$root/init"
 	(cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet) >"$dir/initrd"
 }
@@ -41,26 +43,82 @@ symbols() { # vmlinux
 		{ print $1, k, $3 }'
 }
 
-# guest <name> <bzImage> <cpus> <granules> <swiotlb argument>
+# Run a test in a guest with an edu device.
+#   boot <name> <bzImage> <plugin> <test and kernel arguments> [option of QEMU...]
+boot() {
+	local d=$dir/$1
+	timeout --foreground 900 qemu-system-x86_64 -accel tcg,thread=single -cpu max -machine q35 \
+		-nodefaults -no-user-config -no-reboot -display none -device edu "${@:5}" \
+		-plugin "$3" -serial "file:$d/console.log" -serial "file:$d/results.jsonl" \
+		-kernel "$2" -initrd "$dir/initrd" -append "console=ttyS0 panic=-1 tsc=reliable cctest=$4" \
+		2>"$d/qemu.err" || die "$1: QEMU failed: $(tail -1 "$d/qemu.err")"
+	[ "$(jq -s 'last.exit' "$d/results.jsonl")" = 0 ] || die "$1: the test failed: see $d/console.log"
+}
+
+# guest <name> <bzImage> <cpus> <granules> <swiotlb argument> [option of QEMU...]
 guest() {
-	local d=$dir/$1 args
+	local d=$dir/$1 args opts=(-m 2G -smp "$3")
 	step "$1: swiotlb=$5"
 	rm -rf "$d"
 	mkdir -p "$d"
 	symbols "${2%/arch/*}/vmlinux" >"$d/syms"
 	args="syms=$d/syms,out=$d/counts"
 	if [ "$3" = 1 ]; then
-		set -- "$@" -icount shift=0,sleep=off
+		opts+=(-icount "shift=0,sleep=off")
 	else
 		args+=,lines=on
 	fi
-	timeout --foreground 900 qemu-system-x86_64 -accel tcg,thread=single -cpu max -machine q35 -m 2G -smp "$3" \
-		-nodefaults -no-user-config -no-reboot -display none -device edu "${@:6}" \
-		-plugin "$dir/icount.so,$args" -serial "file:$d/console.log" -serial "file:$d/results.jsonl" \
-		-kernel "$2" -initrd "$dir/initrd" -append \
-		"console=ttyS0 panic=-1 cctest=bench-icount granules=$4 threads=$3 direction=${direction:-1} tsc=reliable swiotlb=$5" \
-		2>"$d/qemu.err" || die "$1: QEMU failed: $(tail -1 "$d/qemu.err")"
-	[ "$(jq -s 'last.exit' "$d/results.jsonl")" = 0 ] || die "$1: the benchmark failed: see $d/console.log"
+	boot "$1" "$2" "$dir/icount.so,$args" \
+		"bench-icount granules=$4 threads=$3 direction=${direction:-1} swiotlb=$5" "${opts[@]}" "${@:6}"
+}
+
+# All functions of cc-swiotlb, and where interrupts and exceptions enter: of the
+# symbols that have a name of an object of ours, those that are no namesakes, since
+# they stand in one row with names that only we have.
+irqsoff_symbols() { # build directory
+	nm "$1"/kernel/dma/cc-swiotlb/*.o "$1"/lib/genalloc-ext.o | awk 'tolower($2) == "t" { print $3 }' | sort -u >"$dir/ours"
+	nm "$1/vmlinux" | grep -i ' [tw] ' | sort -u -k1,1 | awk '
+		NR == FNR { ours[$1] = 1; next }
+		{ addr[++n] = $1; name[n] = $3; kind[n] = "-" }
+		$3 in ours { kind[n] = "s" }
+		$3 ~ /^(cc|gen_pool)_/ && $3 in ours { sure[n] = 1 }
+		$3 ~ /^asm_(sysvec|common)_/ { kind[n] = "i" }
+		$3 ~ /^asm_exc_/ { kind[n] = "x" }
+		END {
+			for (i = 1; i <= n; i = j) {
+				found = 0
+				for (j = i; j <= n && kind[j] == "s"; j++)
+					found += sure[j]
+				for (k = i; k < j; k++)
+					if (!found && name[k] !~ /\.cold$/)
+						kind[k] = "-"
+				if (j == i)
+					j++
+			}
+			for (i = 1; i <= n; i++)
+				print addr[i], kind[i], name[i]
+		}' "$dir/ours" -
+}
+
+# Interrupts off: one record per function of ours that is answerable for it.
+irqsoff() { # bzImage
+	local d=$dir/irqsoff
+	step "interrupts off while 2 GiB are shared and returned"
+	rm -rf "$d"
+	mkdir -p "$d"
+	truncate -s 1G "$d/disk"
+	irqsoff_symbols "${1%/arch/*}" >"$d/syms"
+	boot irqsoff "$1" "$dir/irqsoff.so,syms=$d/syms,out=$d/counts" \
+		"bench-irqsoff mib=2048 swiotlb=cc,force cc_swiotlb=max=3G" \
+		-smp 1 -icount shift=0,sleep=off -machine memory-backend=m -m 9G \
+		-object memory-backend-ram,id=m,size=9G,reserve=off \
+		-drive "file=$d/disk,if=none,id=disk,format=raw,cache=unsafe" -device nvme,serial=disk,drive=disk
+	rm "$d/disk"
+	jq -c 'select(.function) | ("max", "mean") as $m
+		| {name: "irqsoff-\(.function)", backend: "cc", metric: $m, value: .[$m], unit: "instructions"}' "$d/counts" >>"$records"
+	emit irqsoff cc max "$(jq -s 'map(.max // 0) | max' "$d/counts")" instructions
+	emit irqsoff cc lost_track "$(jq -s 'map(.stale // empty) | add' "$d/counts")" interrupts
+	emit irqsoff cc grown_mib "$(jq -s 'map(select(.metric == "grown_mib"))[0].value' "$d/results.jsonl")" MiB
 }
 
 # The counts of a run, one line per size: map and unmap beside each other. The
@@ -134,6 +192,7 @@ legacy_sizes=1,4,16,32,64
 pass=true
 make_initrd
 "$top/scripts/icount-plugin.sh" "$dir/icount.so"
+"$top/scripts/icount-plugin.sh" "$dir/irqsoff.so" irqsoff
 
 twice none "$legacy" 1 noforce none
 twice legacy "$legacy" $legacy_sizes 32768,force
@@ -188,6 +247,8 @@ for n in legacy cc; do
 	emit $n-2cpus $n shared_lines_written "$(jq -s 'map(select(.shared_line)) | length' "$dir/$n-2cpus/counts")" lines
 done
 
+irqsoff "$cc"
+
 echo
 echo "Linux $(tree_version "$src"), instructions per map + unmap, without copy and unbounced path ($(value none-4K map_instructions) + $(value none-4K unmap_instructions))"
 jq -rs '
@@ -209,6 +270,11 @@ for n in none legacy not-selected-none not-selected cc; do
 		.[0] | "  \($n)  map: \(.map | list); unmap: \(.unmap | list)"' "$dir/$n/counts.json"
 done
 echo
+echo "Interrupts off, instructions at most, mean, and how often, while $(value irqsoff grown_mib) MiB are shared and returned:"
+jq -rs 'map(select(.function)) | sort_by(-.max)[] | "  \(.function) \(.max), \(.mean), \(.sections)"' "$dir/irqsoff/counts"
+echo
+must 'interrupts off at most' "$(value irqsoff max) <= 20000"
+must 'interrupts that came when they were thought to be off' "$(value irqsoff lost_track) == 0"
 must 'overhead of cc' "$(value cc-4K overhead_instructions) <= 230"
 # A static key that is off is a NOP, and counts as an instruction here. The second
 # lookup that an unmap is spared is more than they are; a sync has nothing to spare.

@@ -3,40 +3,27 @@
 # make bench-native: what a bounced mapping costs in real time, on User Mode Linux
 # with two CPUs (tests/bench/swiotlb-bench), by size and by how full the pool is;
 # two CPUs at once, completion on the other CPU, partial sync. The backends take
-# turns, $ROUNDS (5) times; medians. Always of Linux 7.2: older UML has one CPU.
+# turns, $ROUNDS (5) times; medians. Always of Linux 7.3: older UML has one CPU.
 # Writes out/bench-native.json.
-export KVER=7.2
+export KVER=7.3
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/stage.sh"
 
-need gcc ccache flex bison rsync jq patch
+need gcc ccache flex bison jq
 export ARCH=um
 rounds=${ROUNDS:-5}
 dir=$out/bench-native
-patch=$top/tests/bench/uml-7.2.patch
 mkdir -p "$dir"
 record_to bench-native
 
-# Beside a tree, the same with the benchmark in it; files that are the same are
-# links. Only files whose content changes are touched.
-bench_tree() { # tree
-	local t=$1 bench=$1-bench stage f files
-	lock "bench-${t##*/}"
-	mapfile -t files < <(sed -n 's|^+++ b/||p' "$patch")
-	stage=$(mktemp -d "$cache/stage.XXXXXX")
-	for f in "${files[@]}"; do
-		[ ! -f "$t/$f" ] || install -D -m 644 "$t/$f" "$stage/$f"
-	done
-	patch -d "$stage" -p1 -F0 -f -s --no-backup-if-mismatch -r - -i "$patch" ||
-		die "${patch##*/} does not apply to Linux $(tree_version "$t"): refresh it"
-	mkdir -p "$bench"
-	rsync -a --delete --link-dest="$t" --exclude='/build-*' --exclude=/kernel/dma/swiotlb-bench \
-		"${files[@]/#/--exclude=/}" "$t/" "$bench/"
-	rsync -a --delete "$top/tests/bench/swiotlb-bench/" "$bench/kernel/dma/swiotlb-bench/"
-	for f in "${files[@]}"; do
-		cmp -s "$stage/$f" "$bench/$f" || install -D -m 644 "$stage/$f" "$bench/$f"
-	done
-	rm -rf "$stage"
-	echo "$bench"
+# A tree with the benchmark in it, with the series or without
+bench_tree() { # directory, stage_series or nothing
+	lock "bench-${1##*/}"
+	stage_begin
+	${2-}
+	stage_dir tests/bench/swiotlb-bench kernel/dma/swiotlb-bench
+	stage_patch_file "$top/tests/bench/uml-$kver.patch"
+	make_tree "$1" --link
 }
 
 build() { # tree variant [config line...]
@@ -71,10 +58,10 @@ native() {
 	mv "$log.new" "$log"
 }
 
+plain=$src-bench patched=$src_cc-bench
 "$top/scripts/get-kernel.sh" >/dev/null
-"$top/scripts/apply.sh" >/dev/null
-plain=$(bench_tree "$src")
-patched=$(bench_tree "$src_cc")
+bench_tree "$plain"
+bench_tree "$patched" stage_series
 legacy=$(build "$plain" bench-legacy)
 dynamic=$(build "$plain" bench-dynamic CONFIG_SWIOTLB_DYNAMIC=y)
 cc=$(build "$patched" bench-cc CONFIG_CC_SWIOTLB=y)

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # build.sh [variant...]: build the guest kernels of these variants, which are
-# configs/x86-guest.config + configs/<variant>.config, cc-debug and cc-trace with
+# configs/x86-guest.config + configs/<variant>.config, cc-debug, cc-trace and iommu with
 # configs/x86-small.config between them. legacy and dynamic are of the unpatched
-# kernel; cc, cc-off, cc-debug, cc-stress and cc-trace of the patched one. A warning
+# kernel; cc, cc-off, cc-debug, cc-stress, cc-trace and iommu of the patched one. A warning
 # is an error. Prints the path of each image.
 . "$(dirname "$0")/lib.sh"
 
@@ -23,8 +23,8 @@ build() {
 	local variant=$1 patched='' t b fragments key
 	case $variant in
 	legacy | dynamic) ;;
-	cc | cc-off | cc-debug | cc-stress | cc-trace) patched=1 ;;
-	*) die "no variant '$variant': use legacy, dynamic, cc, cc-off, cc-debug, cc-stress or cc-trace" ;;
+	cc | cc-off | cc-debug | cc-stress | cc-trace | iommu) patched=1 ;;
+	*) die "no variant '$variant': use legacy, dynamic, cc, cc-off, cc-debug, cc-stress, cc-trace or iommu" ;;
 	esac
 	if [ "$patched" ]; then
 		t=$("$top/scripts/apply.sh")
@@ -36,7 +36,7 @@ build() {
 	lock "build-$tree-$variant"
 	fragments=("$top/configs/x86-guest.config" "$top/configs/$variant.config")
 	case $variant in
-	cc-debug | cc-trace) fragments=("${fragments[0]}" "$top/configs/x86-small.config" "${fragments[1]}") ;;
+	cc-debug | cc-trace | iommu) fragments=("${fragments[0]}" "$top/configs/x86-small.config" "${fragments[1]}") ;;
 	esac
 
 	# Configure only when a fragment or one of our Kconfig files has changed.

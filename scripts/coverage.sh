@@ -3,8 +3,8 @@
 # Which lines of the allocator and of genalloc-ext KUnit runs through, on UML:
 # these files alone are compiled for gcov. Prints the percentage of each file and
 # the lines that were never reached, and writes out/coverage.json. Fails if less
-# than 90 % of a file is reached. KVER=7.2 by default, which has two CPUs on UML.
-[ -n "${KSRC:-}" ] || export KVER=${KVER:-7.2}
+# than 90 % of a file is reached. KVER=7.3 by default, which has two CPUs on UML.
+[ -n "${KSRC:-}" ] || export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
 
 need python3 gcc gcov ccache jq

@@ -7,56 +7,34 @@
 . "$(dirname "$0")/lib.sh"
 
 variant=${1:-}
-log_patch=$top/tests/cvm/log-conversions.patch
-arm64_patch=("$top/patches/$kver"/*-arm64-treat-protected-KVM-guests-*.patch)
 case $variant in
-legacy | dynamic)
-	base=$("$top/scripts/get-kernel.sh")
-	patches=("${arm64_patch[0]}" "$log_patch")
-	;;
-cc)
-	base=$("$top/scripts/apply.sh")
-	patches=("$log_patch")
-	;;
+legacy | dynamic) base=$src ;;
+cc) base=$src_cc ;;
 *) die "no variant '$variant': use legacy, dynamic or cc" ;;
 esac
-need aarch64-linux-gnu-gcc ccache bc bison flex patch rsync
+need aarch64-linux-gnu-gcc ccache bc bison flex
+. "$(dirname "$0")/stage.sh"
 
+"$top/scripts/get-kernel.sh" >/dev/null
 t=$base-cvm
 b=$t/build-$variant
-mkdir -p "$b"
 lock "cvm-$(basename "$t")"
-stage=$(mktemp -d "$cache/stage.XXXXXX")
-trap 'rm -rf "$stage"' EXIT
-
-# The patched files come from the stage, and only if they changed: make and
-# rsync go by time.
-update_tree() {
-	local p f changed
-	for p in "${patches[@]}"; do
-		sed -n 's/^+++ b\///p' "$p" | cut -f1 | while read -r f; do
-			if [ ! -f "$stage/$f" ] && [ -f "$base/$f" ]; then
-				install -D -m 644 "$base/$f" "$stage/$f"
-			fi
-		done
-		patch -s -d "$stage" -p1 -f --no-backup-if-mismatch -r - -i "$p" >"$b/patch.log" ||
-			die "${p#"$top/"}: $(grep -m1 FAILED "$b/patch.log"): refresh the patch for Linux $(tree_version "$base")"
-	done
-	(cd "$stage" && find . -type f -printf '/%P\n') >"$b/patched"
-	# With one -i rsync does not tell what it has replaced by another link.
-	changed=$(rsync -aii --delete --link-dest="$base" --exclude='/build-*' --exclude=/.cc-swiotlb-files --exclude-from="$b/patched" "$base/" "$t/" | grep -v '^\.[dfL]' || true)
-	while read -r f; do
-		cmp -s "$stage$f" "$t$f" && continue
-		changed+=$f
-		install -D -m 644 "$stage$f" "$t$f"
-	done <"$b/patched"
-	[ -z "$changed" ] || rm -f "$t"/build-*/.built
-}
+stage_begin
+if [ "$variant" = cc ]; then
+	stage_series
+else
+	i=$(patch_number arm64-share-dma-memory-in-protected-guests)
+	[ -z "$i" ] || stage_patch "$i"
+fi
+stage_patch_file "$top/tests/cvm/log-conversions.patch"
+make_tree "$t" --link
+[ "$changed" = 0 ] || rm -f "$t"/build-*/.built
+mkdir -p "$b"
 
 export ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC='ccache aarch64-linux-gnu-gcc'
 fragments=("$top/configs/cvm-arm64.config" "$top/configs/$variant.config")
-# The host is of 7.2; what takes over its objects has the same configuration.
-[ "$kver" != 7.2 ] || fragments+=("$top/configs/cvm-host.config")
+# The host is of 7.3; what takes over its objects has the same configuration.
+[ "$kver" != 7.3 ] || fragments+=("$top/configs/cvm-host.config")
 
 # A first build of the others takes over from cc all objects but those made of a
 # file that differs: without their .cmd files make takes them for out of date, as it
@@ -67,7 +45,7 @@ take_over() {
 	rm -rf "$new"
 	cp -a "$from" "$new"
 	rm -f "$new"/{.built,.config-key}
-	sed 's|^|..|' "$src_cc/.cc-swiotlb-files" "$from/patched" "$b/patched" >"$new/differ"
+	sed 's|^|..|' {"$src_cc-cvm","$t"}/.cc-swiotlb-files >"$new/differ"
 	find "$new" -name '.*.cmd' -exec grep -lZF -f "$new/differ" {} + | xargs -0 rm -f
 	rm -rf "$b"
 	mv "$new" "$b"
@@ -83,7 +61,6 @@ configure() {
 	[ -z "$missing" ] || die "Linux $(tree_version "$t") does not configure as asked: ${missing//$'\n'/ }: correct configs/"
 }
 
-update_tree
 take_over
 key=$(cat "${fragments[@]}"; find "$t/kernel/dma" "$t/arch/arm64/Kconfig" -name 'Kconfig*' -exec cat {} +; aarch64-linux-gnu-gcc --version)
 if [ "$key" != "$(cat "$b/.config-key" 2>/dev/null)" ]; then

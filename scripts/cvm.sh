@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A confidential VM without special hardware: an arm64 Linux 7.2 under TCG is a
+# A confidential VM without special hardware: an arm64 Linux 7.3 under TCG is a
 # protected KVM host, whose EL2 keeps the memory of protected guests from it.
 # Guests with each allocator do verified I/O; then the host tries to look.
 #
 #   GUESTS='control cc'   only these (default: all)
 #
 # Evidence goes to out/cvm/<guest>/, figures to out/cvm.json.
-export KVER=7.2
+export KVER=7.3
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm mmdebstrap \
@@ -19,17 +19,17 @@ dir=$cache/cvm
 evidence=$out/cvm
 
 # name, backend, kernel, mode, kernel arguments
-all='control cc 7.2-cc control swiotlb=noforce
-legacy legacy 7.2-legacy io
-cc cc 7.2-cc io swiotlb=cc
-dynamic dynamic 7.2-dynamic io
+all='control cc 7.3-cc control swiotlb=noforce
+legacy legacy 7.3-legacy io
+cc cc 7.3-cc io swiotlb=cc
+dynamic dynamic 7.3-dynamic io
 cc-6.12 cc 6.12-cc io swiotlb=cc
-hostile cc 7.2-cc hostile swiotlb=cc'
+hostile cc 7.3-cc hostile swiotlb=cc'
 guests=${GUESTS:-$(cut -d' ' -f1 <<<"$all")}
 
 image() { # <kver>-<variant>: build it and put it where the host can take it
 	local i
-	if [ "${1%-*}" = 7.2 ]; then
+	if [ "${1%-*}" = 7.3 ]; then
 		i=$("$top/scripts/cvm-build.sh" "${1#*-}")
 	else
 		i=$(KSRC='' KVER=${1%-*} "$top/scripts/cvm-build.sh" "${1#*-}")
@@ -41,7 +41,7 @@ image() { # <kver>-<variant>: build it and put it where the host can take it
 # versions at once, for one alone leaves a CPU idle when it fetches, copies or links.
 images() { # <kver>-<variant>..., cc first
 	local k v pids=()
-	for v in 7.2 6.12; do
+	for v in 7.3 6.12; do
 		for k; do
 			[ "${k%-*}" != $v ] || image "$k"
 		done &
@@ -57,7 +57,7 @@ images() { # <kver>-<variant>..., cc first
 # guest makes some; and one that sleeps wakes up late, so it polls. Each host has a
 # file system with its plan and room for what it finds.
 prepare() {
-	local name backend kernel mode args i=0 h kernels=(7.2-cc)
+	local name backend kernel mode args i=0 h kernels=(7.3-cc)
 	work=$(mktemp -d "$dir/work.XXXXXX")
 	trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
 	mkdir "$work/1" "$work/2"
@@ -87,7 +87,7 @@ start_host() { # number
 		-M virt,virtualization=on,gic-version=3 -accel tcg \
 		-cpu max,pauth-impdef=on,sve=off -smp 1 -m 3G \
 		-nodefaults -no-user-config -no-reboot -display none -serial "file:$evidence/host$1/console" \
-		-kernel "$work/Image-7.2-cc" \
+		-kernel "$work/Image-7.3-cc" \
 		-append 'console=ttyAMA0 root=/dev/vda ro init=/init kvm-arm.mode=protected nohlt panic=-1' \
 		-drive "file=${root[0]},if=none,id=root,format=raw,snapshot=on" -device virtio-blk-pci,drive=root \
 		-drive "file=$work/$1.ext2,if=none,id=work,format=raw,cache=unsafe" -device virtio-blk-pci,drive=work \

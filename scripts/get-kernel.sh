@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Put the kernel of KVER, as Debian ships it, or a copy of KSRC, into the cache.
-# Prints the directory. The system's own apt set-up is read, never changed.
+# Prints the directory. The system's own apt set-up is read, never changed. Exits
+# with 77 if the archive can be reached and no suite has this version any more.
 . "$(dirname "$0")/lib.sh"
 
 case $kver in
 6.12) suites='bookworm-security trixie' ;;
-7.2) suites='sid trixie-backports' ;;
+7.3) suites='trixie-backports experimental' ;;
 esac
 pkg=linux-source-$kver
 
@@ -25,18 +26,36 @@ private_apt() { # mirror suite command...
 	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main" >"$tmp/sources.list"
 	apt-get -qq -o Dir::Etc::SourceList="$tmp/sources.list" -o Dir::Etc::SourceParts=- \
 		-o Dir::State::Lists="$tmp/lists" -o Dir::Cache="$tmp/cache" \
-		-o Acquire::Languages=none -o APT::Sandbox::User=root -o Acquire::Retries=2 "$@"
+		-o APT::Update::Error-Mode=any -o Acquire::Languages=none -o APT::Sandbox::User=root -o Acquire::Retries=2 "$@"
 }
 
+# From the first suite and mirror that has it. $absent lists the suites that a mirror
+# has and the package is not in, or that no mirror has; $silent those of which it is
+# not known, because a mirror does not answer.
 download() {
-	local uri suite
+	local uri suite answer
+	absent='' silent=''
 	cd "$tmp" || return
 	for suite in $suites; do
+		answer=''
 		for uri in $(mirrors); do
-			private_apt "$uri" "$suite" update 2>>"$tmp/log" || continue
-			private_apt "$uri" "$suite" download "$pkg" 2>>"$tmp/log" || continue
-			return 0
+			if private_apt "$uri" "$suite" update 2>"$tmp/log"; then
+				! private_apt "$uri" "$suite" download "$pkg" 2>"$tmp/log" || return 0
+				if grep -qE 'Unable to locate package|no installation candidate' "$tmp/log"; then
+					answer=absent
+					break
+				fi
+			elif grep -qE '404 +Not Found|does not have a Release file' "$tmp/log"; then
+				answer=${answer:-absent}
+				continue
+			fi
+			answer=silent
+			cat "$tmp/log" >>"$tmp/error"
 		done
+		case $answer in
+		absent) absent+=" $suite" ;;
+		*) silent+=" $suite" ;;
+		esac
 	done
 	return 1
 }
@@ -47,7 +66,13 @@ from_debian() {
 	step "fetching $pkg"
 	tmp=$(mktemp -d "$cache/fetch.XXXXXX")
 	trap 'rm -rf "$tmp"' EXIT
-	download || die "cannot fetch the Debian package $pkg: check the network and the apt sources, or set KSRC=<kernel tree>"
+	if ! download; then
+		[ -z "$silent" ] ||
+			die "cannot fetch the Debian package $pkg from$silent ($(grep -m1 '^[EW]:' "$tmp/error" || echo "no apt source is a mirror of Debian")): check the network and the apt sources, or set KSRC=<kernel tree>"
+		printf 'skipped: Linux %s is not in Debian any more (%s in none of%s): set KSRC=<a tree of Linux %s>\n' \
+			"$kver" "$pkg" "$absent" "$kver" >&2
+		exit "$gone"
+	fi
 	step "unpacking $(basename "$tmp"/"$pkg"_*.deb)"
 	mkdir "$tmp/tree"
 	dpkg-deb --fsys-tarfile "$tmp"/"$pkg"_*.deb |

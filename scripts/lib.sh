@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # Common to all scripts: . "$(dirname "$0")/lib.sh"
 #
-#   KVER=6.12|7.2   the kernel to work on (default 6.12, or what KSRC is)
-#   KSRC=dir        take the kernel from this tree instead of from Debian
+#   KVER=6.12|7.3   the kernel to work on (default 6.12, or what KSRC is)
+#   KSRC=dir        take the kernel from this tree instead of from Debian. Of a
+#                   version that is not known it gets the series for the newest
+#                   one that is, or that of KVER.
 #
 # Sets $top, $out, $cache, $kver, and the two kernel trees that apply.sh and
 # get-kernel.sh keep: $src (as it came) and $src_cc (with this repository in it).
@@ -15,6 +17,8 @@ export LC_ALL=C
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 out=$top/out
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/cc-swiotlb
+versions=(6.12 7.3) # the versions that the series is for, the newest last
+gone=77 # exit status: no Debian suite has this version any more
 started=${CC_STARTED:-$(date +%s)}
 export CC_STARTED=$started
 # A file that ccache does not know is then not preprocessed twice: a third of the
@@ -56,18 +60,22 @@ tree_version() {
 choose_kernel() {
 	local v
 	kver=${KVER:-}
-	case $kver in
-	'' | 6.12 | 7.2) ;;
-	*) die "KVER=$kver is not supported: use KVER=6.12 or KVER=7.2" ;;
+	case " ${versions[*]} " in
+	*" ${kver:-${versions[0]}} "*) ;;
+	*) die "KVER=$kver is not supported: use ${versions[*]/#/KVER=}" ;;
 	esac
 	if [ -z "${KSRC:-}" ]; then
-		kver=${kver:-6.12}
+		kver=${kver:-${versions[0]}}
 		tree=$kver
 	else
 		v=$(tree_version "$KSRC") || die "KSRC=$KSRC is not a Linux source tree: give its top directory"
-		case $v in
-		"${kver:-6.12}".* | "${kver:-7.2}".*) kver=${v%.*} ;;
-		*) die "KSRC=$KSRC is Linux $v, not ${kver:-6.12 or 7.2}: use a tree of a supported version" ;;
+		case " ${versions[*]} " in
+		*" ${v%.*} "*)
+			[ "${kver:-${v%.*}}" = "${v%.*}" ] ||
+				die "KSRC=$KSRC is Linux $v, not $kver: use KVER=${v%.*} or none"
+			kver=${v%.*}
+			;;
+		*) kver=${kver:-${versions[-1]}} ;;
 		esac
 		KSRC=$(cd "$KSRC" && pwd -P)
 		tree=$kver-$(printf %s "$KSRC" | sha256sum | cut -c1-8)
@@ -114,16 +122,22 @@ bad_lines() { # console.log
 }
 
 # check <name> <command...>: one test, for a verb with record_to; its output goes
-# to a log and is shown when it fails. Always succeeds: look at $failed.
-passed=0 failed=0
+# to a log and is shown when it fails. Skipped if its kernel cannot be had any more.
+# Always succeeds: look at $failed.
+passed=0 failed=0 skipped=0
 check() {
-	local name=$1 log=$out/$verb-$1.log t0
+	local name=$1 log=$out/$verb-$1.log t0 status=0
 	shift
 	t0=$(date +%s)
-	if "$@" >"$log" 2>&1; then
+	"$@" >"$log" 2>&1 || status=$?
+	if [ $status = 0 ]; then
 		passed=$((passed + 1))
 		emit "$name" cc passed 1 tests
 		step "ok $name, $(($(date +%s) - t0)) s"
+	elif [ $status = "$gone" ]; then
+		skipped=$((skipped + 1))
+		emit "$name" cc unavailable 1 tests
+		step "skipped $name: $(sed -n 's/^skipped: //p' "$log" | tail -n 1)"
 	else
 		failed=$((failed + 1))
 		emit "$name" cc failed 1 tests
@@ -139,6 +153,11 @@ conclude() {
 	else
 		finish false
 	fi
-	echo "$passed passed, $failed failed"
+	printf '%s passed, %s failed' $passed $failed
+	if [ $skipped = 0 ]; then
+		echo
+	else
+		echo ", $skipped skipped"
+	fi
 	[ $failed = 0 ]
 }

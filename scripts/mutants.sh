@@ -4,9 +4,9 @@
 # and run KUnit on UML, which must notice. A bug that survives is a missing test.
 # MUTANT='<name>...': these only, by the names of their files or parts of them.
 # Works in copies of the tree, as many at once as there are CPUs, since KUnit waits
-# half of the time; KVER=7.2 by default, which has two CPUs on UML.
+# half of the time; KVER=7.3 by default, which has two CPUs on UML.
 # Writes out/mutants.json.
-[ -n "${KSRC:-}" ] || export KVER=${KVER:-7.2}
+[ -n "${KSRC:-}" ] || export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
 
 need python3 gcc ccache jq patch rsync

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # The fast static checks: checkpatch --strict, shellcheck, sparse and W=1 on our
-# objects and on the files that we patch, kernel-doc. Writes out/static.json.
+# objects and on the files that we patch, kernel-doc, and calls between our files
+# that go the wrong way. Writes out/static.json.
 . "$(dirname "$0")/lib.sh"
 
 need shellcheck sparse perl python3 gcc ccache
@@ -40,8 +41,21 @@ objects() {
 	! grep -E -e "^(\.\./)?($(IFS='|' && echo "${ours[*]}")):.*(warning|error):" -e '\*\*\*' "$b/build.log"
 }
 
+# What the hunks for two versions have in common is there twice.
+duplicates() {
+	local first=${versions[0]} last=${versions[-1]}
+	lines() { # version
+		(cd "$top/patches/$1" && grep -E '^[+-]' ./*.patch | grep -vE ':(\+\+\+|---) ' | sort)
+	}
+	comm -12 <(lines "$first") <(lines "$last") | wc -l
+}
+
 check shellcheck shell
 check checkpatch "$top/scripts/checkpatch-run.sh"
 check kernel-doc kernel_doc
 check sparse-and-W1 objects
+check layers "$top/scripts/layers.sh" "$t/build-static"
+n=$(duplicates)
+emit patches cc lines_in_both_versions "$n" lines
+step "patches/${versions[0]} and patches/${versions[-1]} have $n changed lines in common"
 conclude

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # make stress: bounce buffers under pressure, in x86_64 guests. SCENARIO=<name> for
-# one of: boot burst decay starve fragment lowmem hotplug mkfs21 suspend scale soak;
+# one of: boot burst decay starve fragment lowmem shrinker hotplug mkfs21 suspend scale soak;
 # without it all but the soak, with two minutes of mkfs21 instead of five.
 #
 #   MINUTES=n       duration of mkfs21 (each allocator) and of soak
@@ -11,7 +11,7 @@
 # legacy and dynamic do is recorded beside it.
 . "$(dirname "$0")/lib.sh"
 
-all='boot burst decay starve fragment lowmem hotplug suspend mkfs21 scale'
+all='boot burst decay starve fragment lowmem shrinker hotplug suspend mkfs21 scale'
 read -r -a scenarios <<<"${SCENARIO:-$all}"
 for s in "${scenarios[@]}"; do
 	case " $all soak " in
@@ -166,12 +166,25 @@ starve() {
 }
 
 fragment() {
-	guest fragment cc cc cc,force -m 1G -n 4 -D throttling.iops-total=200 -t 240 -- \
-		stress-fragment bs=64k depth=128 seconds=5
+	local when
+	guest fragment cc cc cc,force -m 1G -n 4 -D throttling.iops-total=200 -t 900 -- \
+		stress-fragment bs=64k depth=128 seconds=5 mark=64
 	table fragment
 	clean fragment
-	must fragment 'no page of order 9 was free' '.cc.order_9_free == 0'
-	must fragment 'works on smaller chunks' '.cc.small_chunks > 0'
+	must fragment 'no page of order 9 was free' '.cc.order_9_free == 0 and .cc.scattered_order_9_free == 0'
+	must fragment 'works on smaller chunks' '.cc.small_chunks > 0 and .cc.large_blocks_pinned <= 10'
+	must fragment 'the mark of 512 KiB could not be kept, so that kccd wants what it cannot get' '.cc.large_free_pinned < 64'
+	for when in pinned free scattered; do
+		must fragment "idle, $when: at most one pass per second" ".cc.idle_${when}_passes <= 10"
+		must fragment "idle, $when: no tick" ".cc.idle_${when}_ticks == 0"
+		must fragment "idle, $when: kccd uses at most 1 % of a CPU" ".cc.idle_${when}_cpu_ms <= 100"
+	done
+	# The longest backoff is 10 s.
+	for when in free scattered; do
+		must fragment "$when: slots of 512 KiB are there within 12 s" ".cc.mark_${when}_ms != null and .cc.mark_${when}_ms <= 12000"
+		must fragment "$when: mappings of 508 KiB get them" ".cc.large_maps_$when > 0 and .cc.large_lost_$when == 0"
+		must fragment "$when: again in blocks of 2 MiB" ".cc.large_blocks_$when >= 90"
+	done
 }
 
 lowmem() {
@@ -180,7 +193,22 @@ lowmem() {
 	clean lowmem
 	must lowmem 'memory was swapped out' '.cc.swapped_out_bytes > 100 * 1048576'
 	must lowmem 'nothing was killed' '.cc.oom_kills == 0'
-	must lowmem 'the shrinker gave memory back' '.cc.shared_least_bytes < .cc.shared_peak_bytes / 2'
+	must lowmem 'without pressure, what the bursts need stays' '.cc.shared_least_without_pressure_bytes >= .cc.warm_shared_peak_bytes * 0.6'
+	must lowmem 'the shrinker gave memory back' '.cc.shared_least_pressed_bytes < .cc.warm_shared_peak_bytes / 2'
+}
+
+shrinker() {
+	guest shrinker cc cc cc,force -c 4 -m 512M -n 2 -D throttling.iops-total=2000 -t 600 -- stress-shrinker seconds=60
+	table shrinker
+	clean shrinker
+	must shrinker 'CPUs held idle slots' '.cc.cached_before_bytes > 1048576'
+	must shrinker 'CPUs are told to empty their magazines at most once a second' '.cc.drains > 0 and .cc.drains <= .cc.pressed_ms / 1000 + 1'
+	must shrinker 'and are interrupted no more than twice as often, for whatever reason' '.cc.function_calls <= 2 * .cc.cpus * (.cc.pressed_ms / 1000 + 1)'
+	must shrinker 'at most two ticks per second' '.cc.ticks <= .cc.pressed_ms / 500 + 1'
+	must shrinker 'memory is back within 2 s' '.cc.returned_under_pressure_ms != null and .cc.returned_under_pressure_ms <= 2000'
+	must shrinker 'by one call, too, and in half the time it takes without' '.cc.returned_by_one_call_ms != null and .cc.returned_by_one_call_ms <= ([2000, .cc.returned_by_decay_ms / 2] | min)'
+	must shrinker 'I/O right after the pressure: no failed map' '.cc.map_failures_after == 0'
+	must shrinker 'nothing was killed' '.cc.oom_kills == 0'
 }
 
 # Say one line to QEMU; its answers go to a log.

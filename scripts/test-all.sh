@@ -7,8 +7,8 @@
 "$top/scripts/deps.sh"
 record_to test-all
 
-for v in 6.12 7.2; do
-	for s in static-full kunit demo trace stress; do
+for v in "${versions[@]}"; do
+	for s in static-full series-check kunit demo trace iommu stress; do
 		KVER=$v check "$s-$v" "$top/scripts/$s.sh"
 	done
 done
@@ -16,9 +16,9 @@ for s in coverage mutants cvm bench; do
 	check "$s" "$top/scripts/$s.sh"
 done
 # What only other kernels tell: memory errors, and pages of another size.
-check kunit-kasan env KVER=7.2 KUNIT_ARGS='--kconfig_add=CONFIG_KASAN=y --kconfig_add=CONFIG_KASAN_VMALLOC=y' \
+check kunit-kasan env KVER=7.3 KUNIT_ARGS='--kconfig_add=CONFIG_KASAN=y --kconfig_add=CONFIG_KASAN_VMALLOC=y' \
 	"$top/scripts/kunit.sh" uml
-check kunit-64k-pages env KVER=7.2 KUNIT_ARGS='--kconfig_add=CONFIG_ARM64_4K_PAGES=n --kconfig_add=CONFIG_ARM64_64K_PAGES=y' \
+check kunit-64k-pages env KVER=7.3 KUNIT_ARGS='--kconfig_add=CONFIG_ARM64_4K_PAGES=n --kconfig_add=CONFIG_ARM64_64K_PAGES=y' \
 	"$top/scripts/kunit.sh" arm64
 check soak env SCENARIO=soak "$top/scripts/stress.sh"
 

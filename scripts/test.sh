@@ -1,24 +1,28 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# make test: what must pass before a commit. Static checks and KUnit on UML and on
-# x86_64, for both kernels; ccstat on sample files; the documents against the sources; the
-# demo's guest with a short verified I/O on the kernel with lockdep and DMA
-# debugging. Last line "N passed, M failed"; out/test.json.
+# make test: what must pass before a commit. Static checks, the series against the
+# patched tree, and KUnit on UML and on x86_64, for both kernels; ccstat on sample files;
+# the documents against the sources; the demo's guest with a short verified I/O on the
+# kernel with lockdep and DMA debugging. Last line "N passed, M failed", and how many
+# were skipped because Debian has the kernel no more; out/test.json.
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh"
 record_to test
-versions="6.12 7.2"
-[ -z "${KSRC:-}" ] || versions=$kver
+[ -z "${KSRC:-}" ] || versions=("$kver")
 
-# Run a verb and add up what it recorded; a verb that died counts as one failure.
+# Run a verb and add up what it recorded; a verb that died counts as one failure, one
+# that has no kernel to run on as skipped.
 verb() { # name kver script [argument...]
-	local name=$1 v=$2 script=$3 p f
+	local name=$1 v=$2 script=$3 p f status=0
 	shift 3
 	rm -f "$out/$script.json"
 	step "$name, Linux $v"
-	KVER=$v "$top/scripts/$script.sh" "$@" || true
-	if [ -f "$out/$script.json" ]; then
+	KVER=$v "$top/scripts/$script.sh" "$@" || status=$?
+	if [ $status = "$gone" ]; then
+		emit "$name-$v" cc unavailable 1 tests
+		return
+	elif [ -f "$out/$script.json" ]; then
 		p=$(jq '[.results[] | select(.metric == "passed") | .value] | add // 0' "$out/$script.json")
 		f=$(jq '[.results[] | select(.metric == "failed") | .value] | add // 0' "$out/$script.json")
 	else
@@ -32,9 +36,11 @@ verb() { # name kver script [argument...]
 # print is shown when they have ended.
 beside_kunit() {
 	local v
-	for v in $versions; do
+	for v in "${versions[@]}"; do
 		verb static "$v" static
+		verb series "$v" series-check quick
 	done
+	check kernels "$top/tests/tools/get-kernel-test.sh"
 	check ccstat "$top/tests/tools/ccstat-test.sh"
 	check documents "$top/tests/tools/doc-test.sh"
 	verb smoke "$kver" smoke
@@ -42,15 +48,15 @@ beside_kunit() {
 step "static checks and smoke, into $out/test-beside.log"
 beside_kunit >"$out/test-beside.log" 2>&1 &
 beside=$!
-for v in $versions; do
+for v in "${versions[@]}"; do
 	verb kunit-uml "$v" kunit uml
 	verb kunit-x86_64 "$v" kunit x86_64
 done
 wait $beside || emit beside-kunit cc failed 1 tests
 cat "$out/test-beside.log"
 
-total() { # passed|failed
+total() { # passed|failed|unavailable
 	jq -s --arg m "$1" '[.[] | select(.metric == $m) | .value] | add // 0' "$records"
 }
-passed=$(total passed) failed=$(total failed)
+passed=$(total passed) failed=$(total failed) skipped=$(total unavailable)
 conclude

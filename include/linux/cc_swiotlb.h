@@ -22,10 +22,16 @@ static __always_inline bool cc_swiotlb_enabled(void)
 {
 	return static_branch_unlikely(&cc_swiotlb_key);
 }
+
+void cc_swiotlb_kexec(void);
 #else
 static __always_inline bool cc_swiotlb_enabled(void)
 {
 	return false;
+}
+
+static inline void cc_swiotlb_kexec(void)
+{
 }
 #endif
 
@@ -36,19 +42,16 @@ void cc_swiotlb_deselect(const char *why);
 
 phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 			   size_t size, unsigned int alloc_align_mask);
-bool cc_swiotlb_unmap_check(struct device *dev, phys_addr_t tlb_addr,
-			    size_t size, struct io_tlb_pool *pool);
+bool cc_swiotlb_mapped(struct device *dev, phys_addr_t tlb_addr,
+		       struct io_tlb_pool *pool);
 void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
 		      struct io_tlb_pool *pool);
-size_t cc_swiotlb_find_orig(struct device *dev, phys_addr_t tlb_addr,
-			    size_t size, struct io_tlb_pool *pool,
-			    phys_addr_t *orig_addr);
+phys_addr_t cc_swiotlb_find_orig(struct device *dev, phys_addr_t tlb_addr,
+				 struct io_tlb_pool *pool, size_t *left);
 struct io_tlb_pool *cc_swiotlb_find_pool(phys_addr_t paddr);
 void cc_swiotlb_fallback(struct device *dev, phys_addr_t orig_addr, size_t size,
 			 unsigned int alloc_align_mask, bool mapped,
 			 unsigned long attrs);
-void cc_swiotlb_kexec(void);
-bool cc_swiotlb_reaches(struct device *dev);
 size_t cc_swiotlb_max_mapping_size(struct device *dev);
 
 #endif /* __LINUX_CC_SWIOTLB_H */

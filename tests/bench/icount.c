@@ -18,61 +18,18 @@
  * map before it.
  *
  * At the end, out holds lines of JSON. With lines=on, also the cache lines that
- * several CPUs wrote to. Declares the few functions of the plugin API (of version
- * -DAPI=) that it uses, because not every QEMU package brings the header.
+ * several CPUs wrote to.
  */
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
-typedef uint64_t qemu_plugin_id_t;
-struct qemu_info;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-typedef void (*tb_trans_cb)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
-typedef void (*exec_cb)(unsigned int cpu, void *data);
-typedef void (*mem_cb)(unsigned int cpu, uint32_t info, uint64_t vaddr, void *data);
-typedef void (*exit_cb)(qemu_plugin_id_t id, void *data);
-
-void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, tb_trans_cb cb);
-void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, exec_cb cb,
-					  int flags, void *data);
-void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, mem_cb cb,
-				      int flags, int rw, void *data);
-void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, exit_cb cb, void *data);
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb,
-						 size_t i);
-#if API < 3
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
-#else
-size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *dest,
-			     size_t len);
-#endif
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
-bool qemu_plugin_mem_is_store(uint32_t info);
-
-#define EXPORT __attribute__((visibility("default")))
-
-EXPORT int qemu_plugin_version = API;
+#include "plugin.h"
 
 enum kind { OTHER, MAP, UNMAP, COPY, CALLER, IRQ };
 enum what { INSNS, LOCKED, IRQ_FLAG, NOPS, NR_WHAT };
 
 static const char * const what_name[] = {
 	"instructions", "locked", "irq_flag", "nops"
-};
-
-struct symbol {
-	uint64_t addr;
-	enum kind kind;
-	char name[64];
 };
 
 struct block {
@@ -82,7 +39,6 @@ struct block {
 };
 
 #define MAX_KEYS	64
-#define MAX_CPUS	8
 #define MAX_LINES	(1 << 16)
 #define MIN_TURNS 4
 
@@ -113,8 +69,6 @@ struct line {
 	unsigned int sym, cpu, turns;
 };
 
-static struct symbol *syms;
-static unsigned int nr_syms;
 static uint64_t keys[MAX_KEYS];
 static unsigned int nr_keys;
 static struct group groups[2][MAX_KEYS];
@@ -122,21 +76,6 @@ static struct cpu cpus[MAX_CPUS];
 static struct line lines[MAX_LINES];
 static bool watch_lines;
 static const char *out_name = "icount.json";
-
-static unsigned int find_symbol(uint64_t addr)
-{
-	unsigned int lo = 0, hi = nr_syms;
-
-	while (hi - lo > 1) {
-		unsigned int mid = (lo + hi) / 2;
-
-		if (syms[mid].addr <= addr)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return lo;
-}
 
 static unsigned int find_key(uint64_t key)
 {
@@ -257,15 +196,9 @@ static void on_write(unsigned int cpu, uint32_t info, uint64_t vaddr, void *data
 /* What an instruction is, from its bytes: only what the kernel contains. */
 static void classify(const struct qemu_plugin_insn *insn, unsigned int *n)
 {
-	size_t size = qemu_plugin_insn_size(insn), i = 0;
+	uint8_t p[MAX_INSN];
+	size_t size = insn_bytes(insn, p), i = 0;
 	bool locked = false;
-#if API < 3
-	const uint8_t *p = qemu_plugin_insn_data(insn);
-#else
-	uint8_t p[16];
-
-	size = qemu_plugin_insn_data(insn, p, sizeof(p));
-#endif
 
 	for (; i < size; i++) {
 		if (p[i] == 0xf0)
@@ -292,7 +225,7 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 	size_t i;
 
 	(void)id;
-	if (addr < syms[0].addr || addr > syms[nr_syms - 1].addr)
+	if (!is_kernel(addr))
 		return;
 	b = calloc(1, sizeof(*b));
 	b->sym = find_symbol(addr);
@@ -386,26 +319,6 @@ static void report(qemu_plugin_id_t id, void *data)
 	fclose(f);
 }
 
-static int read_symbols(const char *name)
-{
-	FILE *f = fopen(name, "r");
-	static const char kinds[] = "-mucoi";
-	struct symbol s;
-	char kind;
-
-	if (!f)
-		return -1;
-	while (fscanf(f, "%" SCNx64 " %c %63s\n", &s.addr, &kind, s.name) == 3) {
-		const char *k = strchr(kinds, kind);
-
-		s.kind = k ? (enum kind)(k - kinds) : OTHER;
-		syms = realloc(syms, (nr_syms + 1) * sizeof(*syms));
-		syms[nr_syms++] = s;
-	}
-	fclose(f);
-	return nr_syms ? 0 : -1;
-}
-
 EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info,
 			       int argc, char **argv)
 {
@@ -413,7 +326,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const struct qemu_info *info
 
 	(void)info;
 	for (i = 0; i < argc; i++) {
-		if (!strncmp(argv[i], "syms=", 5) && read_symbols(argv[i] + 5))
+		if (!strncmp(argv[i], "syms=", 5) && read_symbols(argv[i] + 5, "-mucoi"))
 			return -1;
 		if (!strncmp(argv[i], "out=", 4))
 			out_name = strdup(argv[i] + 4);

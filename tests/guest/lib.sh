@@ -19,3 +19,16 @@ fail() { # what went wrong
 	echo "FAIL: $*"
 	exit 1
 }
+
+# Give the edu device to the kernel's dma_map_benchmark.
+bind_edu() {
+	local d
+	for d in /sys/bus/pci/devices/*; do
+		[ "$(cat "$d/vendor")$(cat "$d/device")" = 0x12340x11e8 ] || continue
+		echo dma_map_benchmark >"$d/driver_override"
+		echo "${d##*/}" >/sys/bus/pci/drivers/dma_map_benchmark/bind
+		[ -e "$d/driver" ] || fail 'dma_map_benchmark does not take the device'
+		echo on >"$d/power/control" 2>/dev/null
+	done
+	[ -e $dbg/dma_map_benchmark ] || fail 'no edu device or no CONFIG_DMA_MAP_BENCHMARK'
+}

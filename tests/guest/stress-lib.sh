@@ -38,6 +38,56 @@ kccd() { # key
 	sed -n "s/^$1 //p" $dbg/swiotlb/cc/kccd
 }
 
+# A column of the row of one class
+stat_class() { # slot size, column
+	awk -v s="$1" -v c="$2" 'FNR == 1 { for (i = 1; i <= NF; i++) if ($i == c) n = i }
+		$1 == s { print $n }' $dbg/swiotlb/cc/stats
+}
+
+# Processor time that kccd has used so far, in ms
+kccd_cpu_ms() {
+	awk '{ print ($14 + $15) * 10 }' "/proc/$(pidof kccd)/stat"
+}
+
+# Uptime in 1/100 s
+now() {
+	local up
+	read -r up _ </proc/uptime
+	echo "${up%.*}${up#*.}"
+}
+
+# Milliseconds until a command succeeds, or nothing if it does not within so many seconds
+ms_until() { # seconds command...
+	local start end
+	start=$(now)
+	end=$((start + $1 * 100))
+	shift
+	until "$@"; do
+		[ "$(now)" -lt $end ] || return 0
+		sleep 0.1
+	done
+	echo $((($(now) - start) * 10))
+}
+
+# kccd looks for something to return until it says for three seconds that there is nothing.
+kccd_rests() {
+	local ticks
+	ticks=$(kccd ticks)
+	sleep 3
+	[ "$(kccd ticks)" = "$ticks" ]
+}
+
+# What kccd does in 10 s without I/O, once it rests
+emit_idle() { # when
+	local passes ticks cpu
+	emit "rests_$1_ms" "$(ms_until 90 kccd_rests)" ms
+	passes=$(kccd passes) ticks=$(kccd ticks) cpu=$(kccd_cpu_ms)
+	sleep 10
+	emit "idle_$1_passes" $(($(kccd passes) - passes)) passes
+	emit "idle_$1_ticks" $(($(kccd ticks) - ticks)) ticks
+	emit "idle_$1_cpu_ms" $(($(kccd_cpu_ms) - cpu)) ms
+}
+
 send_stats() { # when
 	local f
 	[ -d $dbg/swiotlb/cc ] || return 0
@@ -110,10 +160,10 @@ sample() {
 	done >/tmp/samples
 }
 
-sample_end() {
+sample_end() { # [prefix]
 	rm /tmp/sampling
 	sleep 1
-	awk '{
+	awk -v p="${1:+$1_}" '{
 		if ($2 > shared) shared = $2
 		if ($3 > used) used = $3
 		if ($5 > flying) flying = $5
@@ -121,10 +171,10 @@ sample_end() {
 		if ($1 - since > stall) stall = $1 - since
 	} END {
 		f = "{\"metric\":\"%s\",\"value\":%s,\"unit\":\"%s\"}\n"
-		printf f, "shared_peak_bytes", shared, "B"
-		printf f, "used_peak_bytes", used, "B"
-		printf f, "in_flight_peak", flying, "requests"
-		printf f, "longest_stall_ms", stall * 10, "ms"
+		printf f, p "shared_peak_bytes", shared, "B"
+		printf f, p "used_peak_bytes", used, "B"
+		printf f, p "in_flight_peak", flying, "requests"
+		printf f, p "longest_stall_ms", stall * 10, "ms"
 	}' /tmp/samples >/dev/ttyS1
 	send samples /tmp/samples
 }

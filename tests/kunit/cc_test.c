@@ -178,8 +178,8 @@ unsigned long cc_test_sum(enum cc_counter counter)
 phys_addr_t cc_test_map(struct device *dev, void *buf, size_t size,
 			unsigned int align_mask, enum dma_data_direction dir)
 {
-	return swiotlb_tbl_map_single(dev, virt_to_phys(buf), size, align_mask,
-				      dir, 0);
+	return cc_test_tbl_map(dev, virt_to_phys(buf), size, align_mask,
+			       dir, 0);
 }
 
 void cc_test_unmap(struct device *dev, phys_addr_t tlb, size_t size,

@@ -43,6 +43,22 @@ struct cc_magazine *cc_test_magazine(unsigned int nr);
 unsigned long cc_test_count(unsigned int nr, enum cc_counter counter);
 unsigned long cc_test_sum(enum cc_counter counter);
 
+/* Some kernels update the attributes, and take a pointer. */
+static inline phys_addr_t cc_test_tbl_map(struct device *dev, phys_addr_t orig,
+					  size_t size, unsigned int align_mask,
+					  enum dma_data_direction dir,
+					  unsigned long attrs)
+{
+	return swiotlb_tbl_map_single(dev, orig, size, align_mask, dir,
+		__builtin_choose_expr(__same_type(&swiotlb_tbl_map_single,
+						  phys_addr_t (*)(struct device *,
+								  phys_addr_t, size_t,
+								  unsigned int,
+								  enum dma_data_direction,
+								  unsigned long)),
+				      attrs, &attrs));
+}
+
 phys_addr_t cc_test_map(struct device *dev, void *buf, size_t size,
 			unsigned int align_mask, enum dma_data_direction dir);
 void cc_test_unmap(struct device *dev, phys_addr_t tlb, size_t size,

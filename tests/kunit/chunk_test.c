@@ -446,9 +446,8 @@ static void burst(struct kunit *test, struct device *dev, u8 *buf)
 
 		buf[0] = i;
 		buf[size - 1] = ~i;
-		tlb[i] = swiotlb_tbl_map_single(dev, virt_to_phys(buf), size, 0,
-						DMA_BIDIRECTIONAL,
-						DMA_ATTR_NO_WARN);
+		tlb[i] = cc_test_tbl_map(dev, virt_to_phys(buf), size, 0,
+					 DMA_BIDIRECTIONAL, DMA_ATTR_NO_WARN);
 		cc_test_grow();
 	}
 	for (unsigned int i = 0; i < FAIL_MAPS; i++) {

@@ -76,9 +76,9 @@ static void work(struct worker *w, enum context ctx)
 		w->buf[ctx][box->size - 1] = box->stamp;
 	if (box->size < 8)
 		box->size = 4;
-	box->tlb = swiotlb_tbl_map_single(t->dev, virt_to_phys(w->buf[ctx]),
-					  box->size, 0, DMA_TO_DEVICE,
-					  DMA_ATTR_NO_WARN);
+	box->tlb = cc_test_tbl_map(t->dev, virt_to_phys(w->buf[ctx]),
+				   box->size, 0, DMA_TO_DEVICE,
+				   DMA_ATTR_NO_WARN);
 	if (cc_test_failed(box->tlb)) {
 		kfree(box);
 		return;

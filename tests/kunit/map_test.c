@@ -185,8 +185,8 @@ static void map_too_large(struct kunit *test)
 	for (int i = 0; i < 2; i++) {
 		size_t size = i ? SZ_1M : CC_SLOT_MAX - 4095 + 1;
 
-		tlb = swiotlb_tbl_map_single(dev, buf + 4095, size, 0,
-					     DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
+		tlb = cc_test_tbl_map(dev, buf + 4095, size, 0,
+				      DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
 		KUNIT_EXPECT_TRUE(test, cc_test_failed(tlb));
 	}
 	KUNIT_EXPECT_EQ(test, 2, cc_test_sum(CC_FAILED));
@@ -221,8 +221,8 @@ static void map_direction(struct kunit *test)
 		phys_addr_t tlb;
 
 		memset(buf, 0x5a, size);
-		tlb = swiotlb_tbl_map_single(dev, virt_to_phys(buf), size, 0,
-					     dir, attrs);
+		tlb = cc_test_tbl_map(dev, virt_to_phys(buf), size, 0,
+				      dir, attrs);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 		KUNIT_EXPECT_MEMEQ(test, cc_test_virt(tlb), buf, size);
 		/* The device writes one byte; the rest must survive. */
@@ -274,6 +274,13 @@ static void expect_filled(struct kunit *test, const u8 *buf, size_t start,
 					   SYNC_SIZE + 6000 - start - size));
 }
 
+/* Warnings of a sync, by swiotlb or by the allocator. */
+static unsigned int sync_warnings(struct device *dev)
+{
+	return cc_test_log_lines(dev_name(dev), "sync at") +
+	       cc_test_log_lines(dev_name(dev), "Buffer overflow");
+}
+
 /* Rule 7: sync of a part; what is not mapped is not copied, and warned of. */
 static void map_sync(struct kunit *test)
 {
@@ -296,7 +303,7 @@ static void map_sync(struct kunit *test)
 		swiotlb_sync_single_for_cpu(dev, tlb + p->start, p->size,
 					    DMA_FROM_DEVICE);
 		cc_test_log_end(test);
-		KUNIT_EXPECT_EQ(test, bad, cc_test_log_lines(dev_name(dev), "sync of"));
+		KUNIT_EXPECT_EQ(test, bad, sync_warnings(dev));
 		expect_filled(test, orig, start, p->copied, 2, 1);
 
 		memset(orig, 3, SYNC_SIZE + 6000);
@@ -306,7 +313,7 @@ static void map_sync(struct kunit *test)
 		swiotlb_sync_single_for_device(dev, tlb + p->start, p->size,
 					       DMA_TO_DEVICE);
 		cc_test_log_end(test);
-		KUNIT_EXPECT_EQ(test, bad, cc_test_log_lines(dev_name(dev), "sync of"));
+		KUNIT_EXPECT_EQ(test, bad, sync_warnings(dev));
 		KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb + start), 3, p->copied));
 		KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb), 4, start));
 		KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb + start + p->copied), 4,
@@ -356,7 +363,7 @@ static void map_dma_mask(struct kunit *test)
 					      DMA_ATTR_NO_WARN);
 		phys_addr_t tlb = dma_to_phys(dev, addr);
 
-		if (cc_swiotlb_reaches(dev)) {
+		if (cc_swiotlb_max_mapping_size(dev)) {
 			KUNIT_EXPECT_NE(test, addr, DMA_MAPPING_ERROR);
 			KUNIT_EXPECT_NOT_NULL(test, cc_swiotlb_find_pool(tlb));
 		}
@@ -438,6 +445,160 @@ static void map_narrow_device(struct kunit *test)
 	cc_fake_end(test);
 }
 
+/* A mapping of a device that does not reach all; DMA_MAPPING_ERROR if it fails. */
+static phys_addr_t map_narrow(struct kunit *test, struct device *dev, u8 *buf)
+{
+	dma_addr_t addr;
+
+	cc_test_log_begin(test);
+	addr = swiotlb_map(dev, virt_to_phys(buf), SZ_4K, DMA_TO_DEVICE,
+			   DMA_ATTR_NO_WARN);
+	cc_test_log_end(test);
+	if (addr == DMA_MAPPING_ERROR)
+		return (phys_addr_t)DMA_MAPPING_ERROR;
+	KUNIT_EXPECT_LE(test, addr + SZ_4K - 1, dma_get_mask(dev));
+	return dma_to_phys(dev, addr);
+}
+
+/*
+ * What counts is the slot that is at hand. One that is out of reach is put back
+ * where it was, and one within reach is used, wherever others are.
+ */
+static void map_narrow_slots(struct kunit *test)
+{
+	struct device *wide = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	u8 *buf = cc_test_buffer(test, SZ_4K);
+	unsigned int nr = cc_test_class(SZ_4K);
+	struct cc_magazine *mag;
+	phys_addr_t low, high, tlb;
+	u64 loaded, spare;
+
+	cc_test_pin(test);
+	mag = cc_test_magazine(nr);
+	low = cc_test_map(wide, buf, SZ_4K, 0, DMA_TO_DEVICE);
+	high = cc_test_map(wide, buf, SZ_4K, 0, DMA_TO_DEVICE);
+	KUNIT_ASSERT_NE(test, low, high);
+	KUNIT_ASSERT_NOT_NULL(test, cc_swiotlb_find_pool(low));
+	KUNIT_ASSERT_NOT_NULL(test, cc_swiotlb_find_pool(high));
+	if (low > high)
+		swap(low, high);
+	dev->coherent_dma_mask = phys_to_dma_unencrypted(dev, high) + SZ_4K - 2;
+
+	cc_test_unmap(wide, low, SZ_4K, DMA_TO_DEVICE);
+	cc_test_unmap(wide, high, SZ_4K, DMA_TO_DEVICE);
+	loaded = mag->loaded;
+	spare = mag->spare;
+	for (int i = 0; i < 5; i++) {
+		tlb = map_narrow(test, dev, buf);
+		if (cc_test_failed(tlb))
+			continue;
+		KUNIT_EXPECT_NULL(test, cc_swiotlb_find_pool(tlb));
+		cc_test_unmap(dev, tlb, SZ_4K, DMA_TO_DEVICE);
+	}
+	KUNIT_EXPECT_EQ(test, cc_chain_index(mag->loaded), cc_chain_index(loaded));
+	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), cc_chain_count(loaded));
+	KUNIT_EXPECT_EQ(test, mag->spare, spare);
+	KUNIT_EXPECT_EQ(test, cc_classes[nr].depot.slots, 0);
+
+	high = cc_test_map(wide, buf, SZ_4K, 0, DMA_TO_DEVICE);
+	tlb = map_narrow(test, dev, buf);
+	KUNIT_EXPECT_EQ(test, tlb, low);
+	if (!cc_test_failed(tlb))
+		cc_test_unmap(dev, tlb, SZ_4K, DMA_TO_DEVICE);
+	cc_test_unmap(wide, high, SZ_4K, DMA_TO_DEVICE);
+	cc_test_check(test);
+}
+
+#ifdef CONFIG_IOMMU_DMA
+/* Behind an IOMMU, a device does not use the address of the memory. */
+static void map_iommu(struct kunit *test)
+{
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(32), 511);
+	u8 *buf = cc_test_buffer(test, SZ_64K);
+	phys_addr_t tlb;
+
+	dev->coherent_dma_mask = SZ_1M - 1;
+	dev->dma_parms->segment_boundary_mask = SZ_4K - 1;
+	KUNIT_EXPECT_LT(test, swiotlb_max_mapping_size(dev), SZ_256K + 1);
+	dev->dma_iommu = true;
+	KUNIT_EXPECT_EQ(test, swiotlb_max_mapping_size(dev), CC_SLOT_MAX - 512);
+	for (unsigned int i = 0; i < 3; i++) {
+		memset(buf, i, SZ_64K);
+		tlb = cc_test_map(dev, buf + 5, SZ_64K - 5, SZ_4K - 1, DMA_TO_DEVICE);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+		KUNIT_EXPECT_NOT_NULL(test, cc_swiotlb_find_pool(tlb));
+		KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb), i, SZ_64K - 5));
+		cc_test_unmap(dev, tlb, SZ_64K - 5, DMA_TO_DEVICE);
+	}
+	dev->dma_iommu = false;
+	KUNIT_EXPECT_EQ(test, 3, cc_test_sum(CC_MAPS));
+	KUNIT_EXPECT_EQ(test, 0, cc_test_sum(CC_LEGACY));
+	cc_test_check(test);
+}
+#endif
+
+#ifdef CONFIG_SWIOTLB_DYNAMIC
+/* Memory that max= does not bound is not allocated for what does not fit. */
+static void map_no_pools(struct kunit *test)
+{
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	u8 *buf = cc_test_buffer(test, SZ_256K);
+	phys_addr_t tlb, *mapped;
+	unsigned int n = 0, most = (SZ_128M + SZ_4M) / SZ_256K + 1;
+	struct cc_options opts;
+
+	mapped = kunit_kcalloc(test, most, sizeof(*mapped), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, mapped);
+	cc_test_stop(test);
+	cc_test_options(&opts);
+	opts.max = SZ_8M;
+	cc_test_start_with(test, &opts, false);
+	cc_test_log_begin(test);
+	while (n < most) {
+		tlb = cc_test_tbl_map(dev, virt_to_phys(buf), SZ_256K, 0,
+				      DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
+		if (cc_test_failed(tlb))
+			break;
+		mapped[n++] = tlb;
+		cc_test_grow();
+	}
+	cc_test_log_end(test);
+	/* The legacy pool, which may have been there, and what max= allows. */
+	KUNIT_EXPECT_LT(test, n, most);
+	KUNIT_EXPECT_TRUE(test, list_empty(&dev->dma_io_tlb_pools));
+	KUNIT_EXPECT_FALSE(test, work_pending(&dev->dma_io_tlb_mem->dyn_alloc));
+	while (n--)
+		cc_test_unmap(dev, mapped[n], SZ_256K, DMA_TO_DEVICE);
+	cc_test_check(test);
+}
+#endif
+
+#ifdef DMA_ATTR_CC_SHARED
+/* The attribute says what the memory is, whatever the caller has passed. */
+static void map_attrs(struct kunit *test)
+{
+	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	struct io_tlb_mem *mem = dev->dma_io_tlb_mem;
+	u8 *buf = cc_test_buffer(test, SZ_4K);
+	bool shared = mem->cc_shared;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		unsigned long attrs = i & 1 ? DMA_ATTR_CC_SHARED : 0;
+		phys_addr_t tlb;
+
+		mem->cc_shared = i & 2;
+		tlb = swiotlb_tbl_map_single(dev, virt_to_phys(buf), SZ_4K, 0,
+					     DMA_TO_DEVICE, &attrs);
+		mem->cc_shared = shared;
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+		KUNIT_EXPECT_NOT_NULL(test, cc_swiotlb_find_pool(tlb));
+		KUNIT_EXPECT_EQ(test, attrs, i & 2 ? DMA_ATTR_CC_SHARED : 0);
+		cc_test_unmap(dev, tlb, SZ_4K, DMA_TO_DEVICE);
+	}
+}
+#endif
+
 /* The DMA API as drivers use it, with bouncing forced. */
 static void map_dma_api(struct kunit *test)
 {
@@ -517,8 +678,8 @@ static void map_boundary(struct kunit *test)
 		phys_addr_t tlb;
 		dma_addr_t addr;
 
-		tlb = swiotlb_tbl_map_single(dev, buf + offset, size, 0,
-					     DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
+		tlb = cc_test_tbl_map(dev, buf + offset, size, 0,
+				      DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
 		if (fits)
 			KUNIT_EXPECT_FALSE(test, cc_test_failed(tlb));
 		if (cc_test_failed(tlb))
@@ -540,8 +701,8 @@ static void map_no_warn(struct kunit *test)
 
 	for (int i = 0; i < 2; i++) {
 		cc_test_log_begin(test);
-		swiotlb_tbl_map_single(dev, buf, SZ_1M, 0, DMA_TO_DEVICE,
-				       i ? DMA_ATTR_NO_WARN : 0);
+		cc_test_tbl_map(dev, buf, SZ_1M, 0, DMA_TO_DEVICE,
+				i ? DMA_ATTR_NO_WARN : 0);
 		cc_test_log_end(test);
 		KUNIT_EXPECT_EQ(test, !i, cc_test_log_lines(dev_name(dev), "1048576"));
 	}
@@ -587,6 +748,16 @@ static struct kunit_case map_cases[] = {
 	KUNIT_CASE(map_sync_direction),
 	KUNIT_CASE_PARAM(map_dma_mask, mask_gen_params),
 	KUNIT_CASE_PARAM(map_narrow_device, limit_gen_params),
+	KUNIT_CASE(map_narrow_slots),
+#ifdef CONFIG_IOMMU_DMA
+	KUNIT_CASE(map_iommu),
+#endif
+#ifdef CONFIG_SWIOTLB_DYNAMIC
+	KUNIT_CASE(map_no_pools),
+#endif
+#ifdef DMA_ATTR_CC_SHARED
+	KUNIT_CASE(map_attrs),
+#endif
 	KUNIT_CASE(map_dma_api),
 	KUNIT_CASE_PARAM(map_boundary, boundary_gen_params),
 	KUNIT_CASE(map_no_warn),

@@ -99,8 +99,8 @@ static void op_map(struct kunit *test, struct model *m, struct entry *e)
 	prandom_bytes_state(&m->rnd, e->orig, e->size);
 	memcpy(e->want_orig, e->orig, e->size);
 	memcpy(e->want_bounce, e->orig, e->size);
-	e->tlb = swiotlb_tbl_map_single(dev, virt_to_phys(e->orig), e->size,
-					alloc_mask, e->dir, DMA_ATTR_NO_WARN);
+	e->tlb = cc_test_tbl_map(dev, virt_to_phys(e->orig), e->size,
+				 alloc_mask, e->dir, DMA_ATTR_NO_WARN);
 	if (cc_test_failed(e->tlb) || !cc_swiotlb_find_pool(e->tlb)) {
 		/* The reserve may be empty; the next step fills it. */
 		if (!cc_test_failed(e->tlb))

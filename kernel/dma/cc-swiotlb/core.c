@@ -4,28 +4,21 @@
  *
  * swiotlb decides who bounces and copies the data; this replaces its allocator
  * when "swiotlb=cc" is on the command line. See internal.h for the structures
- * and the lock order, map.h for the fast path.
+ * and the lock order, map.c for the fast path.
  *
- * This file starts and stops the allocator, and holds what swiotlb asks apart
- * from mapping. Until it has started, and for what it cannot do (devices that
- * do not reach its memory, emergencies), swiotlb's own small pool serves.
+ * This file starts and stops the allocator. Until it has started, and for what it
+ * cannot do (devices that do not reach its memory, emergencies), swiotlb's own
+ * small pool serves.
  */
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
-#include <linux/dma-direct.h>
-#include <linux/dma-map-ops.h>
 #include <linux/init.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
 #include <linux/string.h>
 #include <asm/setup.h>
 
-#define CREATE_TRACE_POINTS
-#include <trace/events/cc_swiotlb.h>
-
 #include "internal.h"
-
-DEFINE_STATIC_KEY_FALSE(cc_swiotlb_key);
 
 /**
  * cc_swiotlb_select() - choose this allocator; called for "swiotlb=cc"
@@ -45,109 +38,6 @@ void cc_swiotlb_deselect(const char *why)
 		return;
 	cc_swiotlb.selected = false;
 	pr_info("not used: %s\n", why);
-}
-
-/**
- * cc_swiotlb_reaches() - can a device address all memory that may be shared?
- * @dev: device
- *
- * No if it keeps more bits of an address than are noted of an offset.
- *
- * Context: any.
- * Return: true if it can.
- */
-bool cc_swiotlb_reaches(struct device *dev)
-{
-	dma_addr_t end = phys_to_dma_unencrypted(dev, PFN_PHYS(max_pfn)) - 1;
-
-	return end <= min_not_zero(dma_get_mask(dev), dev->bus_dma_limit) &&
-	       !(dma_get_min_align_mask(dev) >> CC_OFFSET_BITS);
-}
-
-/**
- * cc_swiotlb_max_mapping_size() - what always fits, whatever the offset
- * @dev: device
- *
- * Context: any.
- * Return: bytes.
- */
-size_t cc_swiotlb_max_mapping_size(struct device *dev)
-{
-	return CC_SLOT_MAX - round_up(dma_get_min_align_mask(dev),
-				      1U << CC_SLOT_MIN_SHIFT);
-}
-
-/* What an operator needs to know of a shortage, and what helps. */
-static void report(struct device *dev, size_t size, unsigned int nr,
-		   const char *what)
-{
-	unsigned long shared = READ_ONCE(cc_swiotlb.shared);
-
-	if (!cc_swiotlb_reaches(dev))
-		dev_warn_ratelimited(dev,
-				     "cc-swiotlb: %zu bytes %s: the device does not reach all memory and needs the legacy pool; swiotlb=<slabs>,cc enlarges it\n",
-				     size, what);
-	else
-		dev_warn_ratelimited(dev,
-				     "cc-swiotlb: %zu bytes %s: no free %lu-byte slot, reserve %lu KiB, %lu of at most %lu KiB shared; raise cc_swiotlb=%s\n",
-				     size, what, BIT(cc_classes[nr].shift),
-				     READ_ONCE(cc_swiotlb.reserve_bytes) >> 10,
-				     shared >> 10, cc_swiotlb.max >> 10,
-				     shared < cc_swiotlb.max ? "reserve=" : "max=");
-}
-
-/**
- * cc_report_larger() - log that a larger slot had to do, the first time
- * @dev: device
- * @size: bytes mapped
- * @nr: number of the class that had no slot
- *
- * Nothing is lost but memory, so that the counter is enough from then on.
- *
- * Context: any but NMI.
- */
-void cc_report_larger(struct device *dev, size_t size, unsigned int nr)
-{
-	static bool reported;
-
-	if (!xchg(&reported, true))
-		report(dev, size, nr, "mapped in a larger slot");
-}
-
-/**
- * cc_swiotlb_fallback() - note what became of a mapping that did not work here
- * @dev: device
- * @orig_addr: as passed to cc_swiotlb_map()
- * @size: as passed to cc_swiotlb_map()
- * @alloc_align_mask: as passed to cc_swiotlb_map()
- * @mapped: swiotlb's own pool has served it
- * @attrs: DMA attributes; DMA_ATTR_NO_WARN is honoured
- *
- * Context: any but NMI.
- */
-void cc_swiotlb_fallback(struct device *dev, phys_addr_t orig_addr, size_t size,
-			 unsigned int alloc_align_mask, bool mapped,
-			 unsigned long attrs)
-{
-	unsigned int order = cc_order(dev, orig_addr, size, alloc_align_mask);
-	unsigned int nr = cc_class_of[min(order, CC_SLOT_MAX_SHIFT)];
-
-	this_cpu_inc(cc_cpu.mag[nr].count[mapped ? CC_LEGACY : CC_FAILED]);
-	trace_cc_swiotlb_failed(dev, size, mapped);
-
-	if (mapped) {
-		if (cc_swiotlb_reaches(dev))
-			report(dev, size, nr, "mapped in the legacy pool");
-		return;
-	}
-	if (attrs & DMA_ATTR_NO_WARN)
-		return;
-	if (order > CC_SLOT_MAX_SHIFT)
-		dev_warn_ratelimited(dev,
-				     "cc-swiotlb: %zu bytes not mapped: the maximum for this device is %zu\n",
-				     size, cc_swiotlb_max_mapping_size(dev));
-	else
-		report(dev, size, nr, "not mapped");
 }
 
 /**

@@ -1,45 +1,288 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Map, unmap, and finding a slot by its address. See map.h for the fast path
- * of a mapping, and for why a magazine needs no lock.
+ * Map, unmap, and finding a slot by its address.
+ *
+ * Why a magazine needs no lock. Its head is one u64 per CPU: {index of the
+ * first slot, tid, count}. Only this CPU changes it, with preemption disabled
+ * and by this_cpu_try_cmpxchg(), so the only thing that can come between the
+ * read of the head and the cmpxchg is an interrupt on this CPU. Whatever that
+ * interrupt does to the magazine, it adds one to the tid each time; so the
+ * cmpxchg succeeds only if nothing has happened in between, and the link that
+ * was read from the first slot is still that slot's link. The tid has 24 bits:
+ * to fool the cmpxchg, one interrupt would have to map and unmap exactly a
+ * multiple of 2^23 times (a second of nothing else) before it returns.
+ *
+ * The slot that the head names may be taken, mapped, freed and even retired by
+ * that interrupt and other CPUs before its link is read. Its metadata is still
+ * there, because it is freed after a grace period, and a section with
+ * preemption disabled delays that. The value read is then thrown away.
+ *
+ * Functions that do what is rare are apart and called last, so that the usual
+ * path saves no register.
  */
 #include <linux/bitops.h>
+#include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
+#include <linux/iommu-dma.h>
+#include <linux/memblock.h>
+#include <linux/preempt.h>
+#include <linux/prefetch.h>
 #include <trace/events/cc_swiotlb.h>
 
-#include "map.h"
+#include "internal.h"
 
-DEFINE_PER_CPU_ALIGNED(struct cc_cpu, cc_cpu);
+/* Take a slot; @slot is set unless 0 is returned. Preemption disabled. */
+static __always_inline u32 magazine_pop(u64 __percpu *head, struct cc_slot **slot)
+{
+	u64 old = this_cpu_read(*head), new;
+	u32 index;
 
-/* The highest address that a device has ever needed to reach a slot. */
-u64 cc_top __read_mostly;
+	do {
+		index = cc_chain_index(old);
+		if (unlikely(!index))
+			return 0;
+		*slot = cc_slot_by_index(index);
+		new = cc_chain_head(old, READ_ONCE((*slot)->next), -1);
+	} while (unlikely(!this_cpu_try_cmpxchg(*head, &old, new)));
+	/* If it comes from another CPU's cache, let it come now. */
+	prefetchw(cc_slot_by_index(cc_chain_index(new)));
 
-/* Returns false if the chain has @max slots. @slot->cpu may be lost then. */
-static __always_inline bool magazine_push(u64 __percpu *head, unsigned int max,
-					  struct cc_slot *slot, u32 index)
+	return index;
+}
+
+enum push { PUSHED, PUSHED_FIRST, NOT_PUSHED };
+
+/*
+ * Not if the chain has @max slots. The slot's offset and cpu are gone in any
+ * case: the link is in their place.
+ */
+static __always_inline enum push magazine_push(u64 __percpu *head,
+					       unsigned int max,
+					       struct cc_slot *slot, u32 index)
 {
 	u64 old = this_cpu_read(*head), new;
 
 	do {
 		if (unlikely(cc_chain_count(old) >= max))
-			return false;
+			return NOT_PUSHED;
 		WRITE_ONCE(slot->next, cc_chain_index(old));
 		new = cc_chain_head(old, index, 1);
 		/* The slot is complete before an interrupt can take it. */
 		barrier();
 	} while (unlikely(!this_cpu_try_cmpxchg(*head, &old, new)));
 
-	return true;
+	return likely(cc_chain_index(old)) ? PUSHED : PUSHED_FIRST;
 }
 
-/* Does the device reach the slot, and is the buffer within one segment? */
-static bool reaches(struct device *dev, phys_addr_t tlb_addr, size_t size)
+/*
+ * When kccd went to sleep, all magazines were empty: it has to hear of the first
+ * slot that rests in one. Preemption disabled.
+ */
+static void pushed(struct cc_class *class, u32 index, enum push how)
+{
+	if (how == NOT_PUSHED)
+		cc_magazine_give(class, index);
+	else if (how == PUSHED_FIRST)
+		cc_kccd_kick(CC_KICK_TICK);
+}
+
+/* Give a slot back to its class. Preemption disabled. */
+static void give(u32 index)
+{
+	struct cc_class *class = cc_chunk_by_index(index)->class;
+
+	pushed(class, index,
+	       magazine_push(&cc_cpu.mag[class - cc_classes].loaded,
+			     class->mag_size, cc_slot_by_index(index), index));
+}
+
+/*
+ * Does the device reach the buffer, and is that within one segment? As in
+ * dma_capable(), DMA_MAPPING_ERROR is the address of what has none.
+ */
+static __always_inline bool reaches(struct device *dev, phys_addr_t tlb_addr,
+				    size_t size)
 {
 	dma_addr_t addr = phys_to_dma_unencrypted(dev, tlb_addr);
+	dma_addr_t end = addr + size - 1;
 	unsigned long boundary = dma_get_seg_boundary(dev);
 
-	return dma_capable(dev, addr, size, true) &&
+	return addr != DMA_MAPPING_ERROR && addr <= end &&
+	       end <= min_not_zero(*dev->dma_mask, dev->bus_dma_limit) &&
 	       (addr & boundary) + (size - 1) <= boundary;
+}
+
+/* Does the device reach all memory, if no IOMMU translates? */
+static bool reaches_all(struct device *dev)
+{
+	/* Memory may be added, and drivers do not ask again. */
+	phys_addr_t last = PFN_PHYS(max_t(unsigned long long, max_pfn,
+					  max_possible_pfn)) - 1;
+	dma_addr_t end = phys_to_dma_unencrypted(dev, last);
+
+	return end != DMA_MAPPING_ERROR &&
+	       end <= min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
+}
+
+/**
+ * cc_swiotlb_max_mapping_size() - what always fits, whatever the offset
+ * @dev: device
+ *
+ * Context: any.
+ * Return: bytes; 0 if nothing does, because the device does not reach all
+ * memory that may be shared, or keeps more bits of an address than are noted of
+ * an offset.
+ */
+size_t cc_swiotlb_max_mapping_size(struct device *dev)
+{
+	unsigned int min_align_mask = dma_get_min_align_mask(dev);
+
+	if (min_align_mask >> CC_OFFSET_BITS)
+		return 0;
+	if (!use_dma_iommu(dev) && !reaches_all(dev))
+		return 0;
+	return CC_SLOT_MAX - round_up(min_align_mask, 1U << CC_SLOT_MIN_SHIFT);
+}
+
+/* What an operator needs to know of a shortage, and what helps. */
+static void report(struct device *dev, size_t size, unsigned int nr,
+		   const char *what)
+{
+	unsigned long shared = READ_ONCE(cc_swiotlb.shared);
+
+	if (!cc_swiotlb_max_mapping_size(dev))
+		dev_warn_ratelimited(dev,
+				     "cc-swiotlb: %zu bytes %s: the device does not reach all memory and needs the legacy pool; swiotlb=<slabs>,cc enlarges it\n",
+				     size, what);
+	else
+		dev_warn_ratelimited(dev,
+				     "cc-swiotlb: %zu bytes %s: no free %lu-byte slot, reserve %lu KiB, %lu of at most %lu KiB shared; raise cc_swiotlb=%s\n",
+				     size, what, BIT(cc_classes[nr].shift),
+				     READ_ONCE(cc_swiotlb.reserve_bytes) >> 10,
+				     shared >> 10, cc_swiotlb.max >> 10,
+				     shared < cc_swiotlb.max ? "reserve=" : "max=");
+}
+
+/* Nothing is lost but memory, so that the counter is enough after the first time. */
+static void report_larger(struct device *dev, size_t size, unsigned int nr)
+{
+	static bool reported;
+
+	if (!xchg(&reported, true))
+		report(dev, size, nr, "mapped in a larger slot");
+}
+
+/**
+ * cc_swiotlb_fallback() - note what became of a mapping that did not work here
+ * @dev: device
+ * @orig_addr: as passed to cc_swiotlb_map()
+ * @size: as passed to cc_swiotlb_map()
+ * @alloc_align_mask: as passed to cc_swiotlb_map()
+ * @mapped: swiotlb's own pool has served it
+ * @attrs: DMA attributes; DMA_ATTR_NO_WARN is honoured
+ *
+ * Context: any but NMI.
+ */
+void cc_swiotlb_fallback(struct device *dev, phys_addr_t orig_addr, size_t size,
+			 unsigned int alloc_align_mask, bool mapped,
+			 unsigned long attrs)
+{
+	unsigned int order = cc_order(dev, orig_addr, size, alloc_align_mask);
+	unsigned int nr = cc_class_of[min(order, CC_SLOT_MAX_SHIFT)];
+
+	this_cpu_inc(cc_cpu.mag[nr].count[mapped ? CC_LEGACY : CC_FAILED]);
+	trace_cc_swiotlb_failed(dev, size, mapped);
+
+	if (attrs & DMA_ATTR_NO_WARN)
+		return;
+	if (mapped) {
+		if (cc_swiotlb_max_mapping_size(dev))
+			report(dev, size, nr, "mapped in the legacy pool");
+		return;
+	}
+	if (order > CC_SLOT_MAX_SHIFT)
+		dev_warn_ratelimited(dev,
+				     "cc-swiotlb: %zu bytes not mapped: the maximum for this device is %zu\n",
+				     size, cc_swiotlb_max_mapping_size(dev));
+	else
+		report(dev, size, nr, "not mapped");
+}
+
+/* Not inlined into the usual path. */
+static noinline phys_addr_t traced(struct device *dev, phys_addr_t orig_addr,
+				   phys_addr_t tlb_addr, size_t size,
+				   unsigned int nr)
+{
+	trace_cc_swiotlb_map(dev, orig_addr, tlb_addr, size, cc_classes[nr].shift);
+	return tlb_addr;
+}
+
+/* Make @slot, of class @nr, that of the buffer. Enables preemption. */
+static __always_inline phys_addr_t fill(struct device *dev,
+					phys_addr_t orig_addr, size_t size,
+					size_t offset, struct cc_slot *slot,
+					unsigned int nr)
+{
+	phys_addr_t tlb_addr = slot->base + offset;
+
+	slot->orig_addr = orig_addr;
+	slot->dev = dev;
+	slot->size = size;
+	slot->offset = offset;
+	slot->cpu = raw_smp_processor_id();
+	this_cpu_inc(cc_cpu.mag[nr].count[CC_MAPS]);
+	this_cpu_add(cc_cpu.mag[nr].count[CC_BYTES], size);
+	this_cpu_inc(cc_cpu.bin[fls_long(size - 1)]);
+	preempt_enable();
+
+	/*
+	 * The returned address may reach another CPU by a plain store: what was
+	 * written to the slot comes before that. So does the chunk's entry in the
+	 * lookup table, since the slot came here by locks and full barriers from
+	 * the CPU that wrote it. The other side needs no barrier: it finds entry
+	 * and slot by address dependencies.
+	 */
+	smp_wmb();
+	if (unlikely(trace_cc_swiotlb_map_enabled()))
+		return traced(dev, orig_addr, tlb_addr, size, nr);
+	return tlb_addr;
+}
+
+/*
+ * The slot that was taken is out of reach, unless an IOMMU translates: then it is
+ * not its own address that the device will use. Enables preemption.
+ */
+static noinline phys_addr_t map_unreached(struct device *dev,
+					  phys_addr_t orig_addr, size_t size,
+					  size_t offset, u32 index)
+{
+	if (use_dma_iommu(dev))
+		return fill(dev, orig_addr, size, offset, cc_slot_by_index(index),
+			    cc_chunk_by_index(index)->class - cc_classes);
+	give(index);
+	preempt_enable();
+	return (phys_addr_t)DMA_MAPPING_ERROR;
+}
+
+/* The loaded magazine is empty. Enables preemption. */
+static noinline phys_addr_t map_refill(struct device *dev,
+				       phys_addr_t orig_addr, size_t size,
+				       size_t offset, unsigned int nr)
+{
+	u32 index = cc_magazine_refill(&cc_classes[nr]);
+	struct cc_slot *slot = cc_slot_by_index(index);
+	unsigned int got;
+
+	if (!index) {
+		preempt_enable();
+		return (phys_addr_t)DMA_MAPPING_ERROR;
+	}
+	got = cc_chunk_by_index(index)->class - cc_classes;
+	if (unlikely(got != nr))
+		report_larger(dev, size, nr);
+	if (unlikely(!reaches(dev, slot->base + offset, size)))
+		return map_unreached(dev, orig_addr, size, offset, index);
+	return fill(dev, orig_addr, size, offset, slot, got);
 }
 
 /**
@@ -62,8 +305,7 @@ phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 	unsigned int order = cc_order(dev, orig_addr, size, alloc_align_mask);
 	size_t offset = orig_addr & dma_get_min_align_mask(dev);
 	struct cc_slot *slot;
-	phys_addr_t tlb_addr;
-	unsigned int nr, got;
+	unsigned int nr;
 	u32 index;
 
 	if (unlikely(order > CC_SLOT_MAX_SHIFT || offset >> CC_OFFSET_BITS))
@@ -71,109 +313,114 @@ phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 	nr = cc_class_of[order];
 
 	preempt_disable();
-	index = cc_magazine_pop(&cc_cpu.mag[nr], &slot);
-	if (unlikely(!index)) {
-		index = cc_magazine_refill(&cc_classes[nr]);
-		if (!index)
-			goto fail;
-		slot = cc_slot_by_index(index);
-		got = cc_chunk_by_index(index)->class - cc_classes;
-		if (unlikely(got != nr))
-			cc_report_larger(dev, size, nr);
-		nr = got;
-	}
-	if (unlikely(!cc_reaches_all(dev) &&
-		     !reaches(dev, slot->base + offset, size))) {
-		cc_magazine_give(&cc_classes[nr], index);
-		goto fail;
-	}
-	tlb_addr = cc_slot_fill(dev, orig_addr, size, offset, slot, nr);
-	trace_cc_swiotlb_map(dev, orig_addr, tlb_addr, size,
-			     cc_classes[nr].shift);
-	return tlb_addr;
-
-fail:
-	preempt_enable();
-	return (phys_addr_t)DMA_MAPPING_ERROR;
+	index = magazine_pop(&cc_cpu.mag[nr].loaded, &slot);
+	if (unlikely(!index))
+		return map_refill(dev, orig_addr, size, offset, nr);
+	if (unlikely(!reaches(dev, slot->base + offset, size)))
+		return map_unreached(dev, orig_addr, size, offset, index);
+	return fill(dev, orig_addr, size, offset, slot, nr);
 }
 
-static noinline void __cold warn_unmap(struct device *dev,
-				       phys_addr_t tlb_addr, size_t size,
-				       struct cc_slot *slot)
+/* Does a mapping of this device start here? */
+static __always_inline bool is_mapped(struct device *dev, phys_addr_t tlb_addr,
+				      const struct cc_slot *slot)
 {
+	return slot->dev == dev && slot->base + slot->offset == tlb_addr;
+}
+
+static __always_inline struct cc_chunk *chunk_of(struct io_tlb_pool *pool)
+{
+	return container_of(pool, struct cc_chunk, pool);
+}
+
+/**
+ * cc_swiotlb_mapped() - may a mapping be undone?
+ * @dev: device that did the DMA
+ * @tlb_addr: what cc_swiotlb_map() returned
+ * @pool: the pool that holds @tlb_addr
+ *
+ * For callers that copy before they call cc_swiotlb_unmap(), which warns if not.
+ *
+ * Context: any but NMI.
+ * Return: true if a mapping of this device starts at @tlb_addr.
+ */
+bool cc_swiotlb_mapped(struct device *dev, phys_addr_t tlb_addr,
+		       struct io_tlb_pool *pool)
+{
+	u32 index = cc_index_by_addr(chunk_of(pool), tlb_addr);
+
+	return is_mapped(dev, tlb_addr, cc_slot_by_index(index));
+}
+
+/* What is mapped is given back, whatever the driver says of its size. */
+static noinline void __cold unmap_wrong(struct device *dev,
+					phys_addr_t tlb_addr, size_t size,
+					struct cc_slot *slot,
+					struct io_tlb_pool *pool)
+{
+	bool mapped = is_mapped(dev, tlb_addr, slot);
+
 	if (!slot->dev)
 		dev_WARN_ONCE(dev, 1,
 			      "unmap of %pa (%zu bytes), which is not mapped: unmapped twice?\n",
 			      &tlb_addr, size);
 	else
 		dev_WARN_ONCE(dev, 1,
-			      "unmap of %pa (%zu bytes), but %u bytes are mapped%s at offset %u of the slot: ignored\n",
+			      "unmap of %pa (%zu bytes), but %u bytes are mapped%s at offset %u of the slot: %s\n",
 			      &tlb_addr, size, slot->size,
 			      slot->dev == dev ? "" : " by another device",
-			      slot->offset);
+			      slot->offset, mapped ? "all are unmapped" : "ignored");
+	if (mapped)
+		cc_swiotlb_unmap(dev, tlb_addr, slot->size, pool);
 }
 
-/* Is that exactly what was mapped? If not, warn once; change nothing. */
-static __always_inline bool is_mapped(struct device *dev, phys_addr_t tlb_addr,
-				      size_t size, struct cc_slot *slot)
+/* The loaded magazine was full, or empty. Enables preemption. */
+static noinline void unmap_pushed(struct cc_class *class, u32 index,
+				  enum push how)
 {
-	return slot->dev == dev && slot->size == size &&
-	       slot->base + slot->offset == tlb_addr;
-}
-
-/**
- * cc_swiotlb_unmap_check() - check that a mapping may be undone
- * @dev: device that did the DMA
- * @tlb_addr: what cc_swiotlb_map() returned
- * @size: what was mapped
- * @pool: the pool that holds @tlb_addr
- *
- * For callers that copy before they call cc_swiotlb_unmap(). Warns once if
- * there is no such mapping.
- *
- * Context: any but NMI.
- * Return: true if there is such a mapping.
- */
-bool cc_swiotlb_unmap_check(struct device *dev, phys_addr_t tlb_addr,
-			    size_t size, struct io_tlb_pool *pool)
-{
-	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
-	struct cc_slot *slot = cc_slot_by_index(cc_index_by_addr(chunk, tlb_addr));
-
-	if (likely(is_mapped(dev, tlb_addr, size, slot)))
-		return true;
-	warn_unmap(dev, tlb_addr, size, slot);
-	return false;
+	pushed(class, index, how);
+	preempt_enable();
 }
 
 /*
- * The slot is traced, or there is no room for it in the loaded magazine, or it
- * was mapped by another CPU, which has its memory in the cache and will need
- * slots: these are collected, to be sent back. Preemption is enabled here.
+ * Another CPU has mapped the slot. That has its memory in the cache and will
+ * need slots: these are collected, to be sent back. Preemption disabled.
  */
+static void give_foreign(struct cc_class *class, struct cc_slot *slot,
+			 u32 index, unsigned int cpu)
+{
+	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
+	enum push how;
+
+	/* One CPU at a time gets its slots back; those of others stay here. */
+	if (!cc_chain_index(this_cpu_read(mag->foreign)))
+		this_cpu_write(mag->home, cpu);
+	if (cpu != this_cpu_read(mag->home))
+		return give(index);
+	how = magazine_push(&mag->foreign, cc_foreign_size(class), slot, index);
+	if (how == NOT_PUSHED)
+		cc_magazine_send(class, index);
+	else
+		pushed(class, index, how);
+}
+
+/* The slot is traced or was mapped by another CPU. Enables preemption. */
 static noinline void unmap_slow(struct device *dev, phys_addr_t tlb_addr,
 				size_t size, struct cc_chunk *chunk)
 {
 	struct cc_class *class = chunk->class;
-	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
 	u32 index = cc_index_by_addr(chunk, tlb_addr);
 	struct cc_slot *slot = cc_slot_by_index(index);
-	unsigned int cpu = slot->cpu, shift = chunk->shift;
+	unsigned int cpu = slot->cpu;
 
+	trace_cc_swiotlb_unmap(dev, tlb_addr, size, class->shift);
 	slot->dev = NULL;
-	this_cpu_inc(mag->count[CC_UNMAPS]);
-	/* One CPU at a time gets its slots back; those of others stay here. */
-	if (!cc_chain_index(this_cpu_read(mag->foreign)))
-		this_cpu_write(mag->home, cpu);
-	if (cpu == smp_processor_id() || cpu != this_cpu_read(mag->home)) {
-		if (!magazine_push(&mag->loaded, class->mag_size, slot, index))
-			cc_magazine_give(class, index);
-	} else if (!magazine_push(&mag->foreign, cc_foreign_size(class), slot,
-				  index)) {
-		cc_magazine_send(class, index);
-	}
+	this_cpu_inc(cc_cpu.mag[class - cc_classes].count[CC_UNMAPS]);
+	if (cpu == smp_processor_id())
+		give(index);
+	else
+		give_foreign(class, slot, index, cpu);
 	preempt_enable();
-	trace_cc_swiotlb_unmap(dev, tlb_addr, size, shift);
 }
 
 /**
@@ -183,68 +430,63 @@ static noinline void unmap_slow(struct device *dev, phys_addr_t tlb_addr,
  * @size: what was mapped
  * @pool: the pool that holds @tlb_addr
  *
- * Warns once, and changes nothing, if there is no such mapping.
+ * Warns once if that is not what is mapped. If it is not the start of a mapping
+ * of this device, nothing is changed.
  *
  * Context: any but NMI, on any CPU.
  */
 void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
 		      struct io_tlb_pool *pool)
 {
-	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
+	struct cc_chunk *chunk = chunk_of(pool);
 	unsigned int nr = chunk->shift - CC_SLOT_MIN_SHIFT;
 	u32 index = cc_index_by_addr(chunk, tlb_addr);
 	struct cc_slot *slot = cc_slot_by_index(index);
+	enum push how;
 
-	if (unlikely(!is_mapped(dev, tlb_addr, size, slot)))
-		return warn_unmap(dev, tlb_addr, size, slot);
+	if (unlikely(!is_mapped(dev, tlb_addr, slot) || slot->size != size))
+		return unmap_wrong(dev, tlb_addr, size, slot, pool);
 
 	preempt_disable();
 	if (unlikely(trace_cc_swiotlb_unmap_enabled() ||
 		     slot->cpu != smp_processor_id()))
 		return unmap_slow(dev, tlb_addr, size, chunk);
 	slot->dev = NULL;
-	if (unlikely(!magazine_push(&cc_cpu.mag[nr].loaded,
-				    chunk->class->mag_size, slot, index))) {
-		slot->cpu = smp_processor_id();
-		return unmap_slow(dev, tlb_addr, size, chunk);
-	}
 	this_cpu_inc(cc_cpu.mag[nr].count[CC_UNMAPS]);
+	how = magazine_push(&cc_cpu.mag[nr].loaded, chunk->class->mag_size,
+			    slot, index);
+	if (unlikely(how != PUSHED))
+		return unmap_pushed(chunk->class, index, how);
 	preempt_enable();
 }
 
 /**
- * cc_swiotlb_find_orig() - find what is behind a part of a bounce buffer
+ * cc_swiotlb_find_orig() - find what is behind an address in a bounce buffer
  * @dev: device that does the DMA
  * @tlb_addr: an address inside of a mapping
- * @size: bytes from @tlb_addr on that are to be synced
  * @pool: the pool that holds @tlb_addr
- * @orig_addr: receives the physical address that @tlb_addr stands for
+ * @left: receives the number of bytes that are mapped from @tlb_addr on
  *
- * Warns once if the part is not all inside of the mapping.
+ * Warns once if @tlb_addr is not inside of a mapping of the device.
  *
  * Context: any but NMI.
- * Return: @size, or the number of bytes from @tlb_addr on that are mapped.
+ * Return: the physical address that @tlb_addr stands for, or DMA_MAPPING_ERROR.
  */
-size_t cc_swiotlb_find_orig(struct device *dev, phys_addr_t tlb_addr,
-			    size_t size, struct io_tlb_pool *pool,
-			    phys_addr_t *orig_addr)
+phys_addr_t cc_swiotlb_find_orig(struct device *dev, phys_addr_t tlb_addr,
+				 struct io_tlb_pool *pool, size_t *left)
 {
-	struct cc_chunk *chunk = container_of(pool, struct cc_chunk, pool);
-	struct cc_slot *slot = cc_slot_by_index(cc_index_by_addr(chunk, tlb_addr));
+	u32 index = cc_index_by_addr(chunk_of(pool), tlb_addr);
+	struct cc_slot *slot = cc_slot_by_index(index);
 	size_t start = tlb_addr - slot->base - slot->offset;
 
-	if (unlikely(!slot->dev || start > slot->size ||
-		     size > slot->size - start)) {
+	if (unlikely(slot->dev != dev || start > slot->size)) {
 		dev_WARN_ONCE(dev, 1,
-			      "sync of %zu bytes at %pa is not inside of a mapping (%u bytes at offset %u of the slot)\n",
-			      size, &tlb_addr, slot->dev ? slot->size : 0,
-			      slot->offset);
-		if (!slot->dev || start > slot->size)
-			return 0;
-		size = slot->size - start;
+			      "sync at %pa, where nothing is mapped%s\n", &tlb_addr,
+			      slot->dev && slot->dev != dev ? " by this device" : "");
+		return (phys_addr_t)DMA_MAPPING_ERROR;
 	}
-	*orig_addr = slot->orig_addr + start;
-	return size;
+	*left = slot->size - start;
+	return slot->orig_addr + start;
 }
 
 /**

@@ -1,0 +1,207 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# make series-check: what "make series" makes, patch by patch: git am applies it,
+# checkpatch --strict has nothing to say, UML and x86_64 build without a new warning with
+# CC_SWIOTLB on and off where the patch can matter, and the KUnit tests that are there by
+# then pass on UML, but for the slow ones. In the end the tree is that of "make apply".
+# "series-check.sh quick" does the first and the last. Without KVER and KSRC for all
+# versions. Writes out/series-check.json.
+each=
+[ "${KVER:-}${KSRC:-}" ] || each=1
+. "$(dirname "$0")/lib.sh"
+
+if [ "$each" ]; then
+	for v in "${versions[@]}"; do
+		KVER=$v "$0" "$@" || failed=$?
+	done
+	exit "$failed"
+fi
+
+need git perl jq python3 gcc ccache
+. "$(dirname "$0")/stage.sh"
+quick=${1:-}
+# These patches are not sent, so anybody may be the author.
+git -C "$top" -c user.useConfigOnly=true var GIT_AUTHOR_IDENT >/dev/null 2>&1 ||
+	export GIT_AUTHOR_NAME='A U Thor' GIT_AUTHOR_EMAIL=author@example.com
+
+"$top/scripts/apply.sh" >/dev/null
+lock "series-check-$tree"
+record_to series-check
+stage_begin
+repo=$stage.git
+patches=$stage.patches
+t=$src-series
+"$top/scripts/series.sh" "$patches" >/dev/null
+
+scratch() { # git command...
+	git --git-dir="$repo" --work-tree="$stage" "$@"
+}
+
+# What is staged is what git am makes of the files that the series changes.
+pristine() {
+	local p
+	export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
+	export GIT_AUTHOR_NAME='A U Thor' GIT_AUTHOR_EMAIL=author@example.com
+	export GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
+	scratch init -q
+	for p in "$patches"/[0-9]*.patch; do
+		stage_originals "$p"
+	done
+	scratch add -Af .
+	scratch commit -q --allow-empty -m "$src"
+}
+
+am() { # patch
+	(cd "$stage" && git --git-dir="$repo" --work-tree=. am -q --whitespace=error-all --keep-non-patch "$1")
+}
+
+same_tree() {
+	local f
+	(cd "$stage" && find . -type f -printf '/%P\n' | sort) | diff - "$src_cc/.cc-swiotlb-files" || return
+	while read -r f; do
+		cmp "$stage$f" "$src_cc$f" || return
+	done <"$src_cc/.cc-swiotlb-files"
+}
+
+checkpatch() { # patch
+	# FILE_PATH_CHANGES asks about MAINTAINERS, which a patch of its own changes;
+	# checkpatch does not know how TRACE_EVENT() is indented.
+	! GIT_DIR=none perl "$src/scripts/checkpatch.pl" --root="$src" --strict --no-summary --terse --show-types \
+		--showfile --ignore FILE_PATH_CHANGES "$1" |
+		grep -vE '^include/trace/events/.* CHECK:(OPEN_ENDED_LINE|PARENTHESIS_ALIGNMENT):'
+}
+
+# The configurations. Symbols that have not entered yet are left out.
+configure() { # build
+	local b=$t/build-$1 arch=${1%-*} ours=$t/kernel/dma/cc-swiotlb/Kconfig has=''
+	[ ! -f "$ours" ] || has=$(sed -n 's/^config //p' "$ours")
+	mkdir -p "$b"
+	{
+		if [ "$arch" = uml ]; then
+			grep -v CC_SWIOTLB "$top/tests/kunit/.kunitconfig"
+			[ "$kver" = 6.12 ] || echo CONFIG_SMP=y
+		else
+			printf 'CONFIG_%s=y\n' 64BIT EXPERT SMP PCI MMU SWIOTLB NET DEBUG_FS SYSFS FTRACE ENABLE_DEFAULT_TRACERS \
+				IOMMU_SUPPORT INTEL_IOMMU ACPI SHRINKER_DEBUG KUNIT
+		fi
+		echo '# CONFIG_KALLSYMS is not set'
+		# On UML only the tests need swiotlb.
+		if [ "${1#*-}" = off ]; then
+			:
+		elif grep -q CC_SWIOTLB_KUNIT_TEST <<<"$has"; then
+			printf 'CONFIG_%s=y\n' CC_SWIOTLB CC_SWIOTLB_KUNIT_TEST
+		elif [ "$has" ] && [ "$arch" = x86_64 ]; then
+			echo CONFIG_CC_SWIOTLB=y
+		fi
+	} >"$b/wanted"
+	cmp -s "$b/wanted" "$b/.kunitconfig" && [ -f "$b/.config" ] && return
+	if [ "$arch" = uml ]; then
+		(cd "$t" && python3 tools/testing/kunit/kunit.py config --kunitconfig="$b/wanted" --build_dir="$b" \
+			--make_options 'CC=ccache gcc')
+	else
+		(cd "$t" && ARCH=x86_64 scripts/kconfig/merge_config.sh -n -O "$b" "$b/wanted")
+	fi || return
+	cp "$b/wanted" "$b/.kunitconfig"
+	grep CC_SWIOTLB "$b/wanted" | grep -vxF -f "$b/.config" && return 1
+	return 0
+}
+
+# Warnings that are new since the tree was pristine
+build() { # uml-on|uml-off|x86_64-on|x86_64-off
+	local b=$t/build-$1 arch=${1%-*} target=vmlinux
+	[ "$arch" != uml ] || arch=um target=linux
+	configure "$1" >"$b.config.log" 2>&1 || {
+		cat "$b.config.log"
+		return 1
+	}
+	ARCH=$arch kmake "$t" "build-$1" $target >"$b/build.log" 2>&1 || {
+		grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$b/build.log" || tail "$b/build.log"
+		return 1
+	}
+	grep -E 'warning: |WARNING: ' "$b/build.log" | sed 's/:[0-9]*:[0-9]*:/:/' | sort -u >"$b/warnings"
+	[ -f "$b/warnings-before" ] || cp "$b/warnings" "$b/warnings-before"
+	! comm -23 "$b/warnings" "$b/warnings-before" | grep .
+}
+
+kunit() {
+	local args=() b=$t/build-uml-on
+	[ "$kver" = 6.12 ] || args=(--kernel_args seccomp=on --kernel_args ncpus=2)
+	rm -f "$b/kunit.json"
+	(cd "$t" && timeout 900 python3 tools/testing/kunit/kunit.py exec --build_dir="$b" --timeout=600 \
+		--filter 'speed>slow' --json="$b/kunit.json" "${args[@]}") >"$b/kunit.log" 2>&1 || {
+		grep -E '\[(FAILED|CRASHED)\]|^# .*(FAIL|EXPECT|ASSERT)' "$b/kunit.log" || tail "$b/kunit.log"
+		return 1
+	}
+	grep -o 'Testing complete.*' "$b/kunit.log"
+	# What was left out of the build would pass, too.
+	[ "$(jq '[.. | .test_cases? // empty | .[]] | length' "$b/kunit.json")" -gt 0 ]
+}
+
+# What the files of a patch can change: nothing, what is built with CC_SWIOTLB, or all
+builds_for() { # patch
+	local f all=() on=()
+	while read -r f; do
+		case $f in
+		Documentation/* | MAINTAINERS | tools/*) ;;
+		kernel/dma/cc-swiotlb/* | include/trace/events/cc_swiotlb.h) on=(uml-on x86_64-on) ;;
+		*) all=(uml-off x86_64-off uml-on x86_64-on) ;;
+		esac
+	done < <(sed -n 's|^diff --git a/[^ ]* b/||p' "$1")
+	[ ${#all[@]} = 0 ] || on=("${all[@]}")
+	echo "${on[@]}"
+}
+
+one() { # patch
+	local b builds
+	am "$1" || return
+	checkpatch "$1" || return
+	make_tree "$t" --link
+	read -r -a builds < <(builds_for "$1")
+	for b in "${builds[@]}"; do
+		build "$b" || {
+			echo "$b: see above"
+			return 1
+		}
+	done
+	case "${builds[*]} " in
+	*'uml-on '*) [ ! -f "$t/kernel/dma/cc-swiotlb/tests/Makefile" ] || kunit ;;
+	esac
+}
+
+before() {
+	local b
+	make_tree "$t" --link
+	for b in uml-off x86_64-off uml-on x86_64-on; do
+		build $b || true
+		sort -u -o "$t/build-$b/warnings-before" "$t/build-$b"/warnings{,-before}
+		build $b || return
+	done
+}
+
+apply_all() {
+	local p
+	for p in "$patches"/[0-9]*.patch; do
+		case $p in
+		*/0000-*) ;;
+		*) am "$p" || return ;;
+		esac
+	done
+}
+
+pristine
+case $quick in
+quick) check applies apply_all ;;
+'')
+	check unpatched before
+	for p in "$patches"/[0-9]*.patch; do
+		n=$(basename "$p" .patch)
+		case $n in
+		0000-*) ;;
+		*) check "$n" one "$p" ;;
+		esac
+	done
+	;;
+*) die "series-check.sh: no '$quick': use quick or nothing" ;;
+esac
+check same-tree same_tree
+conclude

@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# make series: the series as one sends it to a list, made by git format-patch on a
+# scratch repository, into out/series/<version>/. "git am" applies it to a tree of that
+# version. Author and sign-off are git's identity of whoever runs this. The cover letter
+# is patches/cover; its figures come from out/*.json, and what was not measured is left
+# out. Without KVER and KSRC for all versions. Prints the directories.
+# series.sh [directory]: there instead, for a check of it.
+each=
+[ "${KVER:-}${KSRC:-}" ] || each=1
+. "$(dirname "$0")/lib.sh"
+
+if [ "$each" ]; then
+	for v in "${versions[@]}"; do
+		KVER=$v "$0" "$@" || failed=$?
+	done
+	exit "$failed"
+fi
+
+need git perl jq
+. "$(dirname "$0")/stage.sh"
+ident=$(git -C "$top" -c user.useConfigOnly=true var GIT_AUTHOR_IDENT 2>/dev/null) ||
+	die "git does not know who sends this: git config --global user.name '<name>' and user.email '<address>'"
+GIT_AUTHOR_NAME=${ident%% <*}
+GIT_AUTHOR_EMAIL=${ident#*<}
+GIT_AUTHOR_EMAIL=${GIT_AUTHOR_EMAIL%%>*}
+export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
+export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
+
+"$top/scripts/get-kernel.sh" >/dev/null
+version=$(tree_version "$src")
+dir=${1:-$out/series/${version%.*}}
+lock "series-$tree"
+stage_begin
+repo=$stage.git
+
+scratch() { # git command...
+	git --git-dir="$repo" --work-tree="$stage" -c advice.addIgnoredFile=false "$@"
+}
+
+commit() { # i
+	local message=$top/patches/messages/${patch_name[$1]}
+	stage_patch "$1"
+	stage_end
+	scratch add -Af .
+	scratch commit -q -s --no-verify -F "$message"
+}
+
+# The kernel's own files that the series changes; git am looks at no others.
+scratch init -q
+for p in "${patch_hunks[@]}"; do
+	[ -z "$p" ] || stage_originals "$hunks_dir/$p"
+done
+scratch add -Af .
+scratch commit -q --allow-empty -m "Linux $version"
+base=$(scratch rev-parse HEAD)
+for ((i = 0; i < ${#patch_name[@]}; i++)); do
+	commit $i
+done
+
+# A figure of out/*.json: <verb>:<name>:<backend>:<metric>, or <verb> for the kernel
+# that it is of; fails if it was not measured.
+figure() {
+	local verb name backend metric value
+	IFS=: read -r verb name backend metric <<<"$1"
+	[ "$verb" != version ] || { echo "$version" && return; }
+	value=$(jq -r --arg n "$name" --arg b "$backend" --arg m "$metric" '
+		def of($metric): [.results[] | select(.name == $n and .backend == $b and .metric == $metric) | .value][0];
+		if $n == "" then .kernel // empty
+		elif $m == "ns" and of("failed") then "fails"
+		else of($m) | if . == null then empty elif type != "number" then .
+			elif $m | endswith("_bytes") then "\(. / 1048576 | round) MiB"
+			else . * 10 | round / 10 end
+		end' "$out/$verb.json" 2>/dev/null) || true
+	[ -n "$value" ] || { echo "$verb" >>"$stage.unmeasured" && return 1; }
+	echo "$value"
+}
+
+# With the figures in the place of {...}
+filled() { # text
+	local text=$1 value
+	while [[ $text =~ \{([^{}]+)\} ]]; do
+		value=$(figure "${BASH_REMATCH[1]}") || return
+		text=${text/"${BASH_REMATCH[0]}"/$value}
+	done
+	printf '%s\n' "$text"
+}
+
+# The row of a table
+row() { # cells, with "|" between them
+	local cells cell
+	IFS='|' read -r -a cells <<<"$1"
+	printf '%-26s' "${cells[0]% }"
+	for cell in "${cells[@]:1}"; do
+		cell=${cell# }
+		printf '%-10s' "${cell% }"
+	done
+	echo
+}
+
+# patches/cover. Lines that start with "~" are a block, and one that starts with "|" is
+# the row of a table, that are left out if a figure in them was not measured. The head
+# of a table goes with its last row.
+cover() {
+	local line block='' head=''
+	while IFS= read -r line; do
+		if [[ $line = '~'* ]]; then
+			block+=${line#'~'}$'\n'
+			continue
+		fi
+		[ -z "$block" ] || filled "${block%$'\n'}" || true
+		block=''
+		case $line in
+		'|'*'{'*)
+			line=$(filled "${line#|}") || continue
+			[ -z "$head" ] || row "$head"
+			head=''
+			row "$line"
+			;;
+		'|'*) head=${line#|} ;;
+		*) filled "$line" || true ;;
+		esac
+	done <"$top/patches/cover" | sed 's/ *$//' | cat -s
+}
+
+# Who has to see it, by the kernel's own list: maintainers, and whom to copy
+scratch diff "$base" HEAD >"$stage.diff"
+(cd "$src" && perl scripts/get_maintainer.pl --no-git --no-git-fallback --roles "$stage.diff") |
+	grep -vF "<$GIT_AUTHOR_EMAIL>" >"$stage.people" || true
+mapfile -t to < <(sed -nE 's/ \((maintainer|supporter)[:)].*//p' "$stage.people" | sort -u | sed 's/^/--to=/')
+mapfile -t cc < <(grep -vE ' \((maintainer|supporter)[:)]' "$stage.people" | sed 's/ ([^()]*)$//; s/ (.*//' | sort -u | sed 's/^/--cc=/')
+[ ${#to[@]} -gt 0 ] || die "scripts/get_maintainer.pl of Linux $version names nobody: is its MAINTAINERS complete?"
+: >"$stage.unmeasured"
+scratch config branch."$(scratch branch --show-current)".description "$(cover)"
+rm -rf "$dir"
+scratch format-patch -q -o "$dir" --base="$base" --cover-letter --cover-from-description=subject \
+	"${to[@]}" "${cc[@]}" "$base"
+
+# The commit that a maintainer has, if the tree is one's own clone
+if [ -n "${KSRC:-}" ] && theirs=$(git -C "$KSRC" rev-parse --verify -q HEAD 2>/dev/null); then
+	sed -i "s/^base-commit: .*/base-commit: $theirs/" "$dir"/*.patch
+fi
+[ ! -s "$stage.unmeasured" ] ||
+	step "left out of the cover letter, because not measured here: lines with figures of make $(sort -u "$stage.unmeasured" | tr '\n' ' ')"
+step "${#patch_name[@]} patches for Linux $version"
+echo "$dir"

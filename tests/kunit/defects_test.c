@@ -1,0 +1,669 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Defects that were found and mended, each with the least that shows it. kccd lives
+ * in simulated time: it passes when it has said that it would, or when it is woken.
+ */
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/shrinker.h>
+
+#include "cc_test.h"
+
+#define MANY	2048
+#define LARGEST	(&cc_classes[CC_NR_CLASSES - 1])
+
+struct defects_test {
+	struct device *dev;
+	phys_addr_t buf;
+	unsigned int nr;
+	phys_addr_t tlb[MANY];
+};
+
+static int defects_init(struct kunit *test)
+{
+	struct defects_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	test->priv = t;
+	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	t->buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	cc_fake_begin(test);
+	return 0;
+}
+
+/* Slots of @size bytes for the test; how many there were, @nr at most. */
+static unsigned int take(struct kunit *test, unsigned int nr, size_t size)
+{
+	struct defects_test *t = test->priv;
+	unsigned int got = 0;
+
+	for (; got < nr && t->nr < MANY; got++) {
+		t->tlb[t->nr] = cc_swiotlb_map(t->dev, t->buf, size, 0);
+		if (cc_test_failed(t->tlb[t->nr]))
+			break;
+		t->nr++;
+	}
+	return got;
+}
+
+static void give(struct kunit *test, unsigned int nr)
+{
+	struct defects_test *t = test->priv;
+
+	while (nr-- && t->nr)
+		cc_test_give(t->tlb[--t->nr]);
+}
+
+static void drain(void)
+{
+	mutex_lock(&cc_swiotlb.mutex);
+	cc_magazine_drain_all();
+	mutex_unlock(&cc_swiotlb.mutex);
+}
+
+static void defects_exit(struct kunit *test)
+{
+	cc_fake.converted = NULL;
+	give(test, MANY);
+	cc_test_stop(test);
+	cc_fake_end(test);
+}
+
+/* Start with these limits, and no marks but that of the largest class. */
+static void start(struct kunit *test, unsigned long max, unsigned long reserve,
+		  unsigned long mark)
+{
+	struct cc_options opts;
+
+	cc_test_options(&opts);
+	opts.max = max;
+	opts.min = 0;
+	opts.reserve = reserve;
+	memset(opts.mark, 0, sizeof(opts.mark));
+	opts.mark[CC_NR_CLASSES - 1] = mark;
+	cc_test_log_begin(test);
+	cc_test_start_with(test, &opts, false);
+	cc_test_log_end(test);
+}
+
+/* What the thread does in @span jiffies. Returns the number of its passes. */
+static unsigned int live(unsigned long span)
+{
+	unsigned long end = cc_test_now + span, sleep;
+	unsigned int passes = 0;
+
+	do {
+		sleep = cc_kccd_pass(cc_test_now);
+		if (cc_kccd_pending(cc_test_now))
+			sleep = 0;
+		if (sleep > end - cc_test_now)
+			break;
+		cc_test_now += sleep;
+	} while (++passes < 10000);
+	cc_test_now = end;
+	return passes;
+}
+
+static void kick(void)
+{
+	cc_kccd_kick(CC_KICK_GROW);
+}
+
+static bool asleep(void)
+{
+	return cc_kccd_pass(cc_test_now) == MAX_SCHEDULE_TIMEOUT &&
+	       !cc_kccd_pending(cc_test_now);
+}
+
+/* Memory in small pieces: kccd waits for larger ones, and goes on with small ones. */
+static void defects_fragmented(struct kunit *test)
+{
+	unsigned int passes;
+	unsigned long ticks;
+
+	cc_fake.max_order = CC_CHUNK_SHIFT - 2 - PAGE_SHIFT;
+	start(test, SZ_128M, SZ_8M, 2);
+	KUNIT_EXPECT_EQ(test, cc_class_free(LARGEST), 0);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+	passes = live(60 * HZ);
+	KUNIT_EXPECT_GT(test, passes, 8);
+	KUNIT_EXPECT_LT(test, passes, CC_PASSES_TO_SLEEP);
+	ticks = cc_kccd_stats.ticks;
+	KUNIT_EXPECT_LE(test, live(60 * HZ), 60 * HZ / CC_BACKOFF_MAX + 1);
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.ticks, ticks);
+
+	/* No attempt for the mark is due for seconds. */
+	cc_kccd_pass(cc_test_now);
+	KUNIT_ASSERT_EQ(test, take(test, 24, SZ_128K), 24);
+	KUNIT_ASSERT_LT(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+	cc_kccd_pass(cc_test_now);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+
+	cc_fake.max_order = MAX_PAGE_ORDER;
+	live(CC_BACKOFF_MAX);
+	KUNIT_EXPECT_GE(test, cc_class_free(LARGEST), LARGEST->mark);
+}
+
+/* Requests without end and no memory: 50 passes a second, and none is forgotten. */
+static void defects_requests(struct kunit *test)
+{
+	unsigned long end;
+	unsigned int passes = 0;
+
+	start(test, SZ_128M, SZ_8M, 0);
+	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
+	cc_test_log_begin(test);
+	KUNIT_ASSERT_EQ(test, take(test, 4, CC_SLOT_MAX), 4);
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+	/* It says when it will look at what comes meanwhile. */
+	KUNIT_EXPECT_LE(test, cc_kccd_pass(cc_test_now), CC_BACKOFF_MIN);
+	for (end = cc_test_now + 5 * HZ; time_before(cc_test_now, end); cc_test_now++)
+		for (unsigned int i = 0; i < 4; i++) {
+			kick();
+			if (!cc_kccd_pending(cc_test_now))
+				continue;
+			cc_kccd_pass(cc_test_now);
+			passes++;
+		}
+	KUNIT_EXPECT_LE(test, passes, 5 * HZ / CC_BACKOFF_MIN + 1);
+	kick();
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now + CC_BACKOFF_MIN));
+	/* Without requests: once in the longest backoff. */
+	live(60 * HZ);
+	KUNIT_EXPECT_LE(test, live(600 * HZ), 600 * HZ / CC_BACKOFF_MAX + 1);
+	cc_test_log_end(test);
+	cc_fake_fail(CC_FAKE_MEMORY, 0, 0);
+	live(CC_BACKOFF_MAX);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+}
+
+static void kick_once(struct page *page, unsigned int order, bool share)
+{
+	cc_fake.converted = NULL;
+	kick();
+}
+
+/* A request that comes while a pass is under way needs another one. */
+static void defects_request_in_pass(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_8M, 0);
+	KUNIT_ASSERT_EQ(test, take(test, 4, CC_SLOT_MAX), 4);
+	cc_fake.converted = kick_once;
+	cc_kccd_pass(cc_test_now);
+	KUNIT_EXPECT_NULL(test, cc_fake.converted);
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+}
+
+/* Each signal that kccd needs wakes it. */
+static void defects_signals(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_8M, 0);
+	live(10 * HZ);
+	KUNIT_EXPECT_TRUE(test, asleep());
+	/* The reserve is below its target, but there is something in it. */
+	KUNIT_ASSERT_EQ(test, take(test, 1, CC_SLOT_MAX), 1);
+	cc_kccd_pass(cc_test_now);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+	KUNIT_ASSERT_EQ(test, take(test, 48, SZ_128K), 48);
+	live(10 * HZ);
+	KUNIT_EXPECT_TRUE(test, asleep());
+	/* Enough for a magazine to overflow. */
+	KUNIT_ASSERT_GT(test, 48, 2 * cc_classes[cc_test_class(SZ_128K)].mag_size);
+	give(test, 48);
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+	live(60 * HZ);
+	KUNIT_EXPECT_TRUE(test, asleep());
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, SZ_16M));
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+	cc_kccd_pass(cc_test_now);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, SZ_16M);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(LARGEST, 3));
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+	cc_kccd_pass(cc_test_now);
+	KUNIT_EXPECT_GE(test, cc_class_free(LARGEST), 3);
+}
+
+/* Without memory the target goes up once, for what mappings took, and then down. */
+static void defects_target(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_8M, 0);
+	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
+	cc_test_log_begin(test);
+	KUNIT_ASSERT_EQ(test, take(test, 12, CC_SLOT_MAX), 12);
+	live(CC_TICK / 2);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, 2 * SZ_8M);
+	live(60 * HZ);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, SZ_8M);
+	cc_test_log_end(test);
+}
+
+/* What kccd gives to a class for its mark is not what mappings take. */
+static void defects_own_take(struct kunit *test)
+{
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_4K)];
+	unsigned long mark = 0, target;
+
+	start(test, SZ_128M, SZ_8M, 0);
+	KUNIT_ASSERT_EQ(test, take(test, 16, CC_SLOT_MAX), 16);
+	live(2 * CC_TICK);
+	target = cc_swiotlb.target;
+	KUNIT_ASSERT_GT(test, target, SZ_8M);
+	for (int i = 0; i < 3; i++) {
+		mark += (target / 2 + SZ_1M) / SZ_4K;
+		KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(class, mark));
+		live(CC_TICK);
+		KUNIT_EXPECT_GE(test, cc_class_free(class), mark);
+	}
+	KUNIT_EXPECT_LT(test, cc_swiotlb.target, target);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(class, 0));
+}
+
+/* A mark is never filled from what the reserve promises to mappings. */
+static void defects_mark(struct kunit *test)
+{
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_4K)];
+
+	start(test, SZ_128M, SZ_8M, 0);
+	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
+	cc_test_log_begin(test);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(class, SZ_4M / SZ_4K));
+	live(10 * HZ);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, SZ_8M);
+	KUNIT_EXPECT_EQ(test, cc_class_free(class), 0);
+	cc_test_log_end(test);
+	cc_fake_fail(CC_FAKE_MEMORY, 0, 0);
+	live(CC_BACKOFF_MAX);
+	KUNIT_EXPECT_GE(test, cc_class_free(class), SZ_4M / SZ_4K);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, SZ_8M);
+}
+
+/* After a success the next failure is the first one. */
+static void defects_backoff(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_8M, 0);
+	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
+	cc_test_log_begin(test);
+	KUNIT_ASSERT_EQ(test, take(test, 4, CC_SLOT_MAX), 4);
+	live(5 * HZ);
+	KUNIT_EXPECT_GT(test, cc_kccd_backoff(cc_test_now), 0);
+	cc_fake_fail(CC_FAKE_MEMORY, 0, 0);
+	live(CC_BACKOFF_MAX);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
+	KUNIT_ASSERT_EQ(test, take(test, 4, CC_SLOT_MAX), 4);
+	cc_kccd_pass(cc_test_now);
+	KUNIT_EXPECT_EQ(test, cc_kccd_backoff(cc_test_now), CC_BACKOFF_MIN);
+	cc_test_log_end(test);
+}
+
+/* What is in quarantine is shared, for all that is known. */
+static void defects_quarantine(struct kunit *test)
+{
+	start(test, SZ_16M, SZ_2M, 0);
+	cc_test_log_begin(test);
+	while (take(test, 1, CC_SLOT_MAX))
+		live(CC_BACKOFF_MIN);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, SZ_16M);
+	give(test, MANY);
+	cc_fake_fail(CC_FAKE_UNSHARE, 0, 2);
+	live(120 * HZ);
+	KUNIT_ASSERT_EQ(test, cc_swiotlb.quarantined, 2 * SZ_2M);
+	for (unsigned int i = 0; i < 64; i++) {
+		take(test, 1, CC_SLOT_MAX);
+		live(CC_BACKOFF_MIN);
+		KUNIT_EXPECT_LE(test, cc_swiotlb.shared + cc_swiotlb.quarantined, SZ_16M);
+	}
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, SZ_16M - 2 * SZ_2M);
+	cc_test_log_end(test);
+}
+
+/* At the limit there is nothing to try, until something is returned. */
+static void defects_limit(struct kunit *test)
+{
+	start(test, SZ_16M, SZ_2M, 0);
+	cc_test_log_begin(test);
+	while (take(test, 1, SZ_64K))
+		live(CC_BACKOFF_MIN);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, SZ_16M);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(LARGEST, 4));
+	live(10 * HZ);
+	KUNIT_EXPECT_EQ(test, cc_class_free(LARGEST), 0);
+	KUNIT_EXPECT_TRUE(test, asleep());
+	KUNIT_EXPECT_LE(test, live(600 * HZ), 1);
+	give(test, MANY);
+	live(60 * HZ);
+	KUNIT_EXPECT_GE(test, cc_class_free(LARGEST), 4);
+	KUNIT_EXPECT_TRUE(test, asleep());
+	cc_test_log_end(test);
+}
+
+/* A lower limit takes effect at once, on what is free and on the target. */
+static void defects_lower_limit(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_4M, 0);
+	for (unsigned int i = 0; i < 64; i++) {
+		take(test, 1, CC_SLOT_MAX);
+		live(1);
+	}
+	give(test, MANY);
+	live(2 * CC_TICK);
+	KUNIT_ASSERT_GT(test, cc_swiotlb.shared, SZ_16M);
+	cc_swiotlb.target = SZ_8M;
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_16M));
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, SZ_4M);
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+	cc_kccd_pass(cc_test_now);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, SZ_16M);
+}
+
+/* No chunk is large enough: look at all CPUs, not too often, and give up in the end. */
+static void defects_starved(struct kunit *test)
+{
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_256K)];
+	unsigned long drains;
+
+	cc_fake.max_order = CC_FRAME_SHIFT - PAGE_SHIFT;
+	start(test, SZ_128M, SZ_4M, 0);
+	live(10 * HZ);
+	drains = cc_kccd_stats.drains;
+	cc_test_log_begin(test);
+	KUNIT_EXPECT_EQ(test, take(test, 1, SZ_256K), 0);
+	KUNIT_EXPECT_TRUE(test, class->starved);
+	live(3 * CC_BACKOFF_MIN);
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.drains, drains + 1);
+	for (unsigned int i = 0; i < 10 * HZ / CC_BACKOFF_MIN; i++) {
+		KUNIT_EXPECT_EQ(test, take(test, 1, SZ_256K), 0);
+		live(CC_BACKOFF_MIN);
+	}
+	KUNIT_EXPECT_LE(test, cc_kccd_stats.drains, drains + 11 * HZ / CC_RECLAIM_INTERVAL);
+	live(4 * CC_BACKOFF_MAX);
+	KUNIT_EXPECT_FALSE(test, class->starved);
+	KUNIT_EXPECT_TRUE(test, asleep());
+	cc_test_log_end(test);
+}
+
+/* A pass ends after a while, and the next one goes on. */
+static void defects_long_pass(struct kunit *test)
+{
+	unsigned long before;
+
+	start(test, SZ_128M, SZ_4M, 0);
+	before = cc_kccd_stats.grown;
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, SZ_128M - SZ_8M));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_pass(cc_test_now));
+	KUNIT_EXPECT_LE(test, cc_kccd_stats.grown - before, SZ_64M + SZ_2M);
+	live(1);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, SZ_128M - SZ_8M);
+}
+
+static void reboot(struct page *page, unsigned int order, bool share)
+{
+	WRITE_ONCE(cc_swiotlb.stopping, true);
+}
+
+/* A reboot does not wait for all that a pass still had to do. */
+static void defects_reboot_in_pass(struct kunit *test)
+{
+	unsigned int before;
+
+	start(test, SZ_128M, SZ_4M, 0);
+	before = cc_fake.calls[CC_FAKE_SHARE];
+	cc_fake.converted = reboot;
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, SZ_32M));
+	cc_kccd_pass(cc_test_now);
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before + 1);
+	KUNIT_EXPECT_TRUE(test, asleep());
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before + 1);
+	cc_fake.converted = NULL;
+	cc_swiotlb.stopping = false;
+}
+
+/* The next kernel finds all memory private. */
+static void defects_kexec(struct kunit *test)
+{
+	struct cc_block *block;
+
+	start(test, SZ_128M, SZ_8M, 0);
+	/* The fake wants private memory not to be found. */
+	list_for_each_entry(block, &cc_swiotlb.blocks, node)
+		for (unsigned int i = 0; i < block->nr_chunks; i++)
+			cc_chunk_unpublish(&block->chunks[i]);
+	cc_swiotlb_kexec();
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_UNSHARE],
+			list_count_nodes(&cc_swiotlb.blocks));
+	/* Here the allocator goes on. The fake knows what is private. */
+	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
+		KUNIT_EXPECT_EQ(test, 0, cc_convert(block->page, block->shift - PAGE_SHIFT, true));
+		for (unsigned int i = 0; i < block->nr_chunks; i++)
+			KUNIT_EXPECT_EQ(test, 0, cc_chunk_publish(&block->chunks[i]));
+	}
+}
+
+/* In one second kccd returns memory once, however often it passes. */
+static void defects_ticks(struct kunit *test)
+{
+	unsigned long ticks;
+
+	start(test, SZ_128M, SZ_4M, 0);
+	ticks = cc_kccd_stats.ticks;
+	for (unsigned int i = 0; i < 30; i++) {
+		take(test, 1, CC_SLOT_MAX);
+		cc_kccd_pass(cc_test_now);
+	}
+	KUNIT_EXPECT_LE(test, cc_kccd_stats.ticks, ticks + 1);
+	/* They go on while something moves. */
+	for (unsigned int i = 0; i < 20; i++) {
+		give(test, 1);
+		take(test, 1, CC_SLOT_MAX);
+		live(CC_TICK);
+	}
+	ticks = cc_kccd_stats.ticks;
+	for (unsigned int i = 0; i < 20; i++) {
+		give(test, 1);
+		take(test, 1, CC_SLOT_MAX);
+		live(CC_TICK);
+	}
+	KUNIT_EXPECT_GE(test, cc_kccd_stats.ticks, ticks + 19);
+	KUNIT_EXPECT_LE(test, cc_kccd_stats.ticks, ticks + 21);
+}
+
+/* What a reclaim cannot free, because a part of its block is mapped, counts once. */
+static void defects_leftover(struct kunit *test)
+{
+	struct defects_test *t = test->priv;
+	unsigned int n;
+
+	start(test, SZ_128M, SZ_4M, 0);
+	for (unsigned int i = 0; i < 64; i++) {
+		KUNIT_ASSERT_EQ(test, take(test, 1, CC_SLOT_MAX), 1);
+		live(1);
+	}
+	/* One of each four chunks stays, so nearly all blocks do. */
+	for (n = 0, t->nr = 0; n < 64; n++)
+		if (n % 4)
+			cc_test_give(t->tlb[n]);
+		else
+			t->tlb[t->nr++] = t->tlb[n];
+	drain();
+	live(2 * CC_TICK);
+	KUNIT_EXPECT_GT(test, cc_kccd_freeable(), 0);
+	cc_kccd_reclaim();
+	cc_kccd_pass(cc_test_now);
+	KUNIT_EXPECT_GT(test, cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min + SZ_2M);
+	KUNIT_EXPECT_EQ(test, cc_kccd_freeable(), 0);
+
+	/* It has been in use since, and counts again. */
+	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
+	cc_test_log_begin(test);
+	n = take(test, MANY, CC_SLOT_MAX);
+	KUNIT_EXPECT_GT(test, n, 16);
+	live(2 * CC_TICK);
+	give(test, n);
+	drain();
+	cc_test_log_end(test);
+	KUNIT_EXPECT_GT(test, cc_kccd_freeable(), 0);
+}
+
+/* Reclaim takes nothing from a class that it had in use in the last second. */
+static void defects_reclaim(struct kunit *test)
+{
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_64K)];
+
+	start(test, SZ_128M, SZ_4M, 0);
+	for (unsigned int i = 0; i < 64; i++) {
+		KUNIT_ASSERT_EQ(test, take(test, 1, SZ_64K), 1);
+		live(1);
+	}
+	live(2 * CC_TICK);
+	give(test, MANY);
+	drain();
+	KUNIT_ASSERT_GE(test, class->nr_slots, 64);
+	cc_kccd_reclaim();
+	cc_kccd_pass(cc_test_now);
+	KUNIT_EXPECT_GE(test, class->nr_slots, 64);
+	KUNIT_EXPECT_EQ(test, class->depot.slots, 0);
+	/* A second later it was not. */
+	live(CC_RECLAIM_INTERVAL);
+	cc_kccd_reclaim();
+	live(CC_RECLAIM_INTERVAL);
+	KUNIT_EXPECT_EQ(test, class->nr_slots, 0);
+}
+
+/* The shrinker has scanned all, or it would be asked for the rest again. */
+static void defects_shrinker(struct kunit *test)
+{
+	unsigned long (*scan)(struct shrinker *s, struct shrink_control *sc) =
+		cc_test_symbol(test, "shrinker_scan");
+	struct shrink_control sc = { .nr_to_scan = 128 };
+
+	start(test, SZ_128M, SZ_4M, 0);
+	KUNIT_EXPECT_EQ(test, scan(NULL, &sc), 0);
+	KUNIT_EXPECT_EQ(test, sc.nr_scanned, 128);
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+}
+
+/* A CPU that has nothing else uses what it has collected for another one. */
+static void defects_foreign(struct kunit *test)
+{
+	struct defects_test *t = test->priv;
+	unsigned int nr = cc_test_class(SZ_4K), all = SZ_2M / SZ_4K;
+
+	cc_test_pin(test);
+	start(test, SZ_2M, SZ_2M, 0);
+	KUNIT_ASSERT_GE(test, cc_foreign_size(&cc_classes[nr]), 3);
+	cc_test_log_begin(test);
+	KUNIT_ASSERT_EQ(test, take(test, MANY, SZ_4K), all);
+	for (unsigned int i = all - 3; i < all; i++) {
+		struct cc_chunk *chunk = cc_chunk_by_addr(t->tlb[i]);
+
+		cc_slot_by_index(cc_index_by_addr(chunk, t->tlb[i]))->cpu = 1;
+	}
+	give(test, 3);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(cc_test_magazine(nr)->foreign), 3);
+	KUNIT_EXPECT_EQ(test, take(test, 3, SZ_4K), 3);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(cc_test_magazine(nr)->foreign), 0);
+	cc_test_log_end(test);
+	cc_test_check(test);
+}
+
+/* A smaller mapping gets what a class has beyond its mark, to the slot. */
+static void defects_larger(struct kunit *test)
+{
+	struct cc_class *class = &cc_classes[1];
+
+	start(test, SZ_2M, SZ_2M, 0);
+	KUNIT_ASSERT_GT(test, class->batch, 2);
+	KUNIT_ASSERT_TRUE(test, cc_reserve_give(class, 1, 0));
+	while (cc_swiotlb.reserve_bytes)
+		KUNIT_ASSERT_TRUE(test, cc_reserve_give(LARGEST, LARGEST->nr_slots + 1, 0));
+	cc_test_log_begin(test);
+	class->mark = class->nr_slots - 2;
+	KUNIT_EXPECT_EQ(test, take(test, 3, 512), 2);
+	KUNIT_EXPECT_EQ(test, cc_class_free(class), class->mark);
+	/* Nor a whole magazine of the depot. */
+	KUNIT_EXPECT_EQ(test, take(test, 8, SZ_1K), 8);
+	give(test, 8);
+	drain();
+	KUNIT_ASSERT_GE(test, class->depot.slots, 8);
+	class->mark = cc_class_free(class);
+	KUNIT_EXPECT_EQ(test, take(test, 1, 512), 0);
+	class->mark = 0;
+	cc_test_log_end(test);
+	cc_test_check(test);
+}
+
+/* Memory above what the table was made for: a larger table knows all chunks. */
+static void defects_table(struct kunit *test)
+{
+	const unsigned int shift = CC_FRAME_SHIFT + CC_LEAF_BITS;
+	struct cc_chunk_table *table = cc_by_frame;
+	unsigned long top = 0, low = ULONG_MAX;
+	struct cc_block *block;
+
+	start(test, SZ_128M, SZ_64M + SZ_8M, 0);
+	table = cc_by_frame;
+	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
+		top = max(top, page_to_phys(block->page) >> shift);
+		low = min(low, page_to_phys(block->page) >> shift);
+	}
+	KUNIT_ASSERT_LT(test, low, top);
+	mutex_lock(&cc_swiotlb.mutex);
+	cc_free_metadata(table->leaf[top]);
+	table->leaf[top] = NULL;
+	table->nr = top;
+	list_for_each_entry(block, &cc_swiotlb.blocks, node)
+		for (unsigned int i = 0; i < block->nr_chunks; i++)
+			if (block->chunks[i].pool.start >> shift == top)
+				KUNIT_EXPECT_EQ(test, 0, cc_chunk_publish(&block->chunks[i]));
+	mutex_unlock(&cc_swiotlb.mutex);
+	KUNIT_EXPECT_PTR_NE(test, table, cc_by_frame);
+	KUNIT_EXPECT_GT(test, cc_by_frame->nr, top);
+	cc_test_check(test);
+}
+
+/* What is allocated under the mutex may fail, and must not wait for I/O. */
+static void defects_gfp(struct kunit *test)
+{
+	KUNIT_EXPECT_TRUE(test, CC_GFP & __GFP_NORETRY);
+	KUNIT_EXPECT_FALSE(test, CC_GFP & (__GFP_IO | __GFP_FS | __GFP_NOFAIL));
+}
+
+static struct kunit_case defects_cases[] = {
+	KUNIT_CASE(defects_fragmented),
+	KUNIT_CASE(defects_requests),
+	KUNIT_CASE(defects_request_in_pass),
+	KUNIT_CASE(defects_signals),
+	KUNIT_CASE(defects_target),
+	KUNIT_CASE(defects_own_take),
+	KUNIT_CASE(defects_mark),
+	KUNIT_CASE(defects_backoff),
+	KUNIT_CASE(defects_quarantine),
+	KUNIT_CASE(defects_limit),
+	KUNIT_CASE(defects_lower_limit),
+	KUNIT_CASE(defects_starved),
+	KUNIT_CASE(defects_long_pass),
+	KUNIT_CASE(defects_reboot_in_pass),
+	KUNIT_CASE(defects_kexec),
+	KUNIT_CASE(defects_ticks),
+	KUNIT_CASE(defects_leftover),
+	KUNIT_CASE(defects_reclaim),
+	KUNIT_CASE(defects_shrinker),
+	KUNIT_CASE(defects_foreign),
+	KUNIT_CASE(defects_larger),
+	KUNIT_CASE(defects_table),
+	KUNIT_CASE(defects_gfp),
+	{}
+};
+
+static struct kunit_suite defects_suite = {
+	.name = "cc_swiotlb_defects",
+	.init = defects_init,
+	.exit = defects_exit,
+	.test_cases = defects_cases,
+};
+
+kunit_test_suite(defects_suite);
+
+MODULE_DESCRIPTION("Tests of defects that were mended");
+MODULE_LICENSE("GPL");
