@@ -125,8 +125,9 @@ static void check_rate(struct cc_loop *loop, const struct snapshot *before)
 	unsigned long now = cc_test_now, *oldest;
 	bool same = before->reserve == cc_swiotlb.reserve_bytes;
 
-	CC_RULE(loop, loop->sleep || cc_kccd_stats.grown != before->stats.grown,
-		"goes on at once, but has not grown");
+	CC_RULE(loop, loop->sleep || cc_kccd_stats.grown != before->stats.grown ||
+		cc_kccd_stats.retired != before->stats.retired,
+		"goes on at once, but has done nothing");
 	if (cc_kccd_stats.drains != before->stats.drains) {
 		CC_RULE(loop, cc_kccd_stats.drains == before->stats.drains + 1 &&
 			now - loop->last_drain >= CC_RECLAIM_INTERVAL,

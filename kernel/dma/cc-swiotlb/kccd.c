@@ -275,9 +275,6 @@ static void move_up(unsigned long now)
 		cond_resched();
 	for (unsigned int i = CC_NR_CLASSES; i--; )
 		keep_mark(&cc_classes[i], now);
-
-	if (!wants_memory())
-		taken_full = READ_ONCE(cc_swiotlb.taken);
 }
 
 /* Return what a class has not needed. True if something has moved. */
@@ -342,8 +339,11 @@ static bool shrink_reserve(bool reclaiming)
 	if (cc_swiotlb.taken - taken_tick <= target / 2 &&
 	    target > cc_swiotlb.reserve_min)
 		cc_swiotlb.target = decayed(target);
-	if (reclaiming)
+	/* What was taken of a larger target is no reason to raise this one. */
+	if (reclaiming) {
 		cc_swiotlb.target = cc_swiotlb.reserve_min;
+		taken_full = cc_swiotlb.taken;
+	}
 	taken_tick = cc_swiotlb.taken;
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 
@@ -480,6 +480,8 @@ static unsigned long pass(unsigned long now)
 		if (asked && cc_kccd_stats.grown == grown)
 			wait_for(&kick_wait, now, CC_BACKOFF_MIN);
 	}
+	if (READ_ONCE(cc_swiotlb.reserve_bytes) >= cc_swiotlb.target)
+		taken_full = READ_ONCE(cc_swiotlb.taken);
 	if (surplus)
 		return_surplus();
 	if (tick)
