@@ -391,6 +391,7 @@ u32 cc_magazine_refill(struct cc_class *class);
 void cc_magazine_flush(struct cc_class *class);
 void cc_magazine_give(struct cc_class *class, u32 index);
 bool cc_magazine_online(unsigned int cpu);
+void cc_magazine_point(struct cc_class *class);
 void cc_magazine_send(struct cc_class *class, u32 index);
 unsigned long cc_magazine_moves(void);
 bool cc_magazine_drain_idle(void);

@@ -144,6 +144,25 @@ static u64 take_from_class(struct cc_class *class, unsigned long keep,
 	return chain;
 }
 
+/**
+ * cc_magazine_point() - where tests place an interrupt
+ * @class: class that slots are taken of
+ *
+ * Before slots are looked for, and when they have been found and are in no magazine.
+ *
+ * Context: any but NMI, preemption disabled.
+ */
+void cc_magazine_point(struct cc_class *class)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_magazine_point, class);
+}
+
+static void point(struct cc_class *class)
+{
+	if (IS_ENABLED(CONFIG_KUNIT))
+		cc_magazine_point(class);
+}
+
 /*
  * Take a slot of a class without growing the class, and leave @keep free slots to
  * other CPUs. Preemption disabled.
@@ -151,9 +170,11 @@ static u64 take_from_class(struct cc_class *class, unsigned long keep,
 static u32 take(struct cc_class *class, unsigned long keep,
 		enum cc_counter pool_counter)
 {
-	u64 chain = take_from_cpu(class, false);
 	u32 index;
+	u64 chain;
 
+	point(class);
+	chain = take_from_cpu(class, false);
 	if (!chain)
 		chain = take_from_class(class, keep, pool_counter);
 	if (!chain)
@@ -161,6 +182,7 @@ static u32 take(struct cc_class *class, unsigned long keep,
 	if (!chain)
 		return 0;
 
+	point(class);
 	index = cc_chain_index(chain);
 	stow(class, cc_chain(cc_slot_by_index(index)->next,
 			     cc_chain_count(chain) - 1));

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The guarantee, executed: random machines whose CPUs make mappings in three nested
+ * contexts, as many as the reserve promises to serve, while nothing can be converted.
+ * Each must be served, by the class that it asks for.
+ *
+ * CPUs that the machine does not have are simulated: the data of each is put in the
+ * place of this CPU's while it runs. Interrupts come where cc_magazine_point() is.
+ *
+ * Boot with cc_swiotlb_guarantee.machines=<n> for more of them, and
+ * cc_swiotlb_guarantee.seed=<n> to begin with one that has failed.
+ */
+#include <kunit/resource.h>
+#include <linux/dma-map-ops.h>
+#include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <linux/prandom.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+
+#include "cc_arena.h"
+
+#undef MODULE_PARAM_PREFIX
+#define MODULE_PARAM_PREFIX "cc_swiotlb_guarantee."
+
+static uint seed;
+module_param(seed, uint, 0);
+MODULE_PARM_DESC(seed, "seed of the first machine; 0: a random one");
+
+static uint machines = 300;
+module_param(machines, uint, 0);
+MODULE_PARM_DESC(machines, "number of random machines");
+
+#define MAX_CPUS	24
+#define MAX_LIVE	(SZ_16M / 512)
+#define CONTEXTS	3	/* task, softirq, hard interrupt */
+#define BATCH_BYTES	SZ_32K
+
+/**
+ * struct machine - one of them
+ * @test: the test
+ * @seed: repeats it
+ * @rnd: what happens is taken from here
+ * @dev: device that maps
+ * @buf: what it maps
+ * @cpu: data of the CPUs that do not run
+ * @nr_cpus: number of CPUs
+ * @running: the one that runs
+ * @class: numbers of the classes that are used
+ * @nr_classes: how many there are
+ * @promised: bytes of slots that the guarantee covers
+ * @used: bytes of slots that have been asked for
+ * @depth: contexts that are interrupted
+ * @storm: interrupt at each point, for the class that is being taken of
+ * @kccd: it runs, too, now and then
+ * @live: mappings
+ * @nr_live: how many there are
+ * @broken: a mapping was not served as promised
+ */
+struct machine {
+	struct kunit *test;
+	u32 seed;
+	struct rnd_state rnd;
+	struct device *dev;
+	phys_addr_t buf;
+	struct cc_cpu *cpu;
+	unsigned int nr_cpus;
+	unsigned int running;
+	u8 class[CC_NR_CLASSES];
+	unsigned int nr_classes;
+	unsigned long promised;
+	unsigned long used;
+	unsigned int depth;
+	bool storm;
+	bool kccd;
+	phys_addr_t *live;
+	unsigned int nr_live;
+	bool broken;
+};
+
+static u32 rnd(struct machine *m, u32 below)
+{
+	return prandom_u32_state(&m->rnd) % below;
+}
+
+static void run_on(struct machine *m, unsigned int cpu)
+{
+	struct cc_cpu *this = raw_cpu_ptr(&cc_cpu);
+
+	if (cpu == m->running)
+		return;
+	memcpy(&m->cpu[m->running], this, sizeof(*this));
+	memcpy(this, &m->cpu[cpu], sizeof(*this));
+	m->running = cpu;
+}
+
+/* Map one slot of a class, if it is still covered. False if it is not. */
+static bool map_one(struct machine *m, unsigned int nr)
+{
+	struct cc_class *class = &cc_classes[nr];
+	phys_addr_t tlb;
+
+	if (m->broken || m->used + BIT(class->shift) > m->promised ||
+	    m->nr_live + CONTEXTS > MAX_LIVE)
+		return false;
+	m->used += BIT(class->shift);
+	tlb = cc_swiotlb_map(m->dev, m->buf, BIT(class->shift), 0);
+	if (!cc_test_failed(tlb)) {
+		m->live[m->nr_live++] = tlb;
+		if (cc_chunk_by_addr(tlb)->class == class)
+			return true;
+	}
+	if (!m->broken)
+		KUNIT_FAIL(m->test, "cc_swiotlb_guarantee.seed=%u: %lu bytes %s, CPU %u of %u, depth %u, %u classes, %lu of %lu used, reserve %lu",
+			   m->seed, BIT(class->shift),
+			   cc_test_failed(tlb) ? "not mapped" : "of a larger class",
+			   m->running, m->nr_cpus, m->depth, m->nr_classes,
+			   m->used, m->promised, cc_swiotlb.reserve_bytes);
+	m->broken = true;
+	return false;
+}
+
+/* An interrupt, in the middle of taking slots. */
+static void interrupt(struct cc_class *class)
+{
+	struct machine *m = current->kunit_test->priv;
+
+	if (m->depth == CONTEXTS - 1)
+		return;
+	m->depth++;
+	if (m->storm)
+		map_one(m, class - cc_classes);
+	else
+		for (unsigned int n = rnd(m, 4); n--; )
+			map_one(m, m->class[rnd(m, m->nr_classes)]);
+	m->depth--;
+}
+
+/* Each CPU takes as many batches of each class as it can, and uses little of them. */
+static void strand_batches(struct machine *m)
+{
+	m->storm = true;
+	for (unsigned int cpu = 0; cpu < m->nr_cpus; cpu++) {
+		run_on(m, cpu);
+		for (unsigned int i = 0; i < m->nr_classes; i++)
+			map_one(m, m->class[i]);
+	}
+	m->storm = false;
+}
+
+/* Whatever kccd does without memory, what is promised stays. */
+static void run_kccd(struct machine *m)
+{
+	if (!rnd(m, 4))
+		cc_kccd_reclaim();
+	if (!rnd(m, 4))
+		cc_kccd_set_mark(&cc_classes[m->class[rnd(m, m->nr_classes)]], rnd(m, 16));
+	cc_test_now += rnd(m, 2 * HZ);
+	cc_kccd_pass(cc_test_now);
+}
+
+/* Use up all that is promised, most of it on one CPU. */
+static void use_up(struct machine *m)
+{
+	unsigned int hot = rnd(m, m->nr_cpus), i;
+	bool any = true;
+
+	while (any) {
+		run_on(m, rnd(m, 4) ? hot : rnd(m, m->nr_cpus));
+		i = rnd(m, m->nr_classes);
+		any = map_one(m, m->class[i]);
+		/* Not that one; perhaps a smaller one. */
+		for (i = 0; i < m->nr_classes && !any; i++)
+			any = map_one(m, m->class[i]);
+		if (m->kccd && !rnd(m, 64))
+			run_kccd(m);
+	}
+}
+
+static unsigned int choose_classes(struct machine *m)
+{
+	m->nr_classes = 0;
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		if (cc_classes[i].enabled && rnd(m, 2))
+			m->class[m->nr_classes++] = i;
+	if (!m->nr_classes)
+		m->class[m->nr_classes++] = CC_NR_CLASSES - 1;
+	return m->nr_classes;
+}
+
+/* What so many CPUs would have; and fewer, as at a low limit. */
+static void choose_magazines(struct machine *m)
+{
+	unsigned long bytes = (SZ_64M >> rnd(m, 8)) / 3 / m->nr_cpus;
+
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		struct cc_class *class = &cc_classes[i];
+
+		class->mag_size = min(bytes >> class->shift, 128);
+		class->batch = clamp(BATCH_BYTES >> class->shift, 1,
+				     min_not_zero(class->mag_size, 16));
+	}
+}
+
+static void random_options(struct machine *m, struct cc_options *opts)
+{
+	cc_test_options(opts);
+	opts->max = SZ_64M;
+	opts->reserve = SZ_1M + rnd(m, SZ_16M);
+	if (rnd(m, 2))
+		opts->classes = prandom_u32_state(&m->rnd) | BIT(CC_SLOT_MAX_SHIFT);
+	for (unsigned int n = rnd(m, 4); n--; ) {
+		unsigned int i = rnd(m, CC_NR_CLASSES);
+
+		opts->mark[i] = rnd(m, SZ_1M >> (i + CC_SLOT_MIN_SHIFT));
+	}
+}
+
+/* Give back what all CPUs hold, and make their counters those of this one. */
+static void merge_cpus(struct machine *m)
+{
+	struct cc_cpu *this = raw_cpu_ptr(&cc_cpu);
+
+	for (unsigned int cpu = 0; cpu < m->nr_cpus; cpu++) {
+		run_on(m, cpu);
+		mutex_lock(&cc_swiotlb.mutex);
+		cc_magazine_drain_all();
+		mutex_unlock(&cc_swiotlb.mutex);
+	}
+	run_on(m, 0);
+	for (unsigned int cpu = 1; cpu < m->nr_cpus; cpu++)
+		for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+			for (unsigned int c = 0; c < CC_NR_COUNTERS; c++)
+				this->mag[i].count[c] += m->cpu[cpu].mag[i].count[c];
+}
+
+static void one_machine(struct kunit *test, struct machine *m)
+{
+	unsigned long grown, reserve, waste;
+	struct cc_options opts;
+
+	prandom_seed_state(&m->rnd, m->seed);
+	cc_arena_reset(m->seed);
+	cc_arena.max_shift = CC_CHUNK_SHIFT + rnd(m, CC_BLOCK_SHIFT - CC_CHUNK_SHIFT + 1);
+	random_options(m, &opts);
+	cc_test_start_with(test, &opts, false);
+
+	m->nr_cpus = 1 + rnd(m, rnd(m, MAX_CPUS) + 1);
+	memset(m->cpu, 0, m->nr_cpus * sizeof(*m->cpu));
+	m->running = 0;
+	m->nr_live = 0;
+	m->used = 0;
+	m->kccd = rnd(m, 2);
+	choose_magazines(m);
+	reserve = min(cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min);
+	waste = choose_classes(m) * (SZ_512K + m->nr_cpus * CONTEXTS * BATCH_BYTES);
+	m->promised = reserve > waste ? reserve - waste : 0;
+
+	/* From here on nothing can be had. */
+	cc_arena.limit = 0;
+	grown = cc_kccd_stats.grown;
+	if (rnd(m, 4))
+		strand_batches(m);
+	use_up(m);
+	/* Nothing was shared for it; kccd may have returned what was too much. */
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown, grown);
+	merge_cpus(m);
+	while (m->nr_live--)
+		cc_test_give(m->live[m->nr_live]);
+	cc_test_check(test);
+	cc_test_stop(test);
+	KUNIT_EXPECT_TRUE(test, cc_arena_check());
+}
+
+/* What the guarantee promises is served, on whatever machine, in any context. */
+static void guarantee_machines(struct kunit *test)
+{
+	struct machine *m = test->priv;
+	unsigned long served = 0;
+	unsigned int covered = 0;
+
+	m->seed = seed ?: get_random_u32() / 2;
+	kunit_info(test, "cc_swiotlb_guarantee.seed=%u, %u machines", m->seed, machines);
+	for (unsigned int n = 0; n < machines && !m->broken; n++, m->seed++) {
+		one_machine(test, m);
+		served += m->used;
+		covered += m->used > 0;
+		cond_resched();
+	}
+	kunit_info(test, "%lu KiB served on %u machines", served >> 10, covered);
+	/* On most of them the reserve covers something. */
+	KUNIT_EXPECT_GT(test, covered, machines / 4);
+}
+
+static void free_live(void *live)
+{
+	kvfree(live);
+}
+
+static int guarantee_init(struct kunit *test)
+{
+	struct machine *m = kunit_kzalloc(test, sizeof(*m), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, m);
+	test->priv = m;
+	m->test = test;
+	m->cpu = kunit_kcalloc(test, MAX_CPUS, sizeof(*m->cpu), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m->cpu);
+	m->live = kvmalloc_array(MAX_LIVE, sizeof(*m->live), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, m->live);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_live, m->live));
+	cc_test_pin(test);
+	m->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	m->buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	cc_arena_begin(test);
+	kunit_activate_static_stub(test, cc_magazine_point, interrupt);
+	return 0;
+}
+
+static void guarantee_exit(struct kunit *test)
+{
+	cc_test_stop(test);
+	cc_arena_end();
+}
+
+static struct kunit_case guarantee_cases[] = {
+	KUNIT_CASE_SLOW(guarantee_machines),
+	{}
+};
+
+static struct kunit_suite guarantee_suite = {
+	.name = "cc_swiotlb_guarantee",
+	.init = guarantee_init,
+	.exit = guarantee_exit,
+	.test_cases = guarantee_cases,
+};
+
+kunit_test_suite(guarantee_suite);
+
+MODULE_DESCRIPTION("The guarantee of cc-swiotlb");
+MODULE_LICENSE("GPL");
