@@ -220,9 +220,11 @@ struct cc_depot {
  * @pool_free:	number of free slots in @pool
  * @nr_slots:	slots of all chunks; under cc_swiotlb.lock
  * @chunks:	under cc_swiotlb.lock
+ * @joined:	it was given a chunk since kccd's last tick; under cc_swiotlb.lock
  * @starved:	a mapping found no chunk in the reserve that is large enough
  * @high:	high water of the slots out of @pool and depot
  * @peak:	the same since kccd's last tick
+ * @last_peak:	the same in the second before
  * @depot:	whole magazines
  */
 struct cc_class {
@@ -239,9 +241,11 @@ struct cc_class {
 	atomic_long_t pool_free;
 	unsigned long nr_slots;
 	struct list_head chunks;
+	bool joined;
 	bool starved;
 	unsigned long high;
 	unsigned long peak;
+	unsigned long last_peak;
 	struct cc_depot depot;
 } ____cacheline_aligned_in_smp;
 
@@ -365,6 +369,7 @@ int cc_chunk_publish(struct cc_chunk *chunk);
 void cc_chunk_unpublish(struct cc_chunk *chunk);
 void cc_reserve_add(struct cc_chunk *chunk);
 void cc_reserve_del(struct cc_chunk *chunk);
+bool cc_reserve_holds(const struct cc_class *class);
 bool cc_reserve_give(struct cc_class *class, unsigned long want,
 		     unsigned long keep);
 unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots);
@@ -388,7 +393,7 @@ void cc_magazine_give(struct cc_class *class, u32 index);
 bool cc_magazine_online(unsigned int cpu);
 void cc_magazine_send(struct cc_class *class, u32 index);
 unsigned long cc_magazine_moves(void);
-void cc_magazine_drain_idle(void);
+bool cc_magazine_drain_idle(void);
 void cc_magazine_drain_all(void);
 int cc_magazine_init(void);
 void cc_magazine_exit(void);

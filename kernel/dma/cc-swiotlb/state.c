@@ -48,12 +48,15 @@ void cc_kccd_kick(enum cc_kick kick)
 		if (READ_ONCE(cc_kicks.tick))
 			return;
 		WRITE_ONCE(cc_kicks.tick, true);
-	} else if (xchg(&cc_kicks.grow, true)) {
+	} else {
 		/*
-		 * The pass that will clear it has not begun: it sees what the caller
-		 * has done. Both use xchg(), which orders that.
+		 * If it is still set, the pass that will clear it has not begun, and
+		 * sees what the caller has done: this pairs with xchg() there.
 		 */
-		return;
+		smp_mb();
+		if (READ_ONCE(cc_kicks.grow))
+			return;
+		WRITE_ONCE(cc_kicks.grow, true);
 	}
 	irq_work_queue(&cc_kicks.work);
 }
