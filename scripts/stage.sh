@@ -76,6 +76,8 @@ check_series() {
 	[ -z "$wrong" ] || die "patches/series: ${wrong//$'\n'/, } in no patch: say with which one it enters"
 	wrong=$(comm -13 <(printf '%s\n' "${patch_hunks[@]}" | sort) <(cd "$hunks_dir" && printf '%s\n' *.patch))
 	[ -z "$wrong" ] || die "patches/$kver: ${wrong//$'\n'/, } in no patch of patches/series: say where it belongs"
+	wrong=$(comm -13 <(sed -n 's/^patch //p' "$top/patches/series" | sort) <(cd "$top/patches/messages" && printf '%s\n' *))
+	[ -z "$wrong" ] || die "patches/messages: ${wrong//$'\n'/, } of no patch in patches/series: correct one of them"
 }
 
 stage_begin() {

@@ -50,11 +50,13 @@ static inline phys_addr_t cc_test_tbl_map(struct device *dev, phys_addr_t orig,
 					  unsigned long attrs)
 {
 	return swiotlb_tbl_map_single(dev, orig, size, align_mask, dir,
-		_Generic(&swiotlb_tbl_map_single,
-			 phys_addr_t (*)(struct device *, phys_addr_t, size_t,
-					 unsigned int, enum dma_data_direction,
-					 unsigned long): attrs,
-			 default: &attrs));
+		__builtin_choose_expr(__same_type(&swiotlb_tbl_map_single,
+						  phys_addr_t (*)(struct device *,
+								  phys_addr_t, size_t,
+								  unsigned int,
+								  enum dma_data_direction,
+								  unsigned long)),
+				      attrs, &attrs));
 }
 
 phys_addr_t cc_test_map(struct device *dev, void *buf, size_t size,

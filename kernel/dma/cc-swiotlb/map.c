@@ -31,8 +31,6 @@
 
 #include "internal.h"
 
-DEFINE_PER_CPU_ALIGNED(struct cc_cpu, cc_cpu);
-
 /* Take a slot; @slot is set unless 0 is returned. Preemption disabled. */
 static __always_inline u32 magazine_pop(u64 __percpu *head, struct cc_slot **slot)
 {
@@ -52,25 +50,40 @@ static __always_inline u32 magazine_pop(u64 __percpu *head, struct cc_slot **slo
 	return index;
 }
 
+enum push { PUSHED, PUSHED_FIRST, NOT_PUSHED };
+
 /*
- * Returns false if the chain has @max slots. The slot's offset and cpu are gone
- * in any case: the link is in their place.
+ * Not if the chain has @max slots. The slot's offset and cpu are gone in any
+ * case: the link is in their place.
  */
-static __always_inline bool magazine_push(u64 __percpu *head, unsigned int max,
-					  struct cc_slot *slot, u32 index)
+static __always_inline enum push magazine_push(u64 __percpu *head,
+					       unsigned int max,
+					       struct cc_slot *slot, u32 index)
 {
 	u64 old = this_cpu_read(*head), new;
 
 	do {
 		if (unlikely(cc_chain_count(old) >= max))
-			return false;
+			return NOT_PUSHED;
 		WRITE_ONCE(slot->next, cc_chain_index(old));
 		new = cc_chain_head(old, index, 1);
 		/* The slot is complete before an interrupt can take it. */
 		barrier();
 	} while (unlikely(!this_cpu_try_cmpxchg(*head, &old, new)));
 
-	return true;
+	return likely(cc_chain_index(old)) ? PUSHED : PUSHED_FIRST;
+}
+
+/*
+ * When kccd went to sleep, all magazines were empty: it has to hear of the first
+ * slot that rests in one. Preemption disabled.
+ */
+static void pushed(struct cc_class *class, u32 index, enum push how)
+{
+	if (how == NOT_PUSHED)
+		cc_magazine_give(class, index);
+	else if (how == PUSHED_FIRST)
+		cc_kccd_kick(CC_KICK_TICK);
 }
 
 /* Give a slot back to its class. Preemption disabled. */
@@ -78,9 +91,9 @@ static void give(u32 index)
 {
 	struct cc_class *class = cc_chunk_by_index(index)->class;
 
-	if (!magazine_push(&cc_cpu.mag[class - cc_classes].loaded,
-			   class->mag_size, cc_slot_by_index(index), index))
-		cc_magazine_give(class, index);
+	pushed(class, index,
+	       magazine_push(&cc_cpu.mag[class - cc_classes].loaded,
+			     class->mag_size, cc_slot_by_index(index), index));
 }
 
 /*
@@ -102,7 +115,10 @@ static __always_inline bool reaches(struct device *dev, phys_addr_t tlb_addr,
 /* Does the device reach all memory, if no IOMMU translates? */
 static bool reaches_all(struct device *dev)
 {
-	dma_addr_t end = phys_to_dma_unencrypted(dev, PFN_PHYS(max_pfn) - 1);
+	/* Memory may be added, and drivers do not ask again. */
+	phys_addr_t last = PFN_PHYS(max_t(unsigned long long, max_pfn,
+					  max_possible_pfn)) - 1;
+	dma_addr_t end = phys_to_dma_unencrypted(dev, last);
 
 	return end != DMA_MAPPING_ERROR &&
 	       end <= min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
@@ -177,13 +193,13 @@ void cc_swiotlb_fallback(struct device *dev, phys_addr_t orig_addr, size_t size,
 	this_cpu_inc(cc_cpu.mag[nr].count[mapped ? CC_LEGACY : CC_FAILED]);
 	trace_cc_swiotlb_failed(dev, size, mapped);
 
+	if (attrs & DMA_ATTR_NO_WARN)
+		return;
 	if (mapped) {
 		if (cc_swiotlb_max_mapping_size(dev))
 			report(dev, size, nr, "mapped in the legacy pool");
 		return;
 	}
-	if (attrs & DMA_ATTR_NO_WARN)
-		return;
 	if (order > CC_SLOT_MAX_SHIFT)
 		dev_warn_ratelimited(dev,
 				     "cc-swiotlb: %zu bytes not mapped: the maximum for this device is %zu\n",
@@ -220,10 +236,11 @@ static __always_inline phys_addr_t fill(struct device *dev,
 	preempt_enable();
 
 	/*
-	 * The returned address may reach another CPU by a plain store. Order
-	 * what was written to the slot, and what this CPU has seen of the
-	 * lookup table, before that store. The other side needs no barrier: it
-	 * finds table entry and slot by address dependencies.
+	 * The returned address may reach another CPU by a plain store: what was
+	 * written to the slot comes before that. So does the chunk's entry in the
+	 * lookup table, since the slot came here by locks and full barriers from
+	 * the CPU that wrote it. The other side needs no barrier: it finds entry
+	 * and slot by address dependencies.
 	 */
 	smp_wmb();
 	if (unlikely(trace_cc_swiotlb_map_enabled()))
@@ -357,10 +374,11 @@ static noinline void __cold unmap_wrong(struct device *dev,
 		cc_swiotlb_unmap(dev, tlb_addr, slot->size, pool);
 }
 
-/* There is no room in the loaded magazine. Enables preemption. */
-static noinline void unmap_full(struct cc_class *class, u32 index)
+/* The loaded magazine was full, or empty. Enables preemption. */
+static noinline void unmap_pushed(struct cc_class *class, u32 index,
+				  enum push how)
 {
-	cc_magazine_give(class, index);
+	pushed(class, index, how);
 	preempt_enable();
 }
 
@@ -372,14 +390,18 @@ static void give_foreign(struct cc_class *class, struct cc_slot *slot,
 			 u32 index, unsigned int cpu)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
+	enum push how;
 
 	/* One CPU at a time gets its slots back; those of others stay here. */
 	if (!cc_chain_index(this_cpu_read(mag->foreign)))
 		this_cpu_write(mag->home, cpu);
 	if (cpu != this_cpu_read(mag->home))
-		give(index);
-	else if (!magazine_push(&mag->foreign, cc_foreign_size(class), slot, index))
+		return give(index);
+	how = magazine_push(&mag->foreign, cc_foreign_size(class), slot, index);
+	if (how == NOT_PUSHED)
 		cc_magazine_send(class, index);
+	else
+		pushed(class, index, how);
 }
 
 /* The slot is traced or was mapped by another CPU. Enables preemption. */
@@ -420,6 +442,7 @@ void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
 	unsigned int nr = chunk->shift - CC_SLOT_MIN_SHIFT;
 	u32 index = cc_index_by_addr(chunk, tlb_addr);
 	struct cc_slot *slot = cc_slot_by_index(index);
+	enum push how;
 
 	if (unlikely(!is_mapped(dev, tlb_addr, slot) || slot->size != size))
 		return unmap_wrong(dev, tlb_addr, size, slot, pool);
@@ -430,9 +453,10 @@ void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
 		return unmap_slow(dev, tlb_addr, size, chunk);
 	slot->dev = NULL;
 	this_cpu_inc(cc_cpu.mag[nr].count[CC_UNMAPS]);
-	if (unlikely(!magazine_push(&cc_cpu.mag[nr].loaded,
-				    chunk->class->mag_size, slot, index)))
-		return unmap_full(chunk->class, index);
+	how = magazine_push(&cc_cpu.mag[nr].loaded, chunk->class->mag_size,
+			    slot, index);
+	if (unlikely(how != PUSHED))
+		return unmap_pushed(chunk->class, index, how);
 	preempt_enable();
 }
 
