@@ -27,7 +27,7 @@ static uint seed;
 module_param(seed, uint, 0);
 MODULE_PARM_DESC(seed, "seed of the first history; 0: a random one");
 
-static uint histories = 2000;
+static uint histories = 1000;
 module_param(histories, uint, 0);
 MODULE_PARM_DESC(histories, "number of random histories");
 
