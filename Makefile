@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # Every verb is a script of the same name in scripts/.
-# KVER=6.12 (default) or 7.2; KSRC=<a kernel tree of your own> instead of Debian's.
+# KVER=6.12 (default) or 7.3; KSRC=<a kernel tree of your own> instead of Debian's.
 
 ifdef KVER
 export KVER
@@ -14,6 +14,8 @@ help: ## this text
 
 deps: ## install the Debian packages that are missing
 apply: ## patch a copy of the kernel tree, print where it is
+series: ## the patches as one sends them to a list, for git am, into out/series/<version>/
+series-check: ## each patch of the series: applies, builds, passes checkpatch and its KUnit tests
 build: ## the guest kernels: unpatched, unpatched with SWIOTLB_DYNAMIC, patched
 demo: ## verified I/O in a guest with each allocator, compared in one table
 test: ## what must pass before a commit

@@ -5,7 +5,7 @@
 # version. Author and sign-off are git's identity of whoever runs this. The cover letter
 # is patches/cover; its figures come from out/*.json, and what was not measured is left
 # out. Without KVER and KSRC for all versions. Prints the directories.
-# series.sh [directory]: there instead, for a check of it.
+# series.sh [directory]: there instead and to nobody, for a check of it.
 each=
 [ "${KVER:-}${KSRC:-}" ] || each=1
 . "$(dirname "$0")/lib.sh"
@@ -58,49 +58,82 @@ for ((i = 0; i < ${#patch_name[@]}; i++)); do
 	commit $i
 done
 
-# The cover letter with the figures of {<verb>:<name>:<backend>:<metric>}; {<verb>}
-# is the kernel that they are of. A line with a figure that was not measured goes, and
-# so does one that starts with a condition in brackets, "[6.12] ...", for others.
+# A figure of out/*.json: <verb>:<name>:<backend>:<metric>, or <verb> for the kernel
+# that it is of; fails if it was not measured.
+figure() {
+	local verb name backend metric value
+	IFS=: read -r verb name backend metric <<<"$1"
+	[ "$verb" != version ] || { echo "$version" && return; }
+	value=$(jq -r --arg n "$name" --arg b "$backend" --arg m "$metric" '
+		def of($metric): [.results[] | select(.name == $n and .backend == $b and .metric == $metric) | .value][0];
+		if $n == "" then .kernel // empty
+		elif $m == "ns" and of("failed") then "fails"
+		else of($m) | if . == null then empty elif type != "number" then .
+			elif $m | endswith("_bytes") then "\(. / 1048576 | round) MiB"
+			else . * 10 | round / 10 end
+		end' "$out/$verb.json" 2>/dev/null) || true
+	[ -n "$value" ] || { echo "$verb" >>"$stage.unmeasured" && return 1; }
+	echo "$value"
+}
+
+# With the figures in the place of {...}
+filled() { # text
+	local text=$1 value
+	while [[ $text =~ \{([^{}]+)\} ]]; do
+		value=$(figure "${BASH_REMATCH[1]}") || return
+		text=${text/"${BASH_REMATCH[0]}"/$value}
+	done
+	printf '%s\n' "$text"
+}
+
+# The row of a table
+row() { # cells, with "|" between them
+	local cells cell
+	IFS='|' read -r -a cells <<<"$1"
+	printf '%-26s' "${cells[0]% }"
+	for cell in "${cells[@]:1}"; do
+		cell=${cell# }
+		printf '%-10s' "${cell% }"
+	done
+	echo
+}
+
+# patches/cover. Lines that start with "~" are a block, and one that starts with "|" is
+# the row of a table, that are left out if a figure in them was not measured. The head
+# of a table goes with its last row.
 cover() {
-	local line figure value verb name backend metric
+	local line block='' head=''
 	while IFS= read -r line; do
+		if [[ $line = '~'* ]]; then
+			block+=${line#'~'}$'\n'
+			continue
+		fi
+		[ -z "$block" ] || filled "${block%$'\n'}" || true
+		block=''
 		case $line in
-		'['[0-9]*']'*)
-			[[ $line = "[$kver]"* ]] || continue
-			line=${line#*] }
+		'|'*'{'*)
+			line=$(filled "${line#|}") || continue
+			[ -z "$head" ] || row "$head"
+			head=''
+			row "$line"
 			;;
+		'|'*) head=${line#|} ;;
+		*) filled "$line" || true ;;
 		esac
-		while [[ $line =~ \{([a-z][^{}:]*)(:([^{}:]*):([^{}:]*):([^{}:]*))?\} ]]; do
-			figure=${BASH_REMATCH[0]} verb=${BASH_REMATCH[1]}
-			name=${BASH_REMATCH[3]} backend=${BASH_REMATCH[4]} metric=${BASH_REMATCH[5]}
-			if [ "$verb" = version ]; then
-				value=$version
-			elif [ -z "$name" ]; then
-				value=$(jq -r '.kernel // empty' "$out/$verb.json" 2>/dev/null || true)
-			else
-				value=$(jq -r --arg n "$name" --arg b "$backend" --arg m "$metric" '
-					[.results[] | select(.name == $n and .backend == $b and .metric == $m) | .value][0]
-					| if . == null then empty elif type != "number" then .
-					  elif $m | endswith("_bytes") then "\(. / 1048576 | round) MiB"
-					  else . * 10 | round / 10 end' "$out/$verb.json" 2>/dev/null || true)
-			fi
-			if [ -z "$value" ]; then
-				echo "$verb" >>"$stage.unmeasured"
-				continue 2
-			fi
-			line=${line/"$figure"/$value}
-		done
-		printf '%s\n' "$line"
-	done <"$top/patches/cover"
+	done <"$top/patches/cover" | sed 's/ *$//' | cat -s
 }
 
 # Who has to see it, by the kernel's own list: maintainers, and whom to copy
-scratch diff "$base" HEAD >"$stage.diff"
-(cd "$src" && perl scripts/get_maintainer.pl --no-git --no-git-fallback --roles "$stage.diff") |
-	grep -vF "<$GIT_AUTHOR_EMAIL>" >"$stage.people" || true
-mapfile -t to < <(sed -nE 's/ \((maintainer|supporter)[:)].*//p' "$stage.people" | sort -u | sed 's/^/--to=/')
-mapfile -t cc < <(grep -vE ' \((maintainer|supporter)[:)]' "$stage.people" | sed 's/ ([^()]*)$//; s/ (.*//' | sort -u | sed 's/^/--cc=/')
-[ ${#to[@]} -gt 0 ] || die "scripts/get_maintainer.pl of Linux $version names nobody: is its MAINTAINERS complete?"
+recipients() {
+	scratch diff "$base" HEAD >"$stage.diff"
+	(cd "$src" && perl scripts/get_maintainer.pl --no-git --no-git-fallback --roles "$stage.diff") |
+		grep -vF "<$GIT_AUTHOR_EMAIL>" >"$stage.people" || true
+	mapfile -t to < <(sed -nE 's/ \((maintainer|supporter)[:)].*//p' "$stage.people" | sort -u | sed 's/^/--to=/')
+	mapfile -t cc < <(grep -vE ' \((maintainer|supporter)[:)]' "$stage.people" | sed 's/ (.*//' | sort -u | sed 's/^/--cc=/')
+	[ ${#to[@]} -gt 0 ] || die "scripts/get_maintainer.pl of Linux $version names nobody: is its MAINTAINERS complete?"
+}
+to=() cc=()
+[ $# -gt 0 ] || recipients
 : >"$stage.unmeasured"
 scratch config branch."$(scratch branch --show-current)".description "$(cover)"
 rm -rf "$dir"

@@ -193,8 +193,8 @@ lowmem() {
 	clean lowmem
 	must lowmem 'memory was swapped out' '.cc.swapped_out_bytes > 100 * 1048576'
 	must lowmem 'nothing was killed' '.cc.oom_kills == 0'
-	must lowmem 'without pressure, what the bursts need stays' '.cc.shared_least_without_pressure_bytes >= .cc.shared_peak_bytes * 0.6'
-	must lowmem 'the shrinker gave memory back' '.cc.shared_least_pressed_bytes < .cc.shared_peak_bytes / 2'
+	must lowmem 'without pressure, what the bursts need stays' '.cc.shared_least_without_pressure_bytes >= .cc.warm_shared_peak_bytes * 0.6'
+	must lowmem 'the shrinker gave memory back' '.cc.shared_least_pressed_bytes < .cc.warm_shared_peak_bytes / 2'
 }
 
 shrinker() {

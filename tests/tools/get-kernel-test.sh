@@ -126,7 +126,8 @@ KVER=7.3 KSRC=$tmp/linux-6.12 run '' bash "$tmp/repo/scripts/series-of.sh"
 ok 'a tree that is not of KVER: an error' ended 1 '^error: .*6.12.999, not 7.3'
 
 KSRC=$tmp/linux-7.4 run '' "$top/scripts/apply.sh"
-ok 'hunks that fail are named, with file and patch' ended 1 '^error: .*kernel/dma/swiotlb.c.*7\.4\.0'
+ok 'hunks that fail are named, with patch and file' ended 1 'patches/7.3/.*\.patch: hunk .* of kernel/dma/swiotlb.c$'
+ok 'and so is the version' ended 1 '^error: Linux 7.4.0 '
 hunks() { # hunks of the series in this file
 	cat "$top/patches/7.3"/*.patch | awk -v f="$1" '/^--- a/ { n = $2 == "a/" f } /^@@/ && n { c++ } END { print c }'
 }

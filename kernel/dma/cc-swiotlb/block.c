@@ -201,6 +201,9 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 	list_for_each_entry_safe_reverse(block, next, &cc_swiotlb.blocks, node) {
 		unsigned long bytes = 1UL << block->shift;
 
+		if (limit < BIT(CC_FRAME_SHIFT))
+			break;
+		cond_resched();
 		if (READ_ONCE(block->nr_reserve) != block->nr_chunks ||
 		    bytes > limit || !take_whole(block, keep))
 			continue;
@@ -233,19 +236,22 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 /**
  * cc_swiotlb_kexec() - make all blocks private, since the next kernel expects that
  *
- * Where the platform does it for all memory, as on x86, it finds little to do.
+ * x86 does that for all memory, and stops the other CPUs before. What was shared by
+ * others, or is quarantined, stays as it is.
  *
- * Context: task; nothing is converted any more, and devices have been shut down.
+ * Context: task; devices have been shut down.
  */
 void cc_swiotlb_kexec(void)
 {
 	struct cc_block *block;
 
-	if (!cc_swiotlb_enabled())
+	if (!cc_swiotlb_enabled() || IS_ENABLED(CONFIG_X86))
 		return;
+	mutex_lock(&cc_swiotlb.mutex);
 	list_for_each_entry(block, &cc_swiotlb.blocks, node)
 		if (convert(block, false))
 			pr_emerg("%lu KiB at %pa may be shared when the next kernel starts\n",
 				 (1UL << block->shift) >> 10,
 				 &block->chunks[0].pool.start);
+	mutex_unlock(&cc_swiotlb.mutex);
 }

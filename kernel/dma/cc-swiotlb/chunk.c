@@ -14,14 +14,6 @@
 
 #include "internal.h"
 
-static struct cc_chunk_table no_chunks;
-struct cc_chunk_table *cc_by_frame = &no_chunks;
-
-/*
- * All slots, as one array: address space for all that RAM could hold, with pages
- * behind the slots of blocks only. No slot has index 0.
- */
-struct cc_slot *cc_slots __read_mostly;
 static struct vm_struct *slot_area;
 /* The parts of the array that blocks do not use. */
 static struct gen_pool *slot_space;
@@ -113,7 +105,11 @@ static void put_slots(unsigned long start, unsigned long end,
 	gen_pool_free(slot_space, start, end - start);
 }
 
-/* Page tables are allocated with GFP_KERNEL: let that fail, not wait. */
+/*
+ * Page tables are allocated with GFP_KERNEL, which would not fail but wait, for
+ * ever if need be. This way they come from the reserves of the page allocator, a
+ * page for 32 MiB, or not at all.
+ */
 static int map_slots(unsigned long start, unsigned long end,
 		     struct page **pages)
 {
@@ -221,11 +217,29 @@ static struct cc_chunk *find_chunk(const struct cc_class *class)
 	return chunk;
 }
 
+/**
+ * cc_reserve_holds() - is there a chunk that holds a slot of a class?
+ * @class: the class
+ *
+ * Context: any; not exact without cc_swiotlb.lock.
+ * Return: true if there is one.
+ */
+bool cc_reserve_holds(const struct cc_class *class)
+{
+	unsigned int i = max(class->shift, CC_FRAME_SHIFT) - CC_FRAME_SHIFT;
+
+	for (; i < CC_NR_CHUNK_SIZES; i++)
+		if (!list_empty(&cc_swiotlb.reserve[i]))
+			return true;
+	return false;
+}
+
 /* Make a chunk that is in no list the class's. Under cc_swiotlb.lock. */
 static void chunk_join(struct cc_chunk *chunk, struct cc_class *class)
 {
 	chunk->class = class;
 	chunk->shift = class->shift;
+	class->joined = true;
 	list_add_tail(&chunk->node, &class->chunks);
 	WRITE_ONCE(class->nr_slots, class->nr_slots + cc_chunk_slots(chunk));
 	atomic_long_add(cc_chunk_slots(chunk), &class->pool_free);
@@ -251,6 +265,10 @@ bool cc_reserve_give(struct cc_class *class, unsigned long want,
 {
 	struct cc_chunk *chunk;
 	unsigned long flags;
+
+	/* When there is nothing, many CPUs come here to find that out. */
+	if (!cc_reserve_holds(class))
+		return atomic_long_read(&class->pool_free) >= (long)want;
 
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	/* Another CPU may have been faster. */
@@ -367,10 +385,14 @@ unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots)
 /* An index has 32 bits, and the page of index 0 is not used. */
 #define CC_MAX_SLOTS	(BIT_ULL(32) - PAGE_SIZE / sizeof(struct cc_slot))
 
-/* Address space for the slots of all RAM, if that leaves enough to others. */
+/*
+ * Address space for the slots of all RAM, in the smallest blocks, whose slots take
+ * a page whatever its size; if that leaves enough to others.
+ */
 static int init_slots(void)
 {
-	u64 nr = min((u64)totalram_pages() << (PAGE_SHIFT - CC_SLOT_MIN_SHIFT),
+	u64 nr_blocks = (u64)totalram_pages() >> (CC_FRAME_SHIFT - PAGE_SHIFT);
+	u64 nr = min(nr_blocks * (SLOTS_SIZE(CC_FRAME_SHIFT) / sizeof(struct cc_slot)),
 		     CC_MAX_SLOTS);
 	unsigned long size = min(round_up(nr * sizeof(struct cc_slot), PAGE_SIZE),
 				 round_down(VMALLOC_TOTAL / 4, PAGE_SIZE));
@@ -436,7 +458,7 @@ void cc_chunk_exit(void)
 	slot_space = NULL;
 	slot_area = NULL;
 
-	cc_by_frame = &no_chunks;
+	cc_by_frame = &cc_no_chunks;
 	for (unsigned long i = 0; i < table->nr; i++)
 		cc_free_metadata(table->leaf[i]);
 	for (; table->smaller; table = smaller) {
@@ -444,6 +466,6 @@ void cc_chunk_exit(void)
 		cc_free_metadata(table);
 	}
 	/* The one that was made at boot. */
-	if (table != &no_chunks)
+	if (table != &cc_no_chunks)
 		kvfree(table);
 }

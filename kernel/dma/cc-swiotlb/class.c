@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Size classes, and the state of the allocator.
+ * Size classes.
  *
  * The table of classes holds every power of two from 512 bytes to 512 KiB. A class costs
  * nothing until it is used: it owns no chunk before its first mapping.
@@ -8,11 +8,6 @@
 #include <linux/bitops.h>
 
 #include "internal.h"
-
-struct cc_swiotlb cc_swiotlb = {
-	.mutex = __MUTEX_INITIALIZER(cc_swiotlb.mutex),
-	.lock = __RAW_SPIN_LOCK_UNLOCKED(cc_swiotlb.lock),
-};
 
 struct cc_class cc_classes[CC_NR_CLASSES];
 u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1] __read_mostly;

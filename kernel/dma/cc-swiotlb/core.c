@@ -18,12 +18,7 @@
 #include <linux/string.h>
 #include <asm/setup.h>
 
-#define CREATE_TRACE_POINTS
-#include <trace/events/cc_swiotlb.h>
-
 #include "internal.h"
-
-DEFINE_STATIC_KEY_FALSE(cc_swiotlb_key);
 
 /**
  * cc_swiotlb_select() - choose this allocator; called for "swiotlb=cc"

@@ -24,8 +24,9 @@
  *   depot.lock        raw, irqs off: one class's list of whole magazines.
  *
  * Calls go one way, each file calling only what stands to its left:
- *   class, depot, memory, chunk, block, magazine, {map, kccd}, options, stats, core
- * The one signal that goes up is cc_kccd_kick().
+ *   state, class, depot, memory, chunk, block, magazine, {map, kccd}, options,
+ *   stats, core
+ * The one signal that goes up, cc_kccd_kick(), is state and an irq_work.
  *
  * Everything that the kernel relies on is in private memory: no list pointer,
  * bitmap or index is ever stored in a page that the host can write.
@@ -39,6 +40,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/genalloc.h>
 #include <linux/genalloc_ext.h>
+#include <linux/irq_work.h>
 #include <linux/list.h>
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
@@ -48,6 +50,7 @@
 #include <linux/swiotlb.h>
 #include <linux/threads.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 
 #define CC_SLOT_MIN_SHIFT	9
 #define CC_SLOT_MAX_SHIFT	19
@@ -217,9 +220,11 @@ struct cc_depot {
  * @pool_free:	number of free slots in @pool
  * @nr_slots:	slots of all chunks; under cc_swiotlb.lock
  * @chunks:	under cc_swiotlb.lock
+ * @joined:	it was given a chunk since kccd's last tick; under cc_swiotlb.lock
  * @starved:	a mapping found no chunk in the reserve that is large enough
  * @high:	high water of the slots out of @pool and depot
  * @peak:	the same since kccd's last tick
+ * @last_peak:	the same in the second before
  * @depot:	whole magazines
  */
 struct cc_class {
@@ -236,9 +241,11 @@ struct cc_class {
 	atomic_long_t pool_free;
 	unsigned long nr_slots;
 	struct list_head chunks;
+	bool joined;
 	bool starved;
 	unsigned long high;
 	unsigned long peak;
+	unsigned long last_peak;
 	struct cc_depot depot;
 } ____cacheline_aligned_in_smp;
 
@@ -280,12 +287,34 @@ struct cc_swiotlb {
 	unsigned long quarantined;
 };
 
+enum cc_kick {
+	CC_KICK_GROW,	/* the reserve is below its target, or a class starved */
+	CC_KICK_TICK,	/* slots move: keep ticking until they rest */
+};
+
+/**
+ * struct cc_kicks - what kccd has been told, from any context
+ * @wait:	where it sleeps
+ * @work:	wakes it
+ * @grow:	CC_KICK_GROW; kccd's pass clears it
+ * @tick:	CC_KICK_TICK; kccd's tick clears it
+ */
+struct cc_kicks {
+	wait_queue_head_t wait;
+	struct irq_work work;
+	bool grow;
+	bool tick;
+};
+
+/* state.c */
 extern struct cc_swiotlb cc_swiotlb;
+extern struct cc_kicks cc_kicks;
+void cc_kccd_kick(enum cc_kick kick);
+
+/* class.c */
 extern struct cc_class cc_classes[CC_NR_CLASSES];
 /* The class that serves a space of up to 1 << index bytes. */
 extern u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1];
-
-/* class.c */
 void cc_class_init(unsigned int nr_cpus, unsigned long max);
 void cc_class_enable(unsigned long mask);
 void cc_class_note_peak(struct cc_class *class);
@@ -327,6 +356,8 @@ struct cc_chunk_table {
 	struct cc_chunk **leaf[];
 };
 
+/* state.c */
+extern struct cc_chunk_table cc_no_chunks;
 extern struct cc_chunk_table *cc_by_frame;
 extern struct cc_slot *cc_slots;
 
@@ -338,6 +369,7 @@ int cc_chunk_publish(struct cc_chunk *chunk);
 void cc_chunk_unpublish(struct cc_chunk *chunk);
 void cc_reserve_add(struct cc_chunk *chunk);
 void cc_reserve_del(struct cc_chunk *chunk);
+bool cc_reserve_holds(const struct cc_class *class);
 bool cc_reserve_give(struct cc_class *class, unsigned long want,
 		     unsigned long keep);
 unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots);
@@ -361,7 +393,7 @@ void cc_magazine_give(struct cc_class *class, u32 index);
 bool cc_magazine_online(unsigned int cpu);
 void cc_magazine_send(struct cc_class *class, u32 index);
 unsigned long cc_magazine_moves(void);
-void cc_magazine_drain_idle(void);
+bool cc_magazine_drain_idle(void);
 void cc_magazine_drain_all(void);
 int cc_magazine_init(void);
 void cc_magazine_exit(void);
@@ -386,12 +418,6 @@ struct cc_kccd_stats {
 
 extern struct cc_kccd_stats cc_kccd_stats;
 
-enum cc_kick {
-	CC_KICK_GROW,	/* the reserve is below its target, or a class starved */
-	CC_KICK_TICK,	/* slots move: keep ticking until they rest */
-};
-
-void cc_kccd_kick(enum cc_kick kick);
 bool cc_kccd_pending(unsigned long now);
 unsigned long cc_kccd_pass(unsigned long now);
 unsigned long cc_kccd_backoff(unsigned long now);

@@ -26,14 +26,13 @@
 
 #include <kunit/static_stub.h>
 #include <linux/freezer.h>
-#include <linux/irq_work.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/ratelimit.h>
+#include <linux/rcupdate.h>
 #include <linux/reboot.h>
 #include <linux/sched/mm.h>
 #include <linux/shrinker.h>
-#include <linux/wait.h>
 
 #include "internal.h"
 
@@ -43,12 +42,8 @@
 struct cc_kccd_stats cc_kccd_stats;
 
 static struct task_struct *kccd;
-static DECLARE_WAIT_QUEUE_HEAD(kccd_wait);
 
-/* Events, from any context. */
-static bool kicked;
-static bool reclaim;
-static bool ticking;
+static bool reclaim;			/* the shrinker asks; any context */
 
 /**
  * struct wait - something that must not be done before a time
@@ -85,6 +80,7 @@ static unsigned int quiet;		/* ticks in a row without news */
 static unsigned long moves_seen;
 static unsigned long taken_full;	/* cc_swiotlb.taken when the reserve was full */
 static unsigned long taken_tick;	/* the same at the last tick */
+static unsigned long surplus;		/* bytes of the reserve to be returned */
 static unsigned long leftover;		/* bytes that the last reclaim left */
 
 /* The first quiet tick only sets the marks of the second one. */
@@ -108,36 +104,6 @@ static unsigned long sooner(unsigned long sleep, const struct wait *wait,
 	return waits(wait, now) ? min(sleep, wait->until - now) : sleep;
 }
 
-static void kick_wake(struct irq_work *work)
-{
-	wake_up(&kccd_wait);
-}
-
-static DEFINE_IRQ_WORK(kick_work, kick_wake);
-
-/**
- * cc_kccd_kick() - tell kccd what has happened
- * @kick: what
- *
- * Context: any. The irq_work makes it safe under any lock, and on PREEMPT_RT.
- */
-void cc_kccd_kick(enum cc_kick kick)
-{
-	if (kick == CC_KICK_TICK) {
-		/* Often, and by all CPUs: most only read. */
-		if (READ_ONCE(ticking))
-			return;
-		WRITE_ONCE(ticking, true);
-	} else if (xchg(&kicked, true)) {
-		/*
-		 * The pass that will clear it has not begun: it sees what the caller
-		 * has done. Both use xchg(), which orders that.
-		 */
-		return;
-	}
-	irq_work_queue(&kick_work);
-}
-
 /**
  * cc_kccd_pending() - would a pass find something new to do?
  * @now: the time in jiffies
@@ -149,9 +115,9 @@ bool cc_kccd_pending(unsigned long now)
 {
 	if (READ_ONCE(cc_swiotlb.stopping))
 		return false;
-	return (READ_ONCE(kicked) && !waits(&kick_wait, now)) ||
+	return (READ_ONCE(cc_kicks.grow) && !waits(&kick_wait, now)) ||
 	       (READ_ONCE(reclaim) && !waits(&drain_wait, now)) ||
-	       (READ_ONCE(ticking) && READ_ONCE(quiet) == CC_QUIET_TICKS);
+	       (READ_ONCE(cc_kicks.tick) && READ_ONCE(quiet) == CC_QUIET_TICKS);
 }
 
 /**
@@ -248,24 +214,27 @@ static unsigned int size_for(const struct cc_class *class)
 }
 
 /*
- * The reserve may be full of chunks that are too small for a class. After the
- * longest backoff whoever needs a larger one will have asked again, or does not.
+ * The reserve may be full of chunks that are too small for a class. A larger one is
+ * there for the next mapping that needs it. After the longest backoff whoever does
+ * will have asked again.
  */
 static void feed_starved(unsigned long now)
 {
 	for (unsigned int i = CC_NR_CLASSES; i--; ) {
 		struct cc_class *class = &cc_classes[i];
 		unsigned int size = size_for(class);
-		bool fed;
+		int err;
 
 		if (!READ_ONCE(class->starved))
 			continue;
-		fed = cc_reserve_give(class, 1, 0) ||
-		      (!grow(size, now) && cc_reserve_give(class, 1, 0));
-		if (fed || no_room || backoff[size].delay == CC_BACKOFF_MAX)
-			WRITE_ONCE(class->starved, false);
+		WRITE_ONCE(class->starved, false);
+		err = cc_reserve_holds(class) ? 0 : grow(size, now);
+		if (!err)
+			continue;
+		if (err != -ENOSPC && backoff[size].delay < CC_BACKOFF_MAX)
+			WRITE_ONCE(class->starved, true);
 		/* Idle CPUs may hold what this one needs. */
-		drain |= !fed;
+		drain = true;
 	}
 }
 
@@ -315,7 +284,7 @@ static void move_up(unsigned long now)
 static bool shrink_class(struct cc_class *class, bool reclaiming)
 {
 	unsigned long peak = READ_ONCE(class->peak), keep, idle;
-	bool moved = false;
+	bool moved = false, joined;
 
 	idle = READ_ONCE(class->depot.low);
 	if (reclaiming)
@@ -332,23 +301,37 @@ static bool shrink_class(struct cc_class *class, bool reclaiming)
 	/* A quarter less each second, so that a pause costs no conversion. */
 	if (class->need > peak)
 		moved = true;
-	class->need = max(peak, class->need - DIV_ROUND_UP(class->need, 4));
-	if (reclaiming)
-		class->need = peak;
+	class->need = max(peak, reclaiming ? class->last_peak :
+				class->need - DIV_ROUND_UP(class->need, 4));
+	class->last_peak = peak;
 	WRITE_ONCE(class->peak, 0);
 	cc_class_note_peak(class);
 
-	keep = max(class->need, class->mark);
-	if (class->nr_slots > keep &&
+	/* Who has just been given a chunk may not have taken a slot of it yet. */
+	raw_spin_lock_irq(&cc_swiotlb.lock);
+	joined = class->joined;
+	class->joined = false;
+	raw_spin_unlock_irq(&cc_swiotlb.lock);
+	keep = class->need + class->mark;
+	if (!joined && class->nr_slots > keep &&
 	    cc_class_retire(class, class->nr_slots - keep))
 		moved = true;
-	return moved;
+	return moved || joined || READ_ONCE(class->depot.slots);
 }
 
-/* True if something has moved, or the target has. */
+/* What mappings do not take half of goes down by an eighth. */
+static unsigned long decayed(unsigned long target)
+{
+	unsigned long less = target - DIV_ROUND_UP(target, 8);
+
+	return less < cc_swiotlb.reserve_min + BIT(CC_FRAME_SHIFT) ?
+		cc_swiotlb.reserve_min : less;
+}
+
+/* Find out what the reserve has too much. True if the target has changed. */
 static bool shrink_reserve(bool reclaiming)
 {
-	unsigned long idle, target, done, flags;
+	unsigned long idle, target, flags;
 
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	idle = min(cc_swiotlb.reserve_low, cc_swiotlb.reserve_bytes);
@@ -356,49 +339,73 @@ static bool shrink_reserve(bool reclaiming)
 		idle = cc_swiotlb.reserve_bytes;
 	cc_swiotlb.reserve_low = cc_swiotlb.reserve_bytes;
 	target = cc_swiotlb.target;
-	/* What mappings have not taken half of goes down by an eighth. */
-	if (cc_swiotlb.taken - taken_tick <= target / 2)
-		cc_swiotlb.target = max(cc_swiotlb.reserve_min,
-					target - DIV_ROUND_UP(target, 8));
+	if (cc_swiotlb.taken - taken_tick <= target / 2 &&
+	    target > cc_swiotlb.reserve_min)
+		cc_swiotlb.target = decayed(target);
 	if (reclaiming)
 		cc_swiotlb.target = cc_swiotlb.reserve_min;
 	taken_tick = cc_swiotlb.taken;
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 
-	if (idle <= cc_swiotlb.target || cc_swiotlb.shared <= cc_swiotlb.min)
-		return cc_swiotlb.target != target;
-	done = cc_block_shrink(cc_swiotlb.target,
-			       min(idle - cc_swiotlb.target,
-				   cc_swiotlb.shared - cc_swiotlb.min));
+	surplus = idle - min(idle, cc_swiotlb.target);
+	return cc_swiotlb.target != target;
+}
+
+/* Return what the reserve has too much, as much as a pass may. */
+static void return_surplus(void)
+{
+	unsigned long most = min3(surplus, (unsigned long)CC_PASS_BYTES,
+				  cc_swiotlb.shared - min(cc_swiotlb.shared,
+							  cc_swiotlb.min));
+	unsigned long done = cc_block_shrink(cc_swiotlb.target, most);
+
 	cc_kccd_stats.retired += done;
-	return done || cc_swiotlb.target != target;
+	/* A block more could have been returned: the rest is in blocks in use. */
+	surplus = done && most - done < BIT(CC_BLOCK_SHIFT) ? surplus - done : 0;
+	if (!done)
+		return;
+	WRITE_ONCE(quiet, 0);
+	if (no_room)
+		unfinished = true;
 }
 
 /* Free bytes that CPUs do not hold and that nothing keeps. */
 static unsigned long idle_bytes(void)
 {
 	unsigned long bytes = READ_ONCE(cc_swiotlb.reserve_bytes);
-	unsigned long keep = READ_ONCE(cc_swiotlb.reserve_min);
+	unsigned long shared = READ_ONCE(cc_swiotlb.shared);
 
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		struct cc_class *class = &cc_classes[i];
+		unsigned long free = cc_class_free(class);
 
-		bytes += cc_class_free(class) << class->shift;
-		keep += READ_ONCE(class->mark) << class->shift;
+		bytes += (free - min(free, READ_ONCE(class->mark))) << class->shift;
 	}
-	return bytes - min(bytes, keep);
+	bytes -= min(bytes, READ_ONCE(cc_swiotlb.reserve_min));
+	return min(bytes, shared - min(shared, READ_ONCE(cc_swiotlb.min)));
 }
 
-/* Return memory that has not been needed for a while; when reclaiming, at once. */
+/* What a reclaim cannot return, and what has become of that since. */
+static void note_leftover(bool reclaimed)
+{
+	unsigned long bytes = idle_bytes();
+
+	bytes -= min(bytes, surplus);
+	WRITE_ONCE(leftover, reclaimed ? bytes : min(leftover, bytes));
+}
+
+/* Move memory that has not been needed for a while; when reclaiming, at once. */
 static void move_down(unsigned long now, bool reclaiming)
 {
 	unsigned long moves;
-	bool busy = false;
+	bool busy;
 
 	cc_kccd_stats.ticks++;
-	WRITE_ONCE(ticking, false);
-	if (!reclaiming)
-		cc_magazine_drain_idle();
+	WRITE_ONCE(cc_kicks.tick, false);
+	/* Before the last tick: who has not seen that has left its magazine as it is. */
+	if (quiet == CC_QUIET_TICKS - 1)
+		synchronize_rcu();
+	busy = cc_magazine_drain_idle();
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		busy |= shrink_class(&cc_classes[i], reclaiming);
 	busy |= shrink_reserve(reclaiming);
@@ -408,8 +415,6 @@ static void move_down(unsigned long now, bool reclaiming)
 
 	WRITE_ONCE(quiet, busy ? 0 : quiet + 1);
 	next_tick = now + CC_TICK;
-	WRITE_ONCE(leftover, reclaiming ? idle_bytes() :
-					  min(leftover, idle_bytes()));
 }
 
 /* Is growth due that was wanted before, and suspended? */
@@ -434,7 +439,7 @@ static unsigned long until_due(unsigned long now)
 	sleep = sooner(sleep, &drain_wait, now);
 	if (quiet < CC_QUIET_TICKS)
 		sleep = min(sleep, next_tick - now);
-	return sleep;
+	return surplus || unfinished || retry_due(now) ? 0 : sleep;
 }
 
 /*
@@ -459,24 +464,26 @@ static bool drain_all(unsigned long now)
 
 static unsigned long pass(unsigned long now)
 {
-	unsigned long before = cc_kccd_stats.grown + cc_kccd_stats.retired;
-	unsigned long shared = cc_swiotlb.shared;
-	bool asked = !waits(&kick_wait, now) && xchg(&kicked, false);
-	bool reclaiming = drain_all(now);
+	unsigned long grown = cc_kccd_stats.grown;
+	bool asked = !waits(&kick_wait, now) && xchg(&cc_kicks.grow, false);
+	bool reclaiming = drain_all(now), tick;
 
-	if (asked || READ_ONCE(ticking))
+	if (asked || READ_ONCE(cc_kicks.tick))
 		start_ticks(now);
-	if (reclaiming || (quiet < CC_QUIET_TICKS && time_after_eq(now, next_tick)))
+	tick = reclaiming || (quiet < CC_QUIET_TICKS &&
+			      time_after_eq(now, next_tick));
+	if (tick)
 		move_down(now, reclaiming);
-	if (asked || retry_due(now) || (no_room && cc_swiotlb.shared < shared)) {
+	/* What the tick has moved may be what was missing. */
+	if (asked || tick || unfinished || retry_due(now)) {
 		move_up(now);
-		if (unfinished) {
-			WRITE_ONCE(kicked, true);
-			return 0;
-		}
-		if (asked && cc_kccd_stats.grown + cc_kccd_stats.retired == before)
+		if (asked && cc_kccd_stats.grown == grown)
 			wait_for(&kick_wait, now, CC_BACKOFF_MIN);
 	}
+	if (surplus)
+		return_surplus();
+	if (tick)
+		note_leftover(reclaiming);
 	return until_due(now);
 }
 
@@ -572,7 +579,7 @@ static int kccd_main(void *unused)
 	while (!kthread_freezable_should_stop(NULL)) {
 		unsigned long sleep = cc_kccd_pass(jiffies);
 
-		wait_event_freezable_timeout(kccd_wait, kthread_should_stop() ||
+		wait_event_freezable_timeout(cc_kicks.wait, kthread_should_stop() ||
 					     cc_kccd_pending(jiffies), sleep);
 	}
 	return 0;
@@ -603,7 +610,7 @@ unsigned long cc_kccd_freeable(void)
 void cc_kccd_reclaim(void)
 {
 	WRITE_ONCE(reclaim, true);
-	irq_work_queue(&kick_work);
+	irq_work_queue(&cc_kicks.work);
 }
 
 static unsigned long shrinker_count(struct shrinker *shrinker,
@@ -668,13 +675,15 @@ int cc_kccd_start(void)
 	drain_wait.on = false;
 	drain = false;
 	reclaim = false;
-	ticking = false;
+	cc_kicks.tick = false;
 	no_room = false;
 	quiet = CC_QUIET_TICKS;
 	taken_full = 0;
 	taken_tick = 0;
+	surplus = 0;
 	leftover = 0;
-	kicked = true;
+	unfinished = false;
+	cc_kicks.grow = true;
 
 	kccd = cc_kccd_run();
 	if (IS_ERR(kccd))
@@ -703,5 +712,5 @@ void cc_kccd_stop(void)
 	shrinker_free(shrinker);
 	if (kccd)
 		kthread_stop(kccd);
-	irq_work_sync(&kick_work);
+	irq_work_sync(&cc_kicks.work);
 }

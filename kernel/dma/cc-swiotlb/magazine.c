@@ -165,7 +165,8 @@ static u32 take(struct cc_class *class, unsigned long keep,
 	stow(class, cc_chain(cc_slot_by_index(index)->next,
 			     cc_chain_count(chain) - 1));
 	cc_class_note_peak(class);
-	cc_kccd_kick(CC_KICK_TICK);
+	cc_kccd_kick(cc_class_free(class) < READ_ONCE(class->mark) ?
+		     CC_KICK_GROW : CC_KICK_TICK);
 	trace_cc_swiotlb_refill(class->shift, cc_chain_count(chain));
 	return index;
 }
@@ -357,10 +358,14 @@ static unsigned int held_classes(const struct cc_cpu *pcpu, bool all)
 	return classes;
 }
 
-/* A magazine belongs to its CPU, so the work is done there, if there is any. */
-static void drain(bool all)
+/*
+ * A magazine belongs to its CPU, so the work is done there, if there is any. True if
+ * CPUs held something before.
+ */
+static bool drain(bool all)
 {
 	static struct cpumask holders;	/* under cc_swiotlb.mutex */
+	bool held = false;
 	int cpu;
 
 	cpus_read_lock();
@@ -368,6 +373,7 @@ static void drain(bool all)
 	for_each_online_cpu(cpu) {
 		struct cc_cpu *pcpu = per_cpu_ptr(&cc_cpu, cpu);
 
+		held |= held_classes(pcpu, true);
 		pcpu->drain = held_classes(pcpu, all);
 		if (pcpu->drain)
 			cpumask_set_cpu(cpu, &holders);
@@ -376,6 +382,7 @@ static void drain(bool all)
 	}
 	on_each_cpu_mask(&holders, drain_local, NULL, true);
 	cpus_read_unlock();
+	return held;
 }
 
 /**
@@ -403,10 +410,11 @@ unsigned long cc_magazine_moves(void)
  * cc_magazine_drain_idle() - empty magazines that nobody used since last time
  *
  * Context: task, under cc_swiotlb.mutex; once per tick of kccd.
+ * Return: true if CPUs held slots of any kind.
  */
-void cc_magazine_drain_idle(void)
+bool cc_magazine_drain_idle(void)
 {
-	drain(false);
+	return drain(false);
 }
 
 /**

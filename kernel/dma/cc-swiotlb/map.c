@@ -14,8 +14,6 @@
 
 #include "map.h"
 
-DEFINE_PER_CPU_ALIGNED(struct cc_cpu, cc_cpu);
-
 /*
  * Does the device reach the buffer, and is that within one segment? As in
  * dma_capable(), DMA_MAPPING_ERROR is the address of what has none.
@@ -37,7 +35,10 @@ static bool reaches(struct device *dev, phys_addr_t tlb_addr, size_t size)
 /* Does the device reach all memory, if no IOMMU translates? */
 static bool reaches_all(struct device *dev)
 {
-	dma_addr_t end = phys_to_dma_unencrypted(dev, PFN_PHYS(max_pfn) - 1);
+	/* Memory may be added, and drivers do not ask again. */
+	phys_addr_t last = PFN_PHYS(max_t(unsigned long long, max_pfn,
+					  max_possible_pfn)) - 1;
+	dma_addr_t end = phys_to_dma_unencrypted(dev, last);
 
 	return end != DMA_MAPPING_ERROR &&
 	       end <= min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
@@ -112,13 +113,13 @@ void cc_swiotlb_fallback(struct device *dev, phys_addr_t orig_addr, size_t size,
 	this_cpu_inc(cc_cpu.mag[nr].count[mapped ? CC_LEGACY : CC_FAILED]);
 	trace_cc_swiotlb_failed(dev, size, mapped);
 
+	if (attrs & DMA_ATTR_NO_WARN)
+		return;
 	if (mapped) {
 		if (cc_swiotlb_max_mapping_size(dev))
 			report(dev, size, nr, "mapped in the legacy pool");
 		return;
 	}
-	if (attrs & DMA_ATTR_NO_WARN)
-		return;
 	if (order > CC_SLOT_MAX_SHIFT)
 		dev_warn_ratelimited(dev,
 				     "cc-swiotlb: %zu bytes not mapped: the maximum for this device is %zu\n",
@@ -259,10 +260,17 @@ static noinline void __cold unmap_wrong(struct device *dev,
 		cc_swiotlb_unmap(dev, tlb_addr, slot->size, pool);
 }
 
-/* There is no room in the loaded magazine. Enables preemption. */
+/* The loaded magazine is full. Enables preemption. */
 static noinline void unmap_full(struct cc_class *class, u32 index)
 {
-	cc_magazine_give(class, index);
+	cc_slot_pushed(class, index, CC_NOT_PUSHED);
+	preempt_enable();
+}
+
+/* The loaded magazine was empty. Enables preemption. */
+static noinline void unmap_first(struct cc_class *class, u32 index)
+{
+	cc_slot_pushed(class, index, CC_PUSHED_FIRST);
 	preempt_enable();
 }
 
@@ -274,15 +282,18 @@ static void give_foreign(struct cc_class *class, struct cc_slot *slot,
 			 u32 index, unsigned int cpu)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
+	enum cc_push how;
 
 	/* One CPU at a time gets its slots back; those of others stay here. */
 	if (!cc_chain_index(this_cpu_read(mag->foreign)))
 		this_cpu_write(mag->home, cpu);
 	if (cpu != this_cpu_read(mag->home))
-		cc_slot_give(index);
-	else if (!cc_magazine_push(&mag->foreign, cc_foreign_size(class), slot,
-				   index))
+		return cc_slot_give(index);
+	how = cc_magazine_push(&mag->foreign, cc_foreign_size(class), slot, index);
+	if (how == CC_NOT_PUSHED)
 		cc_magazine_send(class, index);
+	else
+		cc_slot_pushed(class, index, how);
 }
 
 /* The slot is traced or was mapped by another CPU. Enables preemption. */
@@ -323,6 +334,7 @@ void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
 	unsigned int nr = chunk->shift - CC_SLOT_MIN_SHIFT;
 	u32 index = cc_index_by_addr(chunk, tlb_addr);
 	struct cc_slot *slot = cc_slot_by_index(index);
+	enum cc_push how;
 
 	if (unlikely(!is_mapped(dev, tlb_addr, slot) || slot->size != size))
 		return unmap_wrong(dev, tlb_addr, size, slot, pool);
@@ -333,9 +345,12 @@ void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
 		return unmap_slow(dev, tlb_addr, size, chunk);
 	slot->dev = NULL;
 	this_cpu_inc(cc_cpu.mag[nr].count[CC_UNMAPS]);
-	if (unlikely(!cc_magazine_push(&cc_cpu.mag[nr].loaded,
-				       chunk->class->mag_size, slot, index)))
+	how = cc_magazine_push(&cc_cpu.mag[nr].loaded, chunk->class->mag_size,
+			       slot, index);
+	if (unlikely(how == CC_NOT_PUSHED))
 		return unmap_full(chunk->class, index);
+	if (unlikely(how == CC_PUSHED_FIRST))
+		return unmap_first(chunk->class, index);
 	preempt_enable();
 }
 

@@ -45,25 +45,42 @@ static __always_inline u32 cc_magazine_pop(u64 __percpu *head, struct cc_slot **
 	return index;
 }
 
+enum cc_push { CC_PUSHED, CC_PUSHED_FIRST, CC_NOT_PUSHED };
+
 /*
- * Returns false if the chain has @max slots. The slot's offset and cpu are gone
- * in any case: the link is in their place.
+ * Not if the chain has @max slots. The slot's offset and cpu are gone in any
+ * case: the link is in their place.
  */
-static __always_inline bool cc_magazine_push(u64 __percpu *head, unsigned int max,
-					     struct cc_slot *slot, u32 index)
+static __always_inline enum cc_push cc_magazine_push(u64 __percpu *head,
+						     unsigned int max,
+						     struct cc_slot *slot,
+						     u32 index)
 {
 	u64 old = this_cpu_read(*head), new;
 
 	do {
 		if (unlikely(cc_chain_count(old) >= max))
-			return false;
+			return CC_NOT_PUSHED;
 		WRITE_ONCE(slot->next, cc_chain_index(old));
 		new = cc_chain_head(old, index, 1);
 		/* The slot is complete before an interrupt can take it. */
 		barrier();
 	} while (unlikely(!this_cpu_try_cmpxchg(*head, &old, new)));
 
-	return true;
+	return likely(cc_chain_index(old)) ? CC_PUSHED : CC_PUSHED_FIRST;
+}
+
+/*
+ * When kccd went to sleep, all magazines were empty: it has to hear of the first
+ * slot that rests in one. Preemption disabled.
+ */
+static inline void cc_slot_pushed(struct cc_class *class, u32 index,
+				  enum cc_push how)
+{
+	if (how == CC_NOT_PUSHED)
+		cc_magazine_give(class, index);
+	else if (how == CC_PUSHED_FIRST)
+		cc_kccd_kick(CC_KICK_TICK);
 }
 
 /* Give a slot back to its class. Preemption disabled. */
@@ -71,9 +88,10 @@ static inline void cc_slot_give(u32 index)
 {
 	struct cc_class *class = cc_chunk_by_index(index)->class;
 
-	if (!cc_magazine_push(&cc_cpu.mag[class - cc_classes].loaded,
-			      class->mag_size, cc_slot_by_index(index), index))
-		cc_magazine_give(class, index);
+	cc_slot_pushed(class, index,
+		       cc_magazine_push(&cc_cpu.mag[class - cc_classes].loaded,
+					class->mag_size, cc_slot_by_index(index),
+					index));
 }
 
 /* What is naturally aligned crosses no boundary that is at least as large. */
@@ -111,10 +129,11 @@ cc_slot_fill(struct device *dev, phys_addr_t orig_addr, size_t size,
 	preempt_enable();
 
 	/*
-	 * The returned address may reach another CPU by a plain store. Order
-	 * what was written to the slot, and what this CPU has seen of the
-	 * lookup table, before that store. The other side needs no barrier: it
-	 * finds table entry and slot by address dependencies.
+	 * The returned address may reach another CPU by a plain store: what was
+	 * written to the slot comes before that. So does the chunk's entry in the
+	 * lookup table, since the slot came here by locks and full barriers from
+	 * the CPU that wrote it. The other side needs no barrier: it finds entry
+	 * and slot by address dependencies.
 	 */
 	smp_wmb();
 	return tlb_addr;

@@ -6,6 +6,7 @@
 #include <kunit/static_stub.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/set_memory.h>
 #include <linux/slab.h>
 
@@ -53,8 +54,17 @@ void cc_free_memory(struct page *page, unsigned int order)
  */
 void *cc_alloc_metadata(size_t size)
 {
+	unsigned int noreclaim;
+	void *ptr;
+
 	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_metadata, size);
-	return kzalloc(size, CC_GFP);
+	if (size <= PAGE_SIZE)
+		return kzalloc(size, CC_GFP);
+	/* vmalloc() allocates page tables without regard to the flags. */
+	noreclaim = memalloc_noreclaim_save();
+	ptr = kvzalloc(size, CC_GFP);
+	memalloc_noreclaim_restore(noreclaim);
+	return ptr;
 }
 
 /**
@@ -66,7 +76,7 @@ void *cc_alloc_metadata(size_t size)
 void cc_free_metadata(void *ptr)
 {
 	KUNIT_STATIC_STUB_REDIRECT(cc_free_metadata, ptr);
-	kfree(ptr);
+	kvfree(ptr);
 }
 
 /**
@@ -105,10 +115,16 @@ void cc_free_metadata_page(struct page *page)
 int cc_convert(struct page *page, unsigned int order, bool share)
 {
 	unsigned long vaddr = (unsigned long)page_address(page);
+	unsigned int noreclaim;
+	int err;
 
 	KUNIT_STATIC_STUB_REDIRECT(cc_convert, page, order, share);
 	if (!swiotlb_is_shared())
 		return 0;
-	return share ? set_memory_decrypted(vaddr, 1 << order) :
-		       set_memory_encrypted(vaddr, 1 << order);
+	/* To split an entry of the direct map takes a page: have it, or fail. */
+	noreclaim = memalloc_noreclaim_save();
+	err = share ? set_memory_decrypted(vaddr, 1 << order) :
+		      set_memory_encrypted(vaddr, 1 << order);
+	memalloc_noreclaim_restore(noreclaim);
+	return err;
 }

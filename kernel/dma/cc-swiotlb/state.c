@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What all files of the allocator share: its state, and the signal that wakes kccd.
+ */
+#define CREATE_TRACE_POINTS
+#include <trace/events/cc_swiotlb.h>
+
+#include "internal.h"
+
+DEFINE_STATIC_KEY_FALSE(cc_swiotlb_key);
+
+struct cc_swiotlb cc_swiotlb = {
+	.mutex = __MUTEX_INITIALIZER(cc_swiotlb.mutex),
+	.lock = __RAW_SPIN_LOCK_UNLOCKED(cc_swiotlb.lock),
+};
+
+DEFINE_PER_CPU_ALIGNED(struct cc_cpu, cc_cpu);
+
+struct cc_chunk_table cc_no_chunks;
+struct cc_chunk_table *cc_by_frame = &cc_no_chunks;
+
+/*
+ * All slots, as one array: address space for all that RAM could hold, with pages
+ * behind the slots of blocks only. No slot has index 0.
+ */
+struct cc_slot *cc_slots __read_mostly;
+
+static void kick_wake(struct irq_work *work)
+{
+	wake_up(&cc_kicks.wait);
+}
+
+struct cc_kicks cc_kicks = {
+	.wait = __WAIT_QUEUE_HEAD_INITIALIZER(cc_kicks.wait),
+	.work = IRQ_WORK_INIT(kick_wake),
+};
+
+/**
+ * cc_kccd_kick() - tell kccd what has happened
+ * @kick: what
+ *
+ * Context: any. The irq_work makes it safe under any lock, and on PREEMPT_RT.
+ */
+void cc_kccd_kick(enum cc_kick kick)
+{
+	if (kick == CC_KICK_TICK) {
+		/* Often, and by all CPUs: most only read. */
+		if (READ_ONCE(cc_kicks.tick))
+			return;
+		WRITE_ONCE(cc_kicks.tick, true);
+	} else {
+		/*
+		 * If it is still set, the pass that will clear it has not begun, and
+		 * sees what the caller has done: this pairs with xchg() there.
+		 */
+		smp_mb();
+		if (READ_ONCE(cc_kicks.grow))
+			return;
+		WRITE_ONCE(cc_kicks.grow, true);
+	}
+	irq_work_queue(&cc_kicks.work);
+}
