@@ -4,7 +4,7 @@
  *
  * swiotlb decides who bounces and copies the data; this replaces its allocator
  * when "swiotlb=cc" is on the command line. See internal.h for the structures
- * and the lock order, map.c for the fast path.
+ * and the lock order, map.h for the fast path.
  *
  * This file starts and stops the allocator. Until it has started, and for what it
  * cannot do (devices that do not reach its memory, emergencies), swiotlb's own

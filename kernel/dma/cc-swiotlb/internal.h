@@ -524,7 +524,7 @@ static inline void *cc_slot_vaddr(const struct cc_chunk *chunk, u32 index)
  * The chunk that holds @paddr, which may be any address; NULL if none. No
  * search. Table, leaf and chunk were published before @paddr was first mapped,
  * and each is found by an address dependency on the one before, so that the
- * caller, who got @paddr from a mapping, sees them (see fill() in map.c).
+ * caller, who got @paddr from a mapping, sees them (see cc_slot_fill()).
  */
 static inline struct cc_chunk *cc_chunk_by_addr(phys_addr_t paddr)
 {

@@ -5,7 +5,7 @@
  * idle and dead CPUs are emptied.
  *
  * Each CPU has two chains per class. The fast path works on the loaded one; a
- * CPU goes to the depot only when both are empty, or both full. See map.c for
+ * CPU goes to the depot only when both are empty, or both full. See map.h for
  * why no lock is needed; this file changes the heads by the same rule.
  */
 #include <kunit/static_stub.h>

@@ -1,112 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Map, unmap, and finding a slot by its address.
- *
- * Why a magazine needs no lock. Its head is one u64 per CPU: {index of the
- * first slot, tid, count}. Only this CPU changes it, with preemption disabled
- * and by this_cpu_try_cmpxchg(), so the only thing that can come between the
- * read of the head and the cmpxchg is an interrupt on this CPU. Whatever that
- * interrupt does to the magazine, it adds one to the tid each time; so the
- * cmpxchg succeeds only if nothing has happened in between, and the link that
- * was read from the first slot is still that slot's link. The tid has 24 bits:
- * to fool the cmpxchg, one interrupt would have to map and unmap exactly a
- * multiple of 2^23 times (a second of nothing else) before it returns.
- *
- * The slot that the head names may be taken, mapped, freed and even retired by
- * that interrupt and other CPUs before its link is read. Its metadata is still
- * there, because it is freed after a grace period, and a section with
- * preemption disabled delays that. The value read is then thrown away.
+ * Map, unmap, and finding a slot by its address. See map.h for how a slot is
+ * taken, and for why a magazine needs no lock.
  *
  * Functions that do what is rare are apart and called last, so that the usual
  * path saves no register.
  */
 #include <linux/bitops.h>
-#include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/iommu-dma.h>
 #include <linux/memblock.h>
-#include <linux/preempt.h>
-#include <linux/prefetch.h>
 #include <trace/events/cc_swiotlb.h>
 
-#include "internal.h"
-
-/* Take a slot; @slot is set unless 0 is returned. Preemption disabled. */
-static __always_inline u32 magazine_pop(u64 __percpu *head, struct cc_slot **slot)
-{
-	u64 old = this_cpu_read(*head), new;
-	u32 index;
-
-	do {
-		index = cc_chain_index(old);
-		if (unlikely(!index))
-			return 0;
-		*slot = cc_slot_by_index(index);
-		new = cc_chain_head(old, READ_ONCE((*slot)->next), -1);
-	} while (unlikely(!this_cpu_try_cmpxchg(*head, &old, new)));
-	/* If it comes from another CPU's cache, let it come now. */
-	prefetchw(cc_slot_by_index(cc_chain_index(new)));
-
-	return index;
-}
-
-enum push { PUSHED, PUSHED_FIRST, NOT_PUSHED };
-
-/*
- * Not if the chain has @max slots. The slot's offset and cpu are gone in any
- * case: the link is in their place.
- */
-static __always_inline enum push magazine_push(u64 __percpu *head,
-					       unsigned int max,
-					       struct cc_slot *slot, u32 index)
-{
-	u64 old = this_cpu_read(*head), new;
-
-	do {
-		if (unlikely(cc_chain_count(old) >= max))
-			return NOT_PUSHED;
-		WRITE_ONCE(slot->next, cc_chain_index(old));
-		new = cc_chain_head(old, index, 1);
-		/* The slot is complete before an interrupt can take it. */
-		barrier();
-	} while (unlikely(!this_cpu_try_cmpxchg(*head, &old, new)));
-
-	return likely(cc_chain_index(old)) ? PUSHED : PUSHED_FIRST;
-}
-
-/*
- * When kccd went to sleep, all magazines were empty: it has to hear of the first
- * slot that rests in one. Preemption disabled.
- */
-static void pushed(struct cc_class *class, u32 index, enum push how)
-{
-	if (how == NOT_PUSHED)
-		cc_magazine_give(class, index);
-	else if (how == PUSHED_FIRST)
-		cc_kccd_kick(CC_KICK_TICK);
-}
-
-/* Give a slot back to its class. Preemption disabled. */
-static void give(u32 index)
-{
-	struct cc_class *class = cc_chunk_by_index(index)->class;
-
-	pushed(class, index,
-	       magazine_push(&cc_cpu.mag[class - cc_classes].loaded,
-			     class->mag_size, cc_slot_by_index(index), index));
-}
+#include "map.h"
 
 /*
  * Does the device reach the buffer, and is that within one segment? As in
  * dma_capable(), DMA_MAPPING_ERROR is the address of what has none.
  */
-static __always_inline bool reaches(struct device *dev, phys_addr_t tlb_addr,
-				    size_t size)
+static bool reaches(struct device *dev, phys_addr_t tlb_addr, size_t size)
 {
 	dma_addr_t addr = phys_to_dma_unencrypted(dev, tlb_addr);
 	dma_addr_t end = addr + size - 1;
 	unsigned long boundary = dma_get_seg_boundary(dev);
 
+	/* Behind an IOMMU, it is not this address that the device will use. */
+	if (use_dma_iommu(dev))
+		return true;
 	return addr != DMA_MAPPING_ERROR && addr <= end &&
 	       end <= min_not_zero(*dev->dma_mask, dev->bus_dma_limit) &&
 	       (addr & boundary) + (size - 1) <= boundary;
@@ -208,58 +128,29 @@ void cc_swiotlb_fallback(struct device *dev, phys_addr_t orig_addr, size_t size,
 		report(dev, size, nr, "not mapped");
 }
 
-/* Not inlined into the usual path. */
-static noinline phys_addr_t traced(struct device *dev, phys_addr_t orig_addr,
-				   phys_addr_t tlb_addr, size_t size,
-				   unsigned int nr)
-{
-	trace_cc_swiotlb_map(dev, orig_addr, tlb_addr, size, cc_classes[nr].shift);
-	return tlb_addr;
-}
-
-/* Make @slot, of class @nr, that of the buffer. Enables preemption. */
+/* Make @slot that of the buffer. Enables preemption. */
 static __always_inline phys_addr_t fill(struct device *dev,
 					phys_addr_t orig_addr, size_t size,
 					size_t offset, struct cc_slot *slot,
 					unsigned int nr)
 {
-	phys_addr_t tlb_addr = slot->base + offset;
+	phys_addr_t tlb_addr = cc_slot_fill(dev, orig_addr, size, offset, slot, nr);
 
-	slot->orig_addr = orig_addr;
-	slot->dev = dev;
-	slot->size = size;
-	slot->offset = offset;
-	slot->cpu = raw_smp_processor_id();
-	this_cpu_inc(cc_cpu.mag[nr].count[CC_MAPS]);
-	this_cpu_add(cc_cpu.mag[nr].count[CC_BYTES], size);
-	this_cpu_inc(cc_cpu.bin[fls_long(size - 1)]);
-	preempt_enable();
-
-	/*
-	 * The returned address may reach another CPU by a plain store: what was
-	 * written to the slot comes before that. So does the chunk's entry in the
-	 * lookup table, since the slot came here by locks and full barriers from
-	 * the CPU that wrote it. The other side needs no barrier: it finds entry
-	 * and slot by address dependencies.
-	 */
-	smp_wmb();
-	if (unlikely(trace_cc_swiotlb_map_enabled()))
-		return traced(dev, orig_addr, tlb_addr, size, nr);
+	trace_cc_swiotlb_map(dev, orig_addr, tlb_addr, size, cc_classes[nr].shift);
 	return tlb_addr;
 }
 
-/*
- * The slot that was taken is out of reach, unless an IOMMU translates: then it is
- * not its own address that the device will use. Enables preemption.
- */
-static noinline phys_addr_t map_unreached(struct device *dev,
-					  phys_addr_t orig_addr, size_t size,
-					  size_t offset, u32 index)
+/* A slot has been taken, maybe out of the device's reach. Enables preemption. */
+static noinline phys_addr_t map_checked(struct device *dev,
+					phys_addr_t orig_addr, size_t size,
+					size_t offset, u32 index)
 {
-	if (use_dma_iommu(dev))
-		return fill(dev, orig_addr, size, offset, cc_slot_by_index(index),
+	struct cc_slot *slot = cc_slot_by_index(index);
+
+	if (reaches(dev, slot->base + offset, size))
+		return fill(dev, orig_addr, size, offset, slot,
 			    cc_chunk_by_index(index)->class - cc_classes);
-	give(index);
+	cc_slot_give(index);
 	preempt_enable();
 	return (phys_addr_t)DMA_MAPPING_ERROR;
 }
@@ -270,19 +161,14 @@ static noinline phys_addr_t map_refill(struct device *dev,
 				       size_t offset, unsigned int nr)
 {
 	u32 index = cc_magazine_refill(&cc_classes[nr]);
-	struct cc_slot *slot = cc_slot_by_index(index);
-	unsigned int got;
 
 	if (!index) {
 		preempt_enable();
 		return (phys_addr_t)DMA_MAPPING_ERROR;
 	}
-	got = cc_chunk_by_index(index)->class - cc_classes;
-	if (unlikely(got != nr))
+	if (unlikely(cc_chunk_by_index(index)->class != &cc_classes[nr]))
 		report_larger(dev, size, nr);
-	if (unlikely(!reaches(dev, slot->base + offset, size)))
-		return map_unreached(dev, orig_addr, size, offset, index);
-	return fill(dev, orig_addr, size, offset, slot, got);
+	return map_checked(dev, orig_addr, size, offset, index);
 }
 
 /**
@@ -313,11 +199,11 @@ phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 	nr = cc_class_of[order];
 
 	preempt_disable();
-	index = magazine_pop(&cc_cpu.mag[nr].loaded, &slot);
+	index = cc_magazine_pop(&cc_cpu.mag[nr].loaded, &slot);
 	if (unlikely(!index))
 		return map_refill(dev, orig_addr, size, offset, nr);
-	if (unlikely(!reaches(dev, slot->base + offset, size)))
-		return map_unreached(dev, orig_addr, size, offset, index);
+	if (unlikely(!cc_within_segment(dev) || !cc_reaches_simply(dev, slot)))
+		return map_checked(dev, orig_addr, size, offset, index);
 	return fill(dev, orig_addr, size, offset, slot, nr);
 }
 
@@ -374,11 +260,17 @@ static noinline void __cold unmap_wrong(struct device *dev,
 		cc_swiotlb_unmap(dev, tlb_addr, slot->size, pool);
 }
 
-/* The loaded magazine was full, or empty. Enables preemption. */
-static noinline void unmap_pushed(struct cc_class *class, u32 index,
-				  enum push how)
+/* The loaded magazine is full. Enables preemption. */
+static noinline void unmap_full(struct cc_class *class, u32 index)
 {
-	pushed(class, index, how);
+	cc_slot_pushed(class, index, CC_NOT_PUSHED);
+	preempt_enable();
+}
+
+/* The loaded magazine was empty. Enables preemption. */
+static noinline void unmap_first(struct cc_class *class, u32 index)
+{
+	cc_slot_pushed(class, index, CC_PUSHED_FIRST);
 	preempt_enable();
 }
 
@@ -390,18 +282,18 @@ static void give_foreign(struct cc_class *class, struct cc_slot *slot,
 			 u32 index, unsigned int cpu)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
-	enum push how;
+	enum cc_push how;
 
 	/* One CPU at a time gets its slots back; those of others stay here. */
 	if (!cc_chain_index(this_cpu_read(mag->foreign)))
 		this_cpu_write(mag->home, cpu);
 	if (cpu != this_cpu_read(mag->home))
-		return give(index);
-	how = magazine_push(&mag->foreign, cc_foreign_size(class), slot, index);
-	if (how == NOT_PUSHED)
+		return cc_slot_give(index);
+	how = cc_magazine_push(&mag->foreign, cc_foreign_size(class), slot, index);
+	if (how == CC_NOT_PUSHED)
 		cc_magazine_send(class, index);
 	else
-		pushed(class, index, how);
+		cc_slot_pushed(class, index, how);
 }
 
 /* The slot is traced or was mapped by another CPU. Enables preemption. */
@@ -417,7 +309,7 @@ static noinline void unmap_slow(struct device *dev, phys_addr_t tlb_addr,
 	slot->dev = NULL;
 	this_cpu_inc(cc_cpu.mag[class - cc_classes].count[CC_UNMAPS]);
 	if (cpu == smp_processor_id())
-		give(index);
+		cc_slot_give(index);
 	else
 		give_foreign(class, slot, index, cpu);
 	preempt_enable();
@@ -442,7 +334,7 @@ void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
 	unsigned int nr = chunk->shift - CC_SLOT_MIN_SHIFT;
 	u32 index = cc_index_by_addr(chunk, tlb_addr);
 	struct cc_slot *slot = cc_slot_by_index(index);
-	enum push how;
+	enum cc_push how;
 
 	if (unlikely(!is_mapped(dev, tlb_addr, slot) || slot->size != size))
 		return unmap_wrong(dev, tlb_addr, size, slot, pool);
@@ -453,10 +345,12 @@ void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
 		return unmap_slow(dev, tlb_addr, size, chunk);
 	slot->dev = NULL;
 	this_cpu_inc(cc_cpu.mag[nr].count[CC_UNMAPS]);
-	how = magazine_push(&cc_cpu.mag[nr].loaded, chunk->class->mag_size,
-			    slot, index);
-	if (unlikely(how != PUSHED))
-		return unmap_pushed(chunk->class, index, how);
+	how = cc_magazine_push(&cc_cpu.mag[nr].loaded, chunk->class->mag_size,
+			       slot, index);
+	if (unlikely(how == CC_NOT_PUSHED))
+		return unmap_full(chunk->class, index);
+	if (unlikely(how == CC_PUSHED_FIRST))
+		return unmap_first(chunk->class, index);
 	preempt_enable();
 }
 

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The end of swiotlb_map() where that needs no detour: the CPU has a slot at hand,
+ * the device reaches it, and nothing is traced. All calls are the last thing that
+ * their function does, so that hardly a register is saved.
+ */
+#include <linux/dma-map-ops.h>
+#include <trace/events/cc_swiotlb.h>
+
+#include "map.h"
+
+/* Maybe the device does not reach the slot; cc_swiotlb_map() will find out. */
+static noinline dma_addr_t unreached(struct device *dev, phys_addr_t orig_addr,
+				     size_t size, enum dma_data_direction dir,
+				     unsigned long attrs, struct cc_slot *slot)
+{
+	cc_slot_give(slot - cc_slots);
+	preempt_enable();
+	return swiotlb_map_slow(dev, orig_addr, size, dir, attrs);
+}
+
+/**
+ * cc_swiotlb_map_fast() - map if that is possible without a detour
+ * @dev: device that does the DMA, which is coherent
+ * @orig_addr: physical address of the original buffer
+ * @size: bytes to map
+ * @dir: direction of the DMA
+ * @attrs: DMA attributes
+ *
+ * If it is not, swiotlb_map_slow() does it.
+ *
+ * Context: any but NMI; allocates nothing, never sleeps.
+ * Return: DMA address of the bounce buffer, or DMA_MAPPING_ERROR.
+ */
+dma_addr_t cc_swiotlb_map_fast(struct device *dev, phys_addr_t orig_addr,
+			       size_t size, enum dma_data_direction dir,
+			       unsigned long attrs)
+{
+	unsigned int order = cc_order(dev, orig_addr, size, 0), nr;
+	size_t offset = orig_addr & dma_get_min_align_mask(dev);
+	struct cc_slot *slot;
+
+	if (unlikely(trace_cc_swiotlb_map_enabled() || order > CC_SLOT_MAX_SHIFT ||
+		     dma_get_min_align_mask(dev) >> CC_OFFSET_BITS ||
+		     !cc_within_segment(dev)))
+		goto slow;
+	nr = cc_class_of[order];
+
+	preempt_disable();
+	if (unlikely(!cc_magazine_pop(&cc_cpu.mag[nr].loaded, &slot))) {
+		preempt_enable();
+		goto slow;
+	}
+	if (unlikely(!cc_reaches_simply(dev, slot)))
+		return unreached(dev, orig_addr, size, dir, attrs, slot);
+	return swiotlb_map_fill(dev, orig_addr, size,
+				cc_slot_fill(dev, orig_addr, size, offset, slot, nr));
+
+slow:
+	return swiotlb_map_slow(dev, orig_addr, size, dir, attrs);
+}
