@@ -6,6 +6,8 @@
 # then pass on UML, but for the slow ones. In the end the tree is that of "make apply".
 # "series-check.sh quick" does the first and the last. Without KVER and KSRC for all
 # versions. Writes out/series-check.json.
+#
+#   BUILDS='uml-on x86_64-on'   only these (and uml-off x86_64-off: default all)
 each=
 [ "${KVER:-}${KSRC:-}" ] || each=1
 . "$(dirname "$0")/lib.sh"
@@ -20,6 +22,7 @@ fi
 need git perl jq python3 gcc ccache
 . "$(dirname "$0")/stage.sh"
 quick=${1:-}
+all_builds=${BUILDS:-uml-on x86_64-on uml-off x86_64-off}
 # These patches are not sent, so anybody may be the author.
 git -C "$top" -c user.useConfigOnly=true var GIT_AUTHOR_IDENT >/dev/null 2>&1 ||
 	export GIT_AUTHOR_NAME='A U Thor' GIT_AUTHOR_EMAIL=author@example.com
@@ -81,8 +84,8 @@ configure() { # build
 			grep -v CC_SWIOTLB "$top/tests/kunit/.kunitconfig"
 			[ "$kver" = 6.12 ] || echo CONFIG_SMP=y
 		else
-			printf 'CONFIG_%s=y\n' 64BIT EXPERT SMP PCI MMU SWIOTLB NET DEBUG_FS SYSFS FTRACE ENABLE_DEFAULT_TRACERS \
-				IOMMU_SUPPORT INTEL_IOMMU ACPI SHRINKER_DEBUG KUNIT
+			printf 'CONFIG_%s=y\n' 64BIT EXPERT SMP PCI VIRTIO_MENU DEBUG_FS SYSFS FTRACE ENABLE_DEFAULT_TRACERS \
+				SHRINKER_DEBUG KEXEC_FILE KUNIT
 		fi
 		echo '# CONFIG_KALLSYMS is not set'
 		# On UML only the tests need swiotlb.
@@ -139,16 +142,17 @@ kunit() {
 
 # What the files of a patch can change: nothing, what is built with CC_SWIOTLB, or all
 builds_for() { # patch
-	local f all=() on=()
+	local f b want=''
 	while read -r f; do
 		case $f in
 		Documentation/* | MAINTAINERS | tools/*) ;;
-		kernel/dma/cc-swiotlb/* | include/trace/events/cc_swiotlb.h) on=(uml-on x86_64-on) ;;
-		*) all=(uml-off x86_64-off uml-on x86_64-on) ;;
+		kernel/dma/cc-swiotlb/* | include/trace/events/cc_swiotlb.h) want+=-on ;;
+		*) want+=-off-on ;;
 		esac
 	done < <(sed -n 's|^diff --git a/[^ ]* b/||p' "$1")
-	[ ${#all[@]} = 0 ] || on=("${all[@]}")
-	echo "${on[@]}"
+	for b in $all_builds; do
+		[[ $want != *"-${b#*-}"* ]] || printf '%s ' "$b"
+	done
 }
 
 one() { # patch
@@ -168,13 +172,17 @@ one() { # patch
 	esac
 }
 
+# Before the series, on and off are the same: the objects of one do for the other.
 before() {
-	local b
+	local b other
 	make_tree "$t" --link
-	for b in uml-off x86_64-off uml-on x86_64-on; do
-		build $b || true
+	for b in $all_builds; do
+		for other in "$t/build-${b%-*}"-*; do
+			[ -d "$t/build-$b" ] || [ ! -f "$other/warnings-before" ] || cp -a "$other" "$t/build-$b"
+		done
+		build "$b" || true
 		sort -u -o "$t/build-$b/warnings-before" "$t/build-$b"/warnings{,-before}
-		build $b || return
+		build "$b" || return
 	done
 }
 

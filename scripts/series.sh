@@ -5,7 +5,7 @@
 # version. Author and sign-off are git's identity of whoever runs this. The cover letter
 # is patches/cover; its figures come from out/*.json, and what was not measured is left
 # out. Without KVER and KSRC for all versions. Prints the directories.
-# series.sh [directory]: there instead, for a check of it.
+# series.sh [directory]: there instead and to nobody, for a check of it.
 each=
 [ "${KVER:-}${KSRC:-}" ] || each=1
 . "$(dirname "$0")/lib.sh"
@@ -124,12 +124,16 @@ cover() {
 }
 
 # Who has to see it, by the kernel's own list: maintainers, and whom to copy
-scratch diff "$base" HEAD >"$stage.diff"
-(cd "$src" && perl scripts/get_maintainer.pl --no-git --no-git-fallback --roles "$stage.diff") |
-	grep -vF "<$GIT_AUTHOR_EMAIL>" >"$stage.people" || true
-mapfile -t to < <(sed -nE 's/ \((maintainer|supporter)[:)].*//p' "$stage.people" | sort -u | sed 's/^/--to=/')
-mapfile -t cc < <(grep -vE ' \((maintainer|supporter)[:)]' "$stage.people" | sed 's/ ([^()]*)$//; s/ (.*//' | sort -u | sed 's/^/--cc=/')
-[ ${#to[@]} -gt 0 ] || die "scripts/get_maintainer.pl of Linux $version names nobody: is its MAINTAINERS complete?"
+recipients() {
+	scratch diff "$base" HEAD >"$stage.diff"
+	(cd "$src" && perl scripts/get_maintainer.pl --no-git --no-git-fallback --roles "$stage.diff") |
+		grep -vF "<$GIT_AUTHOR_EMAIL>" >"$stage.people" || true
+	mapfile -t to < <(sed -nE 's/ \((maintainer|supporter)[:)].*//p' "$stage.people" | sort -u | sed 's/^/--to=/')
+	mapfile -t cc < <(grep -vE ' \((maintainer|supporter)[:)]' "$stage.people" | sed 's/ (.*//' | sort -u | sed 's/^/--cc=/')
+	[ ${#to[@]} -gt 0 ] || die "scripts/get_maintainer.pl of Linux $version names nobody: is its MAINTAINERS complete?"
+}
+to=() cc=()
+[ $# -gt 0 ] || recipients
 : >"$stage.unmeasured"
 scratch config branch."$(scratch branch --show-current)".description "$(cover)"
 rm -rf "$dir"

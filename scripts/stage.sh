@@ -11,11 +11,11 @@
 need patch
 hunks_dir=$top/patches/$kver
 
-# Where a file of this repository goes in the kernel
+# Where a file of this repository goes in the kernel: sets $to
 kernel_path() {
 	case $1 in
-	tests/kunit/*) echo "kernel/dma/cc-swiotlb/tests/${1#tests/kunit/}" ;;
-	*) echo "$1" ;;
+	tests/kunit/*) to=kernel/dma/cc-swiotlb/tests/${1#tests/kunit/} ;;
+	*) to=$1 ;;
 	esac
 }
 
@@ -88,7 +88,7 @@ stage_begin() {
 	declare -ga partial=()
 	read_series
 	# By these the build files know what is still to come.
-	to_come=$(printf '%s' "${patch_files[@]}" | while read -r f; do kernel_path "$f"; done)
+	to_come=$(printf '%s' "${patch_files[@]}" | sed 's|^tests/kunit/|kernel/dma/cc-swiotlb/tests/|')
 }
 
 # What the kernel has of each file that a patch changes
@@ -160,7 +160,7 @@ entered_lines() { # file of the repository, its directory in the kernel
 
 stage_file() { # file of the repository
 	local to
-	to=$(kernel_path "$1")
+	kernel_path "$1"
 	[ ! -e "$src/$to" ] || die "$1: Linux $(tree_version "$src") has this file: make it a patch"
 	entered[$to]=1
 	case $to in
@@ -179,7 +179,7 @@ stage_patch() { # i
 		[ -z "$f" ] || stage_file "$f"
 	done <<<"${patch_files[$1]}"
 	for f in "${partial[@]}"; do
-		to=$(kernel_path "$f")
+		kernel_path "$f"
 		mkdir -p "$stage/${to%/*}"
 		entered_lines "$top/$f" "${to%/*}" >"$stage/$to"
 	done

@@ -41,6 +41,7 @@ beside_kunit() {
 		verb series "$v" series-check quick
 	done
 	check kernels "$top/tests/tools/get-kernel-test.sh"
+	check series-list "$top/tests/tools/series-test.sh"
 	check ccstat "$top/tests/tools/ccstat-test.sh"
 	check documents "$top/tests/tools/doc-test.sh"
 	verb smoke "$kver" smoke
