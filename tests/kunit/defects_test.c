@@ -579,12 +579,21 @@ static void defects_reclaim(struct kunit *test)
 	drain();
 	live(CC_TICK);
 	KUNIT_ASSERT_GE(test, class->nr_slots, 64);
+	cc_swiotlb.target = SZ_8M;
+	cc_kccd_reclaim();
+	cc_kccd_pass(cc_test_now);
+	KUNIT_EXPECT_GE(test, class->nr_slots, 64);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, SZ_4M);
+	live(CC_RECLAIM_INTERVAL);
+	/* What comes from the magazines does not stay in the depot. */
+	KUNIT_ASSERT_EQ(test, take(test, 64, SZ_64K), 64);
+	give(test, MANY);
 	cc_kccd_reclaim();
 	cc_kccd_pass(cc_test_now);
 	KUNIT_EXPECT_GE(test, class->nr_slots, 64);
 	KUNIT_EXPECT_EQ(test, class->depot.slots, 0);
-	/* A second later it was not. */
-	live(CC_RECLAIM_INTERVAL);
+	/* Seconds later all of it goes. */
+	live(2 * CC_RECLAIM_INTERVAL);
 	cc_kccd_reclaim();
 	live(CC_RECLAIM_INTERVAL);
 	KUNIT_EXPECT_EQ(test, class->nr_slots, 0);
