@@ -86,8 +86,6 @@ check fast "$top/scripts/static.sh"
 x86='ARCH=x86_64'
 check gcc objects gcc "$x86" 64BIT=y
 check clang objects clang "$x86 LLVM=-19 CC=clang-19" 64BIT=y
-# Nothing but this needs swiotlb there since highmem has gone beyond 4 GiB.
-check i386-pae objects i386 'ARCH=i386' 64BIT=n X86_PAE=y ACPI=y PCI_MSI=y IOMMU_SUPPORT=y INTEL_IOMMU=y
 check arm64 objects arm64 'ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc'
 check s390x objects s390x 'ARCH=s390 CROSS_COMPILE=s390x-linux-gnu- CC=s390x-linux-gnu-gcc'
 check ppc64le objects ppc64le 'ARCH=powerpc CROSS_COMPILE=powerpc64le-linux-gnu- CC=powerpc64le-linux-gnu-gcc' \
