@@ -42,10 +42,12 @@ struct cc_loop {
 
 #define CC_RULE(loop, cond, fmt, ...)						\
 do {										\
-	if (!(cond) && !(loop)->broken) {					\
-		(loop)->broken = true;						\
-		KUNIT_FAIL((loop)->test, "%s: not " #cond ": " fmt,		\
-			   (loop)->what, ##__VA_ARGS__);			\
+	struct cc_loop *__loop = (loop);					\
+										\
+	if (!(cond) && !__loop->broken) {					\
+		__loop->broken = true;						\
+		KUNIT_FAIL(__loop->test, "%s: not " #cond ": " fmt,		\
+			   __loop->what, ##__VA_ARGS__);			\
 	}									\
 } while (0)
 

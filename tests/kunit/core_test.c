@@ -114,7 +114,8 @@ static void core_shrinker_count(struct kunit *test)
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	cc_magazine_drain_all();
 	KUNIT_EXPECT_EQ(test, shrinker_count(test),
-			(cc_swiotlb.shared - cc_swiotlb.reserve_min - kept - SZ_256K) >> PAGE_SHIFT);
+			(cc_swiotlb.shared - cc_swiotlb.reserve_min - kept - SZ_256K) >>
+			PAGE_SHIFT);
 	cc_test_give(tlb);
 	cc_swiotlb.reserve_min = cc_swiotlb.shared;
 	KUNIT_EXPECT_EQ(test, shrinker_count(test), 0);

@@ -20,6 +20,9 @@
 
 #include "cc_arena.h"
 
+#define SEED_FMT	"cc_swiotlb_guarantee.seed=%u: %lu bytes %s, CPU %u of %u, " \
+			"depth %u, %u classes, %lu of %lu used, reserve %lu"
+
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX "cc_swiotlb_guarantee."
 
@@ -111,8 +114,7 @@ static bool map_one(struct machine *m, unsigned int nr)
 			return true;
 	}
 	if (!m->broken)
-		KUNIT_FAIL(m->test, "cc_swiotlb_guarantee.seed=%u: %lu bytes %s, CPU %u of %u, depth %u, %u classes, %lu of %lu used, reserve %lu",
-			   m->seed, BIT(class->shift),
+		KUNIT_FAIL(m->test, SEED_FMT, m->seed, BIT(class->shift),
 			   cc_test_failed(tlb) ? "not mapped" : "of a larger class",
 			   m->running, m->nr_cpus, m->depth, m->nr_classes,
 			   m->used, m->promised, cc_swiotlb.reserve_bytes);

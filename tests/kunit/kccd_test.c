@@ -550,7 +550,8 @@ static void kccd_retries(struct kunit *test)
 	KUNIT_EXPECT_LT(test, READ_ONCE(cc_swiotlb.reserve_bytes), cc_swiotlb.target);
 	cc_fake_fail(CC_FAKE_MEMORY, 0, 0);
 	limit = jiffies + 30 * HZ;
-	while (READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target && time_before(jiffies, limit))
+	while (READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target &&
+	       time_before(jiffies, limit))
 		schedule_timeout_uninterruptible(1);
 	cc_test_log_end(test);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);

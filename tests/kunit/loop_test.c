@@ -64,7 +64,8 @@ static u32 rnd(struct history *h, u32 below)
 #define event(h, fmt, ...)						\
 do {									\
 	if (trace)							\
-		kunit_info((h)->loop.test, "%lu: " fmt " (shared %lu KiB, reserve %lu of %lu KiB)", \
+		kunit_info((h)->loop.test,				\
+			   "%lu: " fmt " (shared %lu, reserve %lu of %lu KiB)",	\
 			   cc_test_now, ##__VA_ARGS__, cc_swiotlb.shared >> 10,	\
 			   cc_swiotlb.reserve_bytes >> 10, cc_swiotlb.target >> 10); \
 } while (0)
@@ -271,10 +272,11 @@ static void check_return(struct history *h)
 		cc_swiotlb.reserve_min);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		const struct cc_class *class = &cc_classes[i];
+		unsigned long most = class->mark + BIT(CC_CHUNK_SHIFT - class->shift);
 
-		CC_RULE(&h->loop, class->nr_slots < class->mark + BIT(CC_CHUNK_SHIFT - class->shift) ||
-			!class->nr_slots, "class %u: %lu slots, mark %lu", i,
-			class->nr_slots, class->mark);
+		CC_RULE(&h->loop, class->nr_slots < most || !class->nr_slots,
+			"class %u: %lu slots, mark %lu", i, class->nr_slots,
+			class->mark);
 	}
 	cc_loop_check_promises(&h->loop);
 }

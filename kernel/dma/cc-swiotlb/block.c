@@ -232,7 +232,6 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 	return done;
 }
 
-
 /**
  * cc_swiotlb_kexec() - make all blocks private, since the next kernel expects that
  *
