@@ -76,7 +76,8 @@ messages() {
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-sed -n 's/.*__ATTR(\([a-z_]*\),.*/\1/p' "$source/stats.c" >"$tmp/sysfs"
+sed -n 's/.*__ATTR(\([a-z_]*\),.*/\1/p' "$source/stats.c" |
+	sed 's|^mark$|slots-<bytes>/mark|' >"$tmp/sysfs"
 fields >"$tmp/fields"
 documented 'sysfs: every file is in the ABI' "$abi" < <(sed 's|^|/sys/kernel/mm/cc_swiotlb/|' "$tmp/sysfs")
 documented 'sysfs: every file is in the guide' "$guide" <"$tmp/sysfs"

@@ -423,7 +423,7 @@ static int class_dir_init(struct kobject *parent, unsigned int nr)
 	static struct cc_class_dir dirs[CC_NR_CLASSES];
 	struct cc_class_dir *dir = &dirs[nr];
 	struct kobject *kobj;
-	char name[16];
+	char name[32];
 
 	dir->class = &cc_classes[nr];
 	dir->mark = (struct kobj_attribute)__ATTR(mark, 0644, mark_show, mark_store);
