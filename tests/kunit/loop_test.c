@@ -348,6 +348,73 @@ static void loop_histories(struct kunit *test)
 			  nr - first, nr);
 }
 
+struct storm_param {
+	const char *name;
+	unsigned int max_shift;
+	unsigned long max;
+};
+
+static const struct storm_param storm_params[] = {
+	{ "no memory", 0, SZ_64M },
+	{ "small pieces", CC_FRAME_SHIFT, SZ_64M },
+	{ "at the limit", CC_BLOCK_SHIFT, SZ_8M },
+};
+
+static void storm_desc(const struct storm_param *p, char *desc)
+{
+	strscpy(desc, p->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(storm, storm_params, storm_desc);
+
+/*
+ * Mappings of the largest size fail all the time, and so do those of the smallest:
+ * whatever kccd is asked for, and how often, it has been asked in vain.
+ */
+static void loop_storm(struct kunit *test)
+{
+	const struct storm_param *p = test->param_value;
+	struct history *h = test->priv;
+	unsigned long passes, target;
+	struct cc_options opts;
+
+	cc_test_options(&opts);
+	opts.max = p->max;
+	opts.reserve = SZ_4M;
+	cc_arena_reset(1);
+	cc_arena.max_shift = p->max_shift ?: CC_BLOCK_SHIFT;
+	cc_loop_start(test, &h->loop, &opts, "storm");
+	if (!p->max_shift)
+		cc_arena.limit = 0;
+	cc_loop_run(&h->loop, HZ);
+	passes = cc_kccd_stats.passes;
+	for (unsigned int i = 0; i < 10 * HZ && !h->loop.broken; i++) {
+		for (unsigned int n = 0; n < 4; n++) {
+			phys_addr_t tlb = cc_swiotlb_map(h->dev, h->buf,
+							 n % 2 ? CC_SLOT_MAX : SZ_64K, 0);
+
+			cc_kccd_kick(CC_KICK_GROW);
+			cc_loop_run(&h->loop, 0);
+			if (cc_test_failed(tlb))
+				continue;
+			if (h->nr_live < 8)
+				h->live[h->nr_live++] = tlb;
+			else
+				cc_test_give(tlb);
+		}
+		cc_test_now++;
+	}
+	target = cc_swiotlb.target;
+	passes = cc_kccd_stats.passes - passes;
+	kunit_info(test, "%lu passes in 10 s, target %lu KiB", passes, target >> 10);
+	KUNIT_EXPECT_GE(test, passes, 10);
+	/* One in CC_BACKOFF_MIN, and its own retries. */
+	KUNIT_EXPECT_LE(test, passes, 10 * (50 + 2));
+	KUNIT_EXPECT_LE(test, target, opts.max / 4 > opts.reserve ? opts.max / 4 : opts.reserve);
+	do_unmap(h, h->nr_live);
+	cc_loop_rest(&h->loop);
+}
+
 static void unexpedite(void *unused)
 {
 	rcu_unexpedite_gp();
@@ -375,6 +442,7 @@ static void loop_exit(struct kunit *test)
 }
 
 static struct kunit_case loop_cases[] = {
+	KUNIT_CASE_PARAM(loop_storm, storm_gen_params),
 	KUNIT_CASE_SLOW(loop_histories),
 	{}
 };
