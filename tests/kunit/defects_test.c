@@ -204,6 +204,8 @@ static void defects_request_in_pass(struct kunit *test)
 static void defects_signals(struct kunit *test)
 {
 	start(test, SZ_128M, SZ_8M, 0);
+	/* With many CPUs there would be none for slots of this size. */
+	LARGEST->mag_size = 1;
 	live(10 * HZ);
 	KUNIT_EXPECT_TRUE(test, asleep());
 	/* The reserve is below its target, but there is something in it. */
@@ -213,7 +215,6 @@ static void defects_signals(struct kunit *test)
 	live(10 * HZ);
 	KUNIT_EXPECT_TRUE(test, asleep());
 	/* One slot in a magazine is enough. */
-	KUNIT_ASSERT_GT(test, LARGEST->mag_size, 0);
 	give(test, 1);
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
 	live(60 * HZ);
@@ -620,7 +621,8 @@ static void defects_foreign(struct kunit *test)
 
 	cc_test_pin(test);
 	start(test, SZ_2M, SZ_2M, 0);
-	KUNIT_ASSERT_GE(test, cc_foreign_size(&cc_classes[nr]), 3);
+	/* Whatever the number of CPUs that share the bytes of magazines. */
+	cc_classes[nr].mag_size = 8;
 	cc_test_log_begin(test);
 	KUNIT_ASSERT_EQ(test, take(test, MANY, SZ_4K), all);
 	for (unsigned int i = all - 3; i < all; i++) {
