@@ -511,6 +511,16 @@ static void map_narrow_slots(struct kunit *test)
 }
 
 #ifdef CONFIG_IOMMU_DMA
+/* The flag has accessors in kernels that have the attribute. */
+static void set_iommu(struct device *dev, bool on)
+{
+#ifdef DMA_ATTR_CC_SHARED
+	dev_assign_dma_iommu(dev, on);
+#else
+	dev->dma_iommu = on;
+#endif
+}
+
 /* Behind an IOMMU, a device does not use the address of the memory. */
 static void map_iommu(struct kunit *test)
 {
@@ -521,7 +531,7 @@ static void map_iommu(struct kunit *test)
 	dev->coherent_dma_mask = SZ_1M - 1;
 	dev->dma_parms->segment_boundary_mask = SZ_4K - 1;
 	KUNIT_EXPECT_LT(test, swiotlb_max_mapping_size(dev), SZ_256K + 1);
-	dev->dma_iommu = true;
+	set_iommu(dev, true);
 	KUNIT_EXPECT_EQ(test, swiotlb_max_mapping_size(dev), CC_SLOT_MAX - 512);
 	for (unsigned int i = 0; i < 3; i++) {
 		memset(buf, i, SZ_64K);
@@ -531,7 +541,7 @@ static void map_iommu(struct kunit *test)
 		KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb), i, SZ_64K - 5));
 		cc_test_unmap(dev, tlb, SZ_64K - 5, DMA_TO_DEVICE);
 	}
-	dev->dma_iommu = false;
+	set_iommu(dev, false);
 	KUNIT_EXPECT_EQ(test, 3, cc_test_sum(CC_MAPS));
 	KUNIT_EXPECT_EQ(test, 0, cc_test_sum(CC_LEGACY));
 	cc_test_check(test);
