@@ -24,6 +24,8 @@ static int misuse_init(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, t);
 	test->priv = t;
+	/* A slot that was unmapped is the next one that this CPU maps. */
+	cc_test_pin(test);
 	cc_test_start(test);
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 511);
 	t->other = cc_test_device(test, DMA_BIT_MASK(64), 511);
