@@ -43,6 +43,7 @@ commit() { # i
 	stage_patch "$1"
 	stage_end
 	scratch add -Af .
+	scratch diff --cached --quiet && die "patches/series: ${patch_name[$1]} changes nothing: take it out of the list"
 	scratch commit -q -s --no-verify -F "$message"
 }
 

@@ -50,8 +50,8 @@ read_series() {
 		hunks)
 			[ -z "$rest" ] || [[ " $rest " = *" $kver "* ]] || continue
 			hunk[i]=${name[i]}.patch
-			[ -f "$hunks_dir/${hunk[i]}" ] ||
-				die "patches/series:$n: patches/$kver/${hunk[i]} is missing: restore it from git"
+			[ -s "$hunks_dir/${hunk[i]}" ] ||
+				die "patches/series:$n: patches/$kver/${hunk[i]} is missing or empty: restore it from git"
 			;;
 		*)
 			[ -f "$top/$what" ] || die "patches/series:$n: there is no $what: correct the list"

@@ -52,6 +52,8 @@ touch "$tmp/repo/patches/7.3/more.patch"
 refused 'hunks in no patch' 'patches/7.3: more.patch in no patch'
 rm "$tmp/repo/patches/7.3"/{more,genalloc-ext}.patch
 refused 'hunks that are listed and not there' 'patches/series:[0-9]*: patches/7.3/genalloc-ext.patch is missing'
+: >"$tmp/repo/patches/7.3/genalloc-ext.patch"
+refused 'hunks that are empty' 'patches/series:[0-9]*: patches/7.3/genalloc-ext.patch is missing or empty'
 fresh
 rm "$tmp/repo/patches/messages/genalloc-ext"
 refused 'a patch without a message' 'patches/series:[0-9]*: genalloc-ext has no message'
@@ -60,6 +62,19 @@ touch "$tmp/repo/patches/messages/more"
 refused 'a message without a patch' 'patches/messages: more of no patch'
 fresh
 refused 'a sender without a name' 'git does not know who sends this' series
+
+# A hook that one version lost would be missed by no build.
+hooks() { # kernel version
+	sed -n 's/^+.*\(\<cc_swiotlb_[a-z_]*\)(.*/\1/p' "$top/patches/$1"/*.patch | sort -u
+}
+n=$((n + 1))
+if diff <(hooks 6.12) <(hooks 7.3) >"$tmp/said"; then
+	echo "ok $n - both kernels call the same functions"
+else
+	failed=$((failed + 1))
+	echo "not ok $n - both kernels call the same functions"
+	sed 's/^/# /' "$tmp/said"
+fi
 
 echo "1..$n"
 [ $failed = 0 ]
