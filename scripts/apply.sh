@@ -2,14 +2,26 @@
 # SPDX-License-Identifier: GPL-2.0
 # Bring the patched tree up to date: pristine + the series. Touches only files whose
 # content changes; if hunks do not apply, the tree stays as it was and each of them is
-# named. Prints the directory.
+# named. Prints the directory. "apply.sh seam": a tree without the last patch of the
+# series, which is optional, to measure what that one is worth.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/stage.sh"
 
 "$top/scripts/get-kernel.sh" >/dev/null
 lock "apply-$tree"
 stage_begin
-stage_series
-make_tree "$src_cc"
+case ${1:-} in
+'')
+	t=$src_cc
+	stage_series
+	make_tree "$t"
+	;;
+seam)
+	t=$src-seam
+	stage_series 1
+	make_tree "$t" --link
+	;;
+*) die "apply.sh: no '$1': use seam or nothing" ;;
+esac
 step "patched tree: $changed files changed"
-echo "$src_cc"
+echo "$t"

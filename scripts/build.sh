@@ -3,8 +3,8 @@
 # build.sh [variant...]: build the guest kernels of these variants, which are
 # configs/x86-guest.config + configs/<variant>.config, cc-debug, cc-trace and iommu with
 # configs/x86-small.config between them. legacy and dynamic are of the unpatched
-# kernel; cc, cc-off, cc-debug, cc-stress, cc-trace and iommu of the patched one. A warning
-# is an error. Prints the path of each image.
+# kernel; cc, cc-off, cc-debug, cc-stress, cc-trace and iommu of the patched one; cc-seam is
+# cc without the last, optional patch. A warning is an error. Prints the path of each image.
 . "$(dirname "$0")/lib.sh"
 
 # Every symbol that a fragment asks for must have come out as asked; the last wins.
@@ -23,17 +23,20 @@ build() {
 	local variant=$1 patched='' t b fragments key
 	case $variant in
 	legacy | dynamic) ;;
-	cc | cc-off | cc-debug | cc-stress | cc-trace | iommu) patched=1 ;;
-	*) die "no variant '$variant': use legacy, dynamic, cc, cc-off, cc-debug, cc-stress, cc-trace or iommu" ;;
+	cc | cc-seam | cc-off | cc-debug | cc-stress | cc-trace | iommu) patched=1 ;;
+	*) die "no variant '$variant': use legacy, dynamic, cc, cc-seam, cc-off, cc-debug, cc-stress, cc-trace or iommu" ;;
 	esac
-	if [ "$patched" ]; then
+	if [ "$variant" = cc-seam ]; then
+		t=$("$top/scripts/apply.sh" seam)
+		variant=cc
+	elif [ "$patched" ]; then
 		t=$("$top/scripts/apply.sh")
 	else
 		t=$("$top/scripts/get-kernel.sh")
 	fi
 	b=$t/build-$variant
 	mkdir -p "$b"
-	lock "build-$tree-$variant"
+	lock "build-$(basename "$t")-$variant"
 	fragments=("$top/configs/x86-guest.config" "$top/configs/$variant.config")
 	case $variant in
 	cc-debug | cc-trace | iommu) fragments=("${fragments[0]}" "$top/configs/x86-small.config" "${fragments[1]}") ;;

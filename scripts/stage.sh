@@ -186,9 +186,9 @@ stage_patch() { # i
 	[ -z "${patch_hunks[$1]}" ] || stage_patch_file "$hunks_dir/${patch_hunks[$1]}"
 }
 
-stage_series() {
+stage_series() { # [how many patches at the end to leave out]
 	local i
-	for ((i = 0; i < ${#patch_name[@]}; i++)); do
+	for ((i = 0; i < ${#patch_name[@]} - ${1:-0}; i++)); do
 		stage_patch $i
 	done
 }
