@@ -18,7 +18,7 @@ case ${1:-} in
 	;;
 seam)
 	t=$src-seam
-	stage_series 1
+	leave_out=1 stage_series
 	make_tree "$t" --link
 	;;
 *) die "apply.sh: no '$1': use seam or nothing" ;;

@@ -19,6 +19,17 @@ configure() {
 	[ -z "$missing" ] || die "Linux $(tree_version "$t") does not configure as asked: ${missing//$'\n'/ }: correct configs/"
 }
 
+# The first build of a variant begins with the objects of the one that was built last.
+begin_with_objects() {
+	local found d
+	found=$(find "$src"{,-cc,-seam}/build-{legacy,dynamic,cc,cc-off,cc-stress}/vmlinux -printf '%T@ %p\n' 2>/dev/null |
+		sort -rn | sed -n '1s/[^ ]* //p')
+	[ "$found" ] || return 0
+	d=${found%/vmlinux}
+	step "$variant begins with the objects of ${d##*/build-}"
+	take_over "${d%/*}" "${d##*/}" "$t" "build-$variant"
+}
+
 build() {
 	local variant=$1 patched='' t b fragments key
 	case $variant in
@@ -35,12 +46,13 @@ build() {
 		t=$("$top/scripts/get-kernel.sh")
 	fi
 	b=$t/build-$variant
-	mkdir -p "$b"
 	lock "build-$(basename "$t")-$variant"
 	fragments=("$top/configs/x86-guest.config" "$top/configs/$variant.config")
 	case $variant in
 	cc-debug | cc-trace | iommu) fragments=("${fragments[0]}" "$top/configs/x86-small.config" "${fragments[1]}") ;;
+	*) [ -f "$b/vmlinux" ] || begin_with_objects ;;
 	esac
+	mkdir -p "$b"
 
 	# Configure only when a fragment or one of our Kconfig files has changed.
 	key=$(
