@@ -108,6 +108,9 @@ take_over() { # tree, its build directory, tree and build directory to come
 		[ ! -f "$f" ] || sed 's|^|..|' "$f"
 	done >"$new/differ"
 	find "$new" -name '.*.cmd' -exec grep -lZF -f "$new/differ" {} + | xargs -0 -r rm -f
+	# objtool's say where the trees are, and all objects depend on it.
+	[ ! -d "$new/tools" ] ||
+		find "$new/tools" -name '.*.cmd' -exec sed -i "s|$1/$2/|$to/|g; s|$1/|$3/|g" {} +
 	rm -rf "$to"
 	mv "$new" "$to"
 }
