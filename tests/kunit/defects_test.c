@@ -230,6 +230,23 @@ static void defects_signals(struct kunit *test)
 	KUNIT_EXPECT_GE(test, cc_class_free(LARGEST), 3);
 }
 
+/* The same where another CPU has mapped the slot, and no chain is collected for it. */
+static void defects_signals_foreign(struct kunit *test)
+{
+	struct defects_test *t = test->priv;
+	struct cc_chunk *chunk;
+
+	start(test, SZ_128M, SZ_8M, 0);
+	LARGEST->mag_size = 1;
+	KUNIT_ASSERT_EQ(test, take(test, 1, CC_SLOT_MAX), 1);
+	live(60 * HZ);
+	KUNIT_EXPECT_TRUE(test, asleep());
+	chunk = cc_chunk_by_addr(t->tlb[0]);
+	cc_slot_by_index(cc_index_by_addr(chunk, t->tlb[0]))->cpu = NR_CPUS;
+	give(test, 1);
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+}
+
 /* The same where slots are too large for magazines. */
 static void defects_signals_bypass(struct kunit *test)
 {
@@ -748,6 +765,7 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_requests),
 	KUNIT_CASE(defects_request_in_pass),
 	KUNIT_CASE(defects_signals),
+	KUNIT_CASE(defects_signals_foreign),
 	KUNIT_CASE(defects_signals_bypass),
 	KUNIT_CASE(defects_target),
 	KUNIT_CASE(defects_own_take),
