@@ -583,6 +583,14 @@ static void defects_leftover(struct kunit *test)
 	KUNIT_EXPECT_GT(test, cc_kccd_freeable(), 0);
 }
 
+/* The limit leaves room for the largest mappings, whatever else is 0. */
+static void defects_least_limit(struct kunit *test)
+{
+	start(test, SZ_16M, SZ_1M, 2);
+	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.max, SZ_2M - 1));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_2M));
+}
+
 /* A host that refuses conversions, even those back, does not get all memory. */
 static void defects_lossy(struct kunit *test)
 {
@@ -782,6 +790,7 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_kexec),
 	KUNIT_CASE(defects_ticks),
 	KUNIT_CASE(defects_leftover),
+	KUNIT_CASE(defects_least_limit),
 	KUNIT_CASE(defects_lossy),
 	KUNIT_CASE(defects_hotplug),
 	KUNIT_CASE(defects_reclaim),
