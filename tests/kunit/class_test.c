@@ -111,6 +111,7 @@ static int class_init(struct kunit *test)
 {
 	if (cc_swiotlb_enabled())
 		kunit_skip(test, "booted with swiotlb=cc");
+	cc_test_pin(test);
 	return 0;
 }
 
@@ -279,7 +280,6 @@ static void class_counters(struct kunit *test)
 	unsigned long bytes = 0, used = 0;
 	phys_addr_t tlb[ARRAY_SIZE(maps)];
 
-	cc_test_pin(test);
 	for (unsigned int i = 0; i < ARRAY_SIZE(maps); i++) {
 		unsigned long *bin = &this_cpu_ptr(&cc_cpu)->bin[maps[i].bin];
 		unsigned int nr = cc_test_class(maps[i].size);

@@ -32,6 +32,7 @@ static int core_init(struct kunit *test)
 	test->priv = t;
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
 	t->buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	cc_test_pin(test);
 	cc_fake_begin(test);
 	return 0;
 }

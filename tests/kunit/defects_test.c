@@ -28,6 +28,7 @@ static int defects_init(struct kunit *test)
 	test->priv = t;
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
 	t->buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	cc_test_pin(test);
 	cc_fake_begin(test);
 	return 0;
 }
@@ -687,7 +688,6 @@ static void defects_foreign(struct kunit *test)
 	struct defects_test *t = test->priv;
 	unsigned int nr = cc_test_class(SZ_4K), all = SZ_2M / SZ_4K;
 
-	cc_test_pin(test);
 	start(test, SZ_2M, SZ_2M, 0);
 	/* Whatever the number of CPUs that share the bytes of magazines. */
 	cc_classes[nr].mag_size = 8;

@@ -23,6 +23,7 @@ static int holders_init(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, t);
 	test->priv = t;
+	cc_test_pin(test);
 	cc_fake_begin(test);
 	cc_test_start(test);
 	cc_test_files(test);

@@ -28,6 +28,7 @@ static int kccd_init(struct kunit *test)
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
 	t->buf = cc_test_buffer(test, CC_SLOT_MAX);
 	test->priv = t;
+	cc_test_pin(test);
 	cc_fake_begin(test);
 	cc_test_start(test);
 	return 0;
