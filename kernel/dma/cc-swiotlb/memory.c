@@ -5,6 +5,7 @@
  */
 #include <kunit/static_stub.h>
 #include <linux/gfp.h>
+#include <linux/mem_encrypt.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/set_memory.h>
