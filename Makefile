@@ -30,11 +30,11 @@ stress: ## bursts, starvation, fragmentation, hotplug, suspend and more in guest
 iommu: ## verified I/O on untrusted disks behind an IOMMU, one of them of 32 bits
 trace: ## the examples for perf, trace-cmd and bpftrace in the guide, each run in a guest
 smoke: ## short verified I/O on the patched kernel with lockdep and DMA debugging
-kunit: ## the KUnit suites of both kernels, on UML, x86_64 and arm64
+kunit: ## the KUnit suites of both kernels, on UML and on five architectures in QEMU
 mutants: ## bugs put in on purpose, which KUnit must notice; MUTANT='<name>...': these
 coverage: ## the lines that KUnit reaches, file by file
 static: ## checkpatch, shellcheck, sparse, W=1, kernel-doc
-static-full: ## these, clang, six architectures, Kconfig variants, coccinelle
+static-full: ## these, clang, five architectures, Kconfig variants, coccinelle
 checkpatch-run: ## the kernel's checkpatch --strict alone
 clean: ## remove out/
 	rm -rf out

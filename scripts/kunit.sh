@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Run the KUnit suites of the patched tree with the kernel's own kunit.py.
-# kunit.sh [uml|x86_64|arm64...]: on UML (two CPUs where the kernel can) and in
-# QEMU with four CPUs; without an argument on all, on arm64 only with Linux 7.3;
-# without KVER and KSRC for both kernels. Writes out/kunit.json. Each argument of
+# kunit.sh [architecture...]: uml (two CPUs where the kernel can), and in QEMU with
+# four CPUs x86_64, arm64, riscv, s390 (big endian) and powerpc (big endian, pages of
+# 64 KiB); without an argument all, which are those that Kconfig lets choose it.
+# Without KVER and KSRC for both kernels. Writes out/kunit.json. Each argument of
 # kunit.py in $KUNIT_ARGS is passed on. Fails if a case failed.
 both=
 [ "${KVER:-}${KSRC:-}" ] || both=1
@@ -30,10 +31,7 @@ if [ "$both" ]; then
 	exit $failed
 fi
 
-if [ $# = 0 ]; then
-	set -- uml x86_64
-	[ "$kver" = 6.12 ] || set -- "$@" arm64
-fi
+[ $# -gt 0 ] || set -- uml x86_64 "${!triplet[@]}"
 need python3 gcc ccache jq
 t=$("$top/scripts/apply.sh")
 [ -d "$t/kernel/dma/cc-swiotlb/tests" ] || die "tests/kunit is missing: restore it from git"
@@ -62,26 +60,48 @@ cases() { # status: how many
 
 for arch; do
 	args=(--kunitconfig=kernel/dma/cc-swiotlb/tests --build_dir="build-kunit-$arch" --jobs="$(nproc)" --json="$out/kunit-$kver-$arch.json" --timeout=900)
-	case $arch-$kver in
-	uml-6.12) ;;
-	uml-*)
-		args+=(--kconfig_add CONFIG_SMP=y --kernel_args seccomp=on --kernel_args ncpus=2)
+	# What the kernel's configuration of the machine lacks, and what takes long to compile.
+	config=() emulator=
+	case $arch in
+	uml)
+		if [ "$kver" != 6.12 ]; then
+			config=(SMP=y)
+			args+=(--kernel_args seccomp=on --kernel_args ncpus=2)
+		fi
 		;;
-	x86_64-*)
+	x86_64)
 		need qemu-system-x86_64
 		without_kvm
-		args+=(--arch=x86_64 --kconfig_add CONFIG_SMP=y --kconfig_add CONFIG_SWIOTLB_DYNAMIC=y --qemu_args '-smp 4')
 		# Every fifth object is of ACPI, and objtool takes as long for mitigations.
-		args+=(--kconfig_add CONFIG_ACPI=n --kconfig_add CONFIG_CPU_MITIGATIONS=n)
+		config=(ACPI=n CPU_MITIGATIONS=n)
 		;;
-	arm64-*)
-		"$top/scripts/deps.sh" gcc-aarch64-linux-gnu qemu-system-arm
-		args+=(--arch=arm64 --cross_compile=aarch64-linux-gnu- --make_options 'CC=ccache aarch64-linux-gnu-gcc'
-			--kconfig_add CONFIG_SMP=y --kconfig_add CONFIG_SWIOTLB_DYNAMIC=y --qemu_args '-smp 4')
+	arm64) emulator=qemu-system-arm ;;
+	riscv)
+		emulator=qemu-system-misc
+		config=(COMPAT=n RISCV_IOMMU=n)
 		;;
-	*) die "no KUnit for '$arch': use uml, x86_64 or arm64" ;;
+	s390)
+		emulator=qemu-system-misc
+		config=(AP=n HVC_IUCV=n IUCV=n KVM=n S390_HYPFS=n SCM_BUS=n)
+		;;
+	powerpc)
+		emulator=qemu-system-ppc
+		config=(CPU_BIG_ENDIAN=y PPC_64K_PAGES=y PPC_PSERIES=y)
+		config+=(COMPAT=n NUMA=n PCIEASPM=n PCI_QUIRKS=n PPC_PMAC=n PPC_POWERNV=n SERIAL_8250_PCI=n)
+		;;
+	*) die "no KUnit for '$arch': use uml, x86_64, $(sed 's/ /, /g; s/\(.*\),/\1 or/' <<<"${!triplet[*]}")" ;;
 	esac
-	[ "$arch" = arm64 ] || args+=(--make_options 'CC=ccache gcc')
+	if [ "$arch" != uml ]; then
+		config+=(SMP=y SWIOTLB_DYNAMIC=y)
+		args+=(--arch="$arch" --qemu_args '-smp 4')
+	fi
+	prefix=
+	if [ "$emulator" ]; then
+		prefix=${triplet[$arch]}-
+		"$top/scripts/deps.sh" "gcc-${triplet[$arch]}" "$emulator"
+		args+=(--cross_compile="$prefix")
+	fi
+	args+=(--make_options "CC=ccache ${prefix}gcc" "${config[@]/#/--kconfig_add=CONFIG_}")
 	lock "kunit-$tree-$arch"
 	step "KUnit on $arch"
 	log=$out/kunit-$kver-$arch.log

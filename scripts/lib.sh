@@ -19,6 +19,10 @@ out=$top/out
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/cc-swiotlb
 versions=(6.12 7.3) # the versions that the series is for, the newest last
 gone=77 # exit status: no Debian suite has this version any more
+# The architectures other than x86, and the prefix of their compilers in Debian.
+# shellcheck disable=SC2034 # for the scripts
+declare -A triplet=([arm64]=aarch64-linux-gnu [powerpc]=powerpc64le-linux-gnu
+	[riscv]=riscv64-linux-gnu [s390]=s390x-linux-gnu)
 started=${CC_STARTED:-$(date +%s)}
 export CC_STARTED=$started
 # A file that ccache does not know is then not preprocessed twice: a third of the

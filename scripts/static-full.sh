@@ -1,13 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # make static-full: the fast static checks, then our objects with clang, with the
-# compilers of six architectures, with each Kconfig option that matters on and off,
+# compilers of five architectures, with each Kconfig option that matters on and off,
 # coccinelle, and the documents with sphinx. Writes out/static-full.json.
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh"
-"$top/scripts/deps.sh" clang-19 lld-19 llvm-19 coccinelle ocaml python3-sphinx gcc-aarch64-linux-gnu \
-	gcc-s390x-linux-gnu gcc-powerpc64le-linux-gnu gcc-riscv64-linux-gnu
+"$top/scripts/deps.sh" clang-19 lld-19 llvm-19 coccinelle ocaml python3-sphinx "${triplet[@]/#/gcc-}"
 t=$("$top/scripts/apply.sh")
 record_to static-full
 
@@ -86,11 +85,12 @@ check fast "$top/scripts/static.sh"
 x86='ARCH=x86_64'
 check gcc objects gcc "$x86" 64BIT=y
 check clang objects clang "$x86 LLVM=-19 CC=clang-19" 64BIT=y
-check arm64 objects arm64 'ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc'
-check s390x objects s390x 'ARCH=s390 CROSS_COMPILE=s390x-linux-gnu- CC=s390x-linux-gnu-gcc'
-check ppc64le objects ppc64le 'ARCH=powerpc CROSS_COMPILE=powerpc64le-linux-gnu- CC=powerpc64le-linux-gnu-gcc' \
-	PPC64=y CPU_LITTLE_ENDIAN=y PPC_PSERIES=y PPC_SVM=y
-check riscv64 objects riscv64 'ARCH=riscv CROSS_COMPILE=riscv64-linux-gnu- CC=riscv64-linux-gnu-gcc'
+for arch in "${!triplet[@]}"; do
+	symbols=()
+	# KUnit runs the other endianness.
+	[ "$arch" != powerpc ] || symbols=(PPC64=y CPU_LITTLE_ENDIAN=y PPC_PSERIES=y PPC_SVM=y)
+	check "$arch" objects "$arch" "ARCH=$arch CROSS_COMPILE=${triplet[$arch]}- CC=${triplet[$arch]}-gcc" "${symbols[@]}"
+done
 check off objects config "$x86" 64BIT=y CC_SWIOTLB=n
 check no-smp objects config "$x86" 64BIT=y SMP=n
 check no-debugfs objects config "$x86" 64BIT=y DEBUG_FS=n
