@@ -83,6 +83,7 @@ void cc_test_stop(struct kunit *test)
 		return;
 	KUNIT_EXPECT_EQ(test, 0, cc_used_bytes());
 	cc_swiotlb_stop();
+	KUNIT_EXPECT_FALSE(test, cc_swiotlb_maps());
 	KUNIT_EXPECT_EQ(test, 0, cc_swiotlb.shared);
 	KUNIT_EXPECT_EQ(test, 0, cc_swiotlb.reserve_bytes);
 	KUNIT_EXPECT_TRUE(test, list_empty(&cc_swiotlb.blocks));
