@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # build.sh [variant...]: build the guest kernels of these variants, which are
 # configs/x86-guest.config + configs/<variant>.config, cc-debug, cc-trace and iommu with
-# configs/x86-small.config between them. legacy and dynamic are of the unpatched
-# kernel; cc, cc-off, cc-debug, cc-stress, cc-trace and iommu of the patched one. A warning
+# configs/x86-small.config between them. legacy and dynamic are of the kernel without
+# the series but for the patch that counts what is copied; cc, cc-off, cc-debug, cc-stress, cc-trace and iommu of the patched one. A warning
 # is an error. Prints the path of each image.
 . "$(dirname "$0")/lib.sh"
 
@@ -29,7 +29,7 @@ build() {
 	if [ "$patched" ]; then
 		t=$("$top/scripts/apply.sh")
 	else
-		t=$("$top/scripts/get-kernel.sh")
+		t=$("$top/scripts/apply.sh" peer)
 	fi
 	b=$t/build-$variant
 	mkdir -p "$b"
