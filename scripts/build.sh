@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # build.sh [variant...]: build the guest kernels of these variants, which are
 # configs/x86-guest.config + configs/<variant>.config, cc-debug, cc-trace and iommu with
-# configs/x86-small.config between them. legacy and dynamic are of the kernel without
-# the series but for the patch that counts what is copied; cc, cc-off, cc-debug, cc-stress, cc-trace and iommu of the patched one. A warning
-# is an error. Prints the path of each image.
+# configs/x86-small.config between them. legacy and dynamic are of the kernel without the
+# series, but for the patch that counts what is copied; cc, cc-off, cc-debug, cc-stress,
+# cc-trace and iommu are of the patched one; cc-seam is cc without the last, optional
+# patch. A warning is an error. Prints the path of each image.
 . "$(dirname "$0")/lib.sh"
 
 # Every symbol that a fragment asks for must have come out as asked; the last wins.
@@ -19,25 +20,40 @@ configure() {
 	[ -z "$missing" ] || die "Linux $(tree_version "$t") does not configure as asked: ${missing//$'\n'/ }: correct configs/"
 }
 
+# The first build of a variant begins with the objects of the one that was built last.
+begin_with_objects() {
+	local found d
+	found=$(find "$src"{,-cc,-seam,-peer}/build-{legacy,dynamic,cc,cc-off,cc-stress}/vmlinux -printf '%T@ %p\n' 2>/dev/null |
+		sort -rn | sed -n '1s/[^ ]* //p')
+	[ "$found" ] || return 0
+	d=${found%/vmlinux}
+	step "$variant begins with the objects of ${d##*/build-}"
+	take_over "${d%/*}" "${d##*/}" "$t" "build-$variant"
+}
+
 build() {
 	local variant=$1 patched='' t b fragments key
 	case $variant in
 	legacy | dynamic) ;;
-	cc | cc-off | cc-debug | cc-stress | cc-trace | iommu) patched=1 ;;
-	*) die "no variant '$variant': use legacy, dynamic, cc, cc-off, cc-debug, cc-stress, cc-trace or iommu" ;;
+	cc | cc-seam | cc-off | cc-debug | cc-stress | cc-trace | iommu) patched=1 ;;
+	*) die "no variant '$variant': use legacy, dynamic, cc, cc-seam, cc-off, cc-debug, cc-stress, cc-trace or iommu" ;;
 	esac
-	if [ "$patched" ]; then
+	if [ "$variant" = cc-seam ]; then
+		t=$("$top/scripts/apply.sh" seam)
+		variant=cc
+	elif [ "$patched" ]; then
 		t=$("$top/scripts/apply.sh")
 	else
 		t=$("$top/scripts/apply.sh" peer)
 	fi
 	b=$t/build-$variant
-	mkdir -p "$b"
-	lock "build-$tree-$variant"
+	lock "build-$(basename "$t")-$variant"
 	fragments=("$top/configs/x86-guest.config" "$top/configs/$variant.config")
 	case $variant in
 	cc-debug | cc-trace | iommu) fragments=("${fragments[0]}" "$top/configs/x86-small.config" "${fragments[1]}") ;;
+	*) [ -f "$b/vmlinux" ] || begin_with_objects ;;
 	esac
+	mkdir -p "$b"
 
 	# Configure only when a fragment or one of our Kconfig files has changed.
 	key=$(

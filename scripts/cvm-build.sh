@@ -36,21 +36,6 @@ fragments=("$top/configs/cvm-arm64.config" "$top/configs/$variant.config")
 # The host is of 7.3; what takes over its objects has the same configuration.
 [ "$kver" != 7.3 ] || fragments+=("$top/configs/cvm-host.config")
 
-# A first build of the others takes over from cc all objects but those made of a
-# file that differs: without their .cmd files make takes them for out of date, as it
-# does those that the configuration changes.
-take_over() {
-	local from=$src_cc-cvm/build-cc new=$b.new
-	[ "$variant" != cc ] && [ ! -e "$b/vmlinux" ] && [ -e "$from/.built" ] || return 0
-	rm -rf "$new"
-	cp -a "$from" "$new"
-	rm -f "$new"/{.built,.config-key}
-	sed 's|^|..|' {"$src_cc-cvm","$t"}/.cc-swiotlb-files >"$new/differ"
-	find "$new" -name '.*.cmd' -exec grep -lZF -f "$new/differ" {} + | xargs -0 rm -f
-	rm -rf "$b"
-	mv "$new" "$b"
-}
-
 # Every symbol that a fragment asks for must have come out as asked.
 configure() {
 	local missing
@@ -61,7 +46,9 @@ configure() {
 	[ -z "$missing" ] || die "Linux $(tree_version "$t") does not configure as asked: ${missing//$'\n'/ }: correct configs/"
 }
 
-take_over
+if [ "$variant" != cc ] && [ ! -e "$b/vmlinux" ] && [ -e "$src_cc-cvm/build-cc/.built" ]; then
+	take_over "$src_cc-cvm" build-cc "$t" "build-$variant"
+fi
 key=$(cat "${fragments[@]}"; find "$t/kernel/dma" "$t/arch/arm64/Kconfig" -name 'Kconfig*' -exec cat {} +; aarch64-linux-gnu-gcc --version)
 if [ "$key" != "$(cat "$b/.config-key" 2>/dev/null)" ]; then
 	rm -f "$b/.built"

@@ -97,6 +97,25 @@ kmake() {
 		make -C "$t" O="$b" ARCH="${ARCH:-x86_64}" CC="${CC:-ccache gcc}" -j"$(nproc)" --no-print-directory "$@"
 }
 
+# A first build takes over the objects of another configuration, maybe of another tree,
+# but those made of a file that differs: without their .cmd files make takes them for
+# out of date, as it does those that the configuration changes.
+take_over() { # tree, its build directory, tree and build directory to come
+	local to=$3/$4 new=$3/$4.new f
+	rm -rf "$new"
+	cp -a "$1/$2" "$new"
+	rm -f "$new"/{.built,.config-key}
+	for f in {"$1","$3"}/.cc-swiotlb-files; do
+		[ ! -f "$f" ] || sed 's|^|..|' "$f"
+	done >"$new/differ"
+	find "$new" -name '.*.cmd' -exec grep -lZF -f "$new/differ" {} + | xargs -0 -r rm -f
+	# objtool's say where the trees are, and all objects depend on it.
+	[ ! -d "$new/tools" ] ||
+		find "$new/tools" -name '.*.cmd' -exec sed -i "s|$1/$2/|$to/|g; s|$1/|$3/|g" {} +
+	rm -rf "$to"
+	mv "$new" "$to"
+}
+
 # Records of a verb. emit appends one, finish writes out/<verb>.json.
 records=
 record_to() { # verb

@@ -186,9 +186,9 @@ stage_patch() { # i
 	[ -z "${patch_hunks[$1]}" ] || stage_patch_file "$hunks_dir/${patch_hunks[$1]}"
 }
 
-stage_series() {
+stage_series() { # leave_out: how many patches at its end
 	local i
-	for ((i = 0; i < ${#patch_name[@]}; i++)); do
+	for ((i = 0; i < ${#patch_name[@]} - ${leave_out:-0}; i++)); do
 		stage_patch $i
 	done
 }

@@ -16,16 +16,31 @@ struct io_tlb_pool;
 
 #ifdef CONFIG_CC_SWIOTLB
 DECLARE_STATIC_KEY_FALSE(cc_swiotlb_key);
+DECLARE_STATIC_KEY_FALSE(cc_swiotlb_map_key);
 
-/* True while the allocator serves mappings. Any context. */
+/* True while something may be mapped by the allocator. Any context. */
 static __always_inline bool cc_swiotlb_enabled(void)
 {
 	return static_branch_unlikely(&cc_swiotlb_key);
 }
 
+/*
+ * True while the allocator serves mappings: only after all CPUs look for these, since
+ * a key is patched into one place after the other. Any context.
+ */
+static __always_inline bool cc_swiotlb_maps(void)
+{
+	return static_branch_unlikely(&cc_swiotlb_map_key);
+}
+
 void cc_swiotlb_kexec(void);
 #else
 static __always_inline bool cc_swiotlb_enabled(void)
+{
+	return false;
+}
+
+static __always_inline bool cc_swiotlb_maps(void)
 {
 	return false;
 }
@@ -38,7 +53,8 @@ static inline void cc_swiotlb_kexec(void)
 /* Calls to these are compiled out when CONFIG_CC_SWIOTLB is not set. */
 
 void __init cc_swiotlb_select(void);
-void cc_swiotlb_deselect(const char *why);
+bool __init cc_swiotlb_selected(void);
+bool cc_swiotlb_deselect(const char *why);
 
 phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 			   size_t size, unsigned int alloc_align_mask);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The boot of a machine where no device must bounce. This suite is the first,
- * since the others make a legacy pool, which stays.
+ * The boot: "swiotlb=" on the command line, and a machine where no device must
+ * bounce. This suite is the first, since the others make a legacy pool, which stays.
  */
 #include <linux/init.h>
 #include <linux/swiotlb.h>
@@ -31,8 +31,60 @@ static void boot_without_pool(struct kunit *test)
 	cc_swiotlb.selected = false;
 }
 
+struct select_param {
+	const char *arg;
+	unsigned long slabs;
+	const char *said;
+};
+
+/*
+ * The legacy pool has areas of whole segments of 128 slabs. There are four unless
+ * somebody asks, which cannot be undone, so that comes last.
+ */
+static const struct select_param select_params[] = {
+	{ "cc", 1024 },
+	{ "32768,cc", 32768 },
+	{ "640,cc", 1024 },
+	{ "384,cc", 512 },
+	{ "20000,cc", 32768 },
+	{ "0,cc", 512 },
+	{ "ccforce", 1024, "swiotlb=ccforce: unknown" },
+	{ "8192,2,cc", 8192 },
+	{ ",2,cc", 1024 },
+};
+
+KUNIT_ARRAY_PARAM_DESC(select, select_params, arg);
+
+/* What is left to swiotlb's own pool, which no architecture changes then. */
+static void boot_select(struct kunit *test)
+{
+	const struct select_param *p = test->param_value;
+	int (*setup)(char *str) = cc_test_symbol(test, "setup_io_tlb_npages");
+	void (*adjust)(unsigned long size) = cc_test_symbol(test, "swiotlb_adjust_size");
+	unsigned long before = swiotlb_size_or_default();
+	char arg[16];
+
+	if (system_state >= SYSTEM_FREEING_INITMEM)
+		kunit_skip(test, "only while the kernel boots");
+	strscpy(arg, p->arg);
+	cc_swiotlb.selected = false;
+	cc_test_log_begin(test);
+	KUNIT_EXPECT_EQ(test, 0, setup(arg));
+	cc_test_log_end(test);
+	if (p->said)
+		KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines(p->said, ""));
+	KUNIT_EXPECT_TRUE(test, cc_swiotlb.selected);
+	KUNIT_EXPECT_EQ(test, swiotlb_size_or_default(), p->slabs << IO_TLB_SHIFT);
+	adjust(SZ_1G);
+	KUNIT_EXPECT_EQ(test, swiotlb_size_or_default(), p->slabs << IO_TLB_SHIFT);
+	snprintf(arg, sizeof(arg), "%lu", before >> IO_TLB_SHIFT);
+	setup(arg);
+	cc_swiotlb.selected = false;
+}
+
 static struct kunit_case boot_cases[] = {
 	KUNIT_CASE(boot_without_pool),
+	KUNIT_CASE_PARAM(boot_select, select_gen_params),
 	{}
 };
 

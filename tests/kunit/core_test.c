@@ -329,6 +329,9 @@ static void core_boot(struct kunit *test)
 	if (system_state >= SYSTEM_FREEING_INITMEM || cc_swiotlb_enabled())
 		kunit_skip(test, "only while the kernel boots, without swiotlb=cc");
 	KUNIT_ASSERT_EQ(test, 0, swiotlb_init_late(SZ_4M, GFP_KERNEL, NULL));
+	KUNIT_EXPECT_FALSE(test, is_swiotlb_force_bounce(((struct core_test *)test->priv)->dev));
+	/* This is what "cc_swiotlb" without a value is. */
+	KUNIT_EXPECT_EQ(test, -EINVAL, setup(NULL));
 	KUNIT_EXPECT_EQ(test, 0, setup(options));
 	cc_swiotlb.selected = false;
 	cc_test_log_begin(test);
@@ -367,11 +370,11 @@ static void core_veto(struct kunit *test)
 {
 	cc_test_log_begin(test);
 	cc_swiotlb.selected = false;
-	cc_swiotlb_deselect("first reason");
+	KUNIT_EXPECT_FALSE(test, cc_swiotlb_deselect("first reason"));
 	cc_swiotlb.selected = true;
-	cc_swiotlb_deselect("second reason");
+	KUNIT_EXPECT_TRUE(test, cc_swiotlb_deselect("second reason"));
 	KUNIT_EXPECT_FALSE(test, cc_swiotlb.selected);
-	cc_swiotlb_deselect("third reason");
+	KUNIT_EXPECT_FALSE(test, cc_swiotlb_deselect("third reason"));
 	cc_test_log_end(test);
 	KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines("cc-swiotlb: not used", ""));
 	KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines("cc-swiotlb: not used", "second reason"));
@@ -391,8 +394,11 @@ static void core_reports(struct kunit *test)
 	cc_swiotlb_fallback(t->dev, t->buf, SZ_4K, 0, false, DMA_ATTR_NO_WARN);
 	cc_swiotlb_fallback(t->dev, t->buf, SZ_8K, 0, true, 0);
 	cc_swiotlb_fallback(t->dev, t->buf, SZ_1M, 0, false, 0);
-	cc_swiotlb.max = cc_swiotlb.shared;
+	/* Less than the smallest block is left, counted with what is lost. */
+	cc_swiotlb.quarantined = SZ_64K;
+	cc_swiotlb.max = cc_swiotlb.shared + SZ_128K - 1;
 	cc_swiotlb_fallback(t->dev, t->buf, SZ_16K, 0, false, 0);
+	cc_swiotlb.quarantined = 0;
 	t->dev->bus_dma_limit = SZ_1M;
 	cc_swiotlb_fallback(t->dev, t->buf, SZ_32K, 0, false, 0);
 	/* As it should be for such a device, and nothing to report. */

@@ -3,6 +3,7 @@
  * Defects that were found and mended, each with the least that shows it. kccd lives
  * in simulated time: it passes when it has said that it would, or when it is woken.
  */
+#include <linux/cpu.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/shrinker.h>
@@ -565,6 +566,48 @@ static void defects_leftover(struct kunit *test)
 	KUNIT_EXPECT_GT(test, cc_kccd_freeable(), 0);
 }
 
+/* A host that refuses conversions, even those back, does not get all memory. */
+static void defects_lossy(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_4M, 0);
+	KUNIT_ASSERT_GT(test, take(test, 32, SZ_256K), 8);
+	cc_fake_fail(CC_FAKE_SHARE, 0, UINT_MAX);
+	cc_fake_fail(CC_FAKE_UNSHARE, 0, UINT_MAX);
+	cc_test_log_begin(test);
+	live(30 * CC_BACKOFF_MAX);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.quarantined, SZ_2M);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.quarantined, 4 * SZ_2M);
+	cc_fake_fail(CC_FAKE_SHARE, 0, 0);
+	cc_fake_fail(CC_FAKE_UNSHARE, 0, 0);
+	live(2 * CC_BACKOFF_MAX);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+	KUNIT_EXPECT_FALSE(test, cc_convert_stats.lossy);
+}
+
+/*
+ * A CPU that goes may wait for I/O that waits for memory: kccd does not wait for the
+ * CPU, but does what it can and comes back.
+ */
+static void defects_hotplug(struct kunit *test)
+{
+	unsigned long drains;
+
+	start(test, SZ_128M, SZ_4M, 0);
+	KUNIT_ASSERT_EQ(test, take(test, 8, SZ_64K), 8);
+	give(test, 8);
+	drains = cc_kccd_stats.drains;
+	cpus_write_lock();
+	cc_kccd_reclaim();
+	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
+	live(3 * CC_RECLAIM_INTERVAL);
+	if (IS_ENABLED(CONFIG_HOTPLUG_CPU))
+		KUNIT_EXPECT_EQ(test, cc_kccd_stats.drains, drains);
+	cpus_write_unlock();
+	live(2 * CC_RECLAIM_INTERVAL);
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.drains, drains + 1);
+}
+
 /* Reclaim takes nothing from a class that it had in use in the last second. */
 static void defects_reclaim(struct kunit *test)
 {
@@ -721,6 +764,8 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_kexec),
 	KUNIT_CASE(defects_ticks),
 	KUNIT_CASE(defects_leftover),
+	KUNIT_CASE(defects_lossy),
+	KUNIT_CASE(defects_hotplug),
 	KUNIT_CASE(defects_reclaim),
 	KUNIT_CASE(defects_shrinker),
 	KUNIT_CASE(defects_foreign),

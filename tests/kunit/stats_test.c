@@ -426,7 +426,11 @@ static const struct store_param store_params[] = {
 	{ MARK(4096), "200", 0, &cc_classes[3].mark, 200 },
 	{ MARK(512), "0x10\n", 0, &cc_classes[0].mark, 16 },
 	{ MARK(524288), "4\n", 0, &cc_classes[10].mark, 4 },
-	{ MARK(524288), "0\n", 0, &cc_classes[10].mark, 0 },
+	{ MARK(4096), "0\n", 0, &cc_classes[3].mark, 0 },
+	/* Modulo 64 bits this is nothing, and 64 MiB. */
+	{ SYSFS "reserve_min_bytes", "17179869184G\n", -ERANGE },
+	{ SYSFS "max_bytes", "18446744073776660480\n", -ERANGE },
+	{ MARK(524288), "0\n", -EINVAL },
 	{ MARK(4096), "\n", -EINVAL },
 	{ MARK(4096), "x\n", -EINVAL },
 	{ MARK(4096), "-1\n", -EINVAL },

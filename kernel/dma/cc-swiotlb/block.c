@@ -56,27 +56,16 @@ static void block_free(struct cc_block *block, bool lost)
 	block_free_metadata(block);
 }
 
-/* Private memory of a block, or the next best size, with metadata. */
-static struct cc_block *block_alloc(unsigned long limit, unsigned int min_shift)
+/* Private memory of a block of this size, with metadata. */
+static struct cc_block *block_alloc(unsigned int shift, bool try_hard)
 {
-	unsigned int shift = min(CC_BLOCK_SHIFT, PAGE_SHIFT + MAX_PAGE_ORDER);
-	unsigned int chunk_shift;
-	struct page *page = NULL;
+	unsigned int chunk_shift = min(shift, CC_CHUNK_SHIFT);
+	struct page *page = cc_alloc_memory(shift - PAGE_SHIFT, try_hard);
 	struct cc_block *block;
 	size_t gpc_bytes;
 
-	for (; shift >= min_shift; shift--) {
-		if (1UL << shift > limit)
-			continue;
-		page = cc_alloc_memory(shift - PAGE_SHIFT,
-				       shift == min_shift);
-		if (page)
-			break;
-	}
 	if (!page)
 		return NULL;
-
-	chunk_shift = min(shift, CC_CHUNK_SHIFT);
 	block = cc_alloc_metadata(struct_size(block, chunks,
 					      1U << (shift - chunk_shift)));
 	if (!block)
@@ -115,6 +104,19 @@ free_page:
 	return NULL;
 }
 
+/* A block, or one of the next best size. */
+static struct cc_block *block_alloc_largest(unsigned long limit,
+					    unsigned int min_shift)
+{
+	unsigned int shift = min(CC_BLOCK_SHIFT, PAGE_SHIFT + MAX_PAGE_ORDER);
+	struct cc_block *block = NULL;
+
+	for (; !block && shift >= min_shift; shift--)
+		if (1UL << shift <= limit)
+			block = block_alloc(shift, shift == min_shift);
+	return block;
+}
+
 /**
  * cc_block_grow() - convert one more block and put it into the reserve
  * @limit: bytes that it may have at most
@@ -126,12 +128,16 @@ free_page:
  */
 int cc_block_grow(unsigned long limit, unsigned int min_shift)
 {
-	struct cc_block *block = block_alloc(limit, min_shift);
 	unsigned int published = 0;
+	struct cc_block *block;
 	unsigned long flags;
 	bool lost = false;
 	int err;
 
+	/* After a loss, until a conversion works, as little is risked as there can be. */
+	if (cc_convert_stats.lossy)
+		limit = min(limit, BIT(min_shift));
+	block = block_alloc_largest(limit, min_shift);
 	if (!block)
 		return -ENOMEM;
 	for (; published < block->nr_chunks; published++) {
@@ -140,10 +146,11 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift)
 			goto unpublish;
 	}
 	err = convert(block, true);
-	if (err) {
+	if (err)
 		lost = convert(block, false);
+	cc_convert_stats.lossy = lost;
+	if (err)
 		goto unpublish;
-	}
 
 	list_add_tail(&block->node, &cc_swiotlb.blocks);
 	cc_swiotlb.shared += 1UL << block->shift;

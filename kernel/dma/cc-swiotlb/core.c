@@ -29,15 +29,28 @@ void __init cc_swiotlb_select(void)
 }
 
 /**
+ * cc_swiotlb_selected() - has this allocator been chosen?
+ *
+ * Return: true if so, and if nothing has vetoed it.
+ */
+bool __init cc_swiotlb_selected(void)
+{
+	return cc_swiotlb.selected;
+}
+
+/**
  * cc_swiotlb_deselect() - veto the choice, before the allocator has started
  * @why: what the log shall say
+ *
+ * Return: true if it had been chosen.
  */
-void cc_swiotlb_deselect(const char *why)
+bool cc_swiotlb_deselect(const char *why)
 {
 	if (!cc_swiotlb.selected)
-		return;
+		return false;
 	cc_swiotlb.selected = false;
 	pr_info("not used: %s\n", why);
+	return true;
 }
 
 /**
@@ -81,6 +94,7 @@ int cc_swiotlb_start(const struct cc_options *opts)
 		goto exit_magazine;
 
 	static_branch_enable(&cc_swiotlb_key);
+	static_branch_enable(&cc_swiotlb_map_key);
 	return 0;
 
 exit_magazine:
@@ -97,13 +111,15 @@ exit_chunk:
  */
 void cc_swiotlb_stop(void)
 {
+	static_branch_disable(&cc_swiotlb_map_key);
 	static_branch_disable(&cc_swiotlb_key);
 	synchronize_rcu();
 	cc_kccd_stop();
 	cc_magazine_exit();
 
 	mutex_lock(&cc_swiotlb.mutex);
-	cc_magazine_drain_all();
+	while (!cc_magazine_drain_all())
+		schedule_timeout_uninterruptible(1);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		cc_depot_drain(&cc_classes[i], UINT_MAX);
 		cc_class_retire(&cc_classes[i], ULONG_MAX);
@@ -119,6 +135,8 @@ static char cc_options_arg[COMMAND_LINE_SIZE] __initdata;
 
 static int __init cc_options_setup(char *str)
 {
+	if (!str)
+		return -EINVAL;
 	strscpy(cc_options_arg, str);
 	return 0;
 }

@@ -59,6 +59,8 @@
 
 #define CC_CHUNK_SHIFT		19
 #define CC_BLOCK_SHIFT		21
+/* A limit below would not even leave two of the largest mappings. */
+#define CC_MAX_LEAST		BIT(CC_BLOCK_SHIFT)
 /* The smallest chunk, and the granule of the lookup by address. */
 #define CC_FRAME_SHIFT		16
 #define CC_NR_CHUNK_SIZES	(CC_CHUNK_SHIFT - CC_FRAME_SHIFT + 1)
@@ -379,6 +381,7 @@ struct cc_convert_stats {
 	unsigned long blocks[2];	/* [true]: shared */
 	unsigned long failed[2];
 	u64 ns[2];
+	bool lossy;			/* the last one, and the one back, failed */
 };
 
 extern struct cc_convert_stats cc_convert_stats;
@@ -395,7 +398,7 @@ void cc_magazine_point(struct cc_class *class);
 void cc_magazine_send(struct cc_class *class, u32 index);
 unsigned long cc_magazine_moves(void);
 bool cc_magazine_drain_idle(void);
-void cc_magazine_drain_all(void);
+bool cc_magazine_drain_all(void);
 int cc_magazine_init(void);
 void cc_magazine_exit(void);
 
@@ -448,6 +451,7 @@ struct cc_options {
 
 /* options.c */
 void cc_options_default(struct cc_options *opts, unsigned long ram);
+const char *cc_parse_size(const char *str, unsigned long *size);
 int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram);
 
 /* stats.c */

@@ -125,11 +125,16 @@ bool cc_kccd_pending(unsigned long now)
  * @now: the time in jiffies
  *
  * Context: any.
- * Return: jiffies; 0 if it is not.
+ * Return: jiffies, for the size of chunks that waits longest; 0 if none does.
  */
 unsigned long cc_kccd_backoff(unsigned long now)
 {
-	return waits(&backoff[0].wait, now) ? backoff[0].wait.until - now : 0;
+	unsigned long longest = 0;
+
+	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
+		if (waits(&backoff[i].wait, now))
+			longest = max(longest, READ_ONCE(backoff[i].wait.until) - now);
+	return longest;
 }
 
 static void start_ticks(unsigned long now)
@@ -453,11 +458,15 @@ static bool drain_all(unsigned long now)
 
 	if (waits(&drain_wait, now) || !(drain || reclaiming))
 		return false;
-	WRITE_ONCE(reclaim, false);
-	drain = false;
 	wait_for(&drain_wait, now, CC_RECLAIM_INTERVAL);
+	WRITE_ONCE(reclaim, false);
+	if (!cc_magazine_drain_all()) {
+		if (reclaiming)
+			WRITE_ONCE(reclaim, true);
+		return false;
+	}
+	drain = false;
 	cc_kccd_stats.drains++;
-	cc_magazine_drain_all();
 	start_ticks(now);
 	return reclaiming;
 }
@@ -480,6 +489,9 @@ static unsigned long pass(unsigned long now)
 		if (asked && cc_kccd_stats.grown == grown)
 			wait_for(&kick_wait, now, CC_BACKOFF_MIN);
 	}
+	/* At once, and not with the next tick; a reclaim is for the next pass. */
+	if (drain && !READ_ONCE(reclaim))
+		drain_all(now);
 	if (READ_ONCE(cc_swiotlb.reserve_bytes) >= cc_swiotlb.target)
 		taken_full = READ_ONCE(cc_swiotlb.taken);
 	if (surplus)
@@ -521,7 +533,8 @@ unsigned long cc_kccd_pass(unsigned long now)
  * kccd does what follows from it.
  *
  * Context: task. Takes cc_swiotlb.mutex.
- * Return: 0, or -EINVAL if cc_swiotlb.max would be less than one of the others.
+ * Return: 0, or -EINVAL if cc_swiotlb.max would be less than CC_MAX_LEAST or than
+ * one of the others.
  */
 int cc_kccd_set(unsigned long *field, unsigned long val)
 {
@@ -529,7 +542,7 @@ int cc_kccd_set(unsigned long *field, unsigned long val)
 
 	mutex_lock(&cc_swiotlb.mutex);
 	if (field == &cc_swiotlb.max ?
-	    val < max(cc_swiotlb.min, cc_swiotlb.reserve_min) :
+	    val < max3(cc_swiotlb.min, cc_swiotlb.reserve_min, CC_MAX_LEAST) :
 	    val > cc_swiotlb.max) {
 		mutex_unlock(&cc_swiotlb.mutex);
 		return -EINVAL;
@@ -552,12 +565,14 @@ int cc_kccd_set(unsigned long *field, unsigned long val)
  * @slots: number of slots
  *
  * Context: task. Takes cc_swiotlb.mutex.
- * Return: 0, or -EINVAL if that is more than cc_swiotlb.max allows.
+ * Return: 0, or -EINVAL if that is more than cc_swiotlb.max allows, or nothing in
+ * the class of the largest mappings, which drivers are told will work.
  */
 int cc_kccd_set_mark(struct cc_class *class, unsigned long slots)
 {
 	mutex_lock(&cc_swiotlb.mutex);
-	if (slots > cc_swiotlb.max >> class->shift) {
+	if (slots > cc_swiotlb.max >> class->shift ||
+	    (!slots && class->shift == CC_SLOT_MAX_SHIFT)) {
 		mutex_unlock(&cc_swiotlb.mutex);
 		return -EINVAL;
 	}
@@ -611,13 +626,16 @@ unsigned long cc_kccd_freeable(void)
  */
 void cc_kccd_reclaim(void)
 {
-	WRITE_ONCE(reclaim, true);
-	irq_work_queue(&cc_kicks.work);
+	if (!xchg(&reclaim, true))
+		irq_work_queue(&cc_kicks.work);
 }
 
+/* What kccd itself allocates must not make it return what it has. */
 static unsigned long shrinker_count(struct shrinker *shrinker,
 				    struct shrink_control *sc)
 {
+	if (current == kccd)
+		return SHRINK_EMPTY;
 	return cc_kccd_freeable() >> PAGE_SHIFT ?: SHRINK_EMPTY;
 }
 

@@ -381,21 +381,22 @@ static unsigned int held_classes(const struct cc_cpu *pcpu, bool all)
 }
 
 /*
- * A magazine belongs to its CPU, so the work is done there, if there is any. True if
- * CPUs held something before.
+ * A magazine belongs to its CPU, so the work is done there, if there is any; @held
+ * tells whether CPUs held something before. Fails while a CPU comes or goes: that may
+ * wait for I/O, and the I/O for memory that the caller is to share.
  */
-static bool drain(bool all)
+static bool drain(bool all, bool *held)
 {
 	static struct cpumask holders;	/* under cc_swiotlb.mutex */
-	bool held = false;
 	int cpu;
 
-	cpus_read_lock();
+	if (!cpus_read_trylock())
+		return false;
 	cpumask_clear(&holders);
 	for_each_online_cpu(cpu) {
 		struct cc_cpu *pcpu = per_cpu_ptr(&cc_cpu, cpu);
 
-		held |= held_classes(pcpu, true);
+		*held |= held_classes(pcpu, true);
 		pcpu->drain = held_classes(pcpu, all);
 		if (pcpu->drain)
 			cpumask_set_cpu(cpu, &holders);
@@ -404,7 +405,7 @@ static bool drain(bool all)
 	}
 	on_each_cpu_mask(&holders, drain_local, NULL, true);
 	cpus_read_unlock();
-	return held;
+	return true;
 }
 
 /**
@@ -432,21 +433,26 @@ unsigned long cc_magazine_moves(void)
  * cc_magazine_drain_idle() - empty magazines that nobody used since last time
  *
  * Context: task, under cc_swiotlb.mutex; once per tick of kccd.
- * Return: true if CPUs held slots of any kind.
+ * Return: true if CPUs held slots of any kind, or may have.
  */
 bool cc_magazine_drain_idle(void)
 {
-	return drain(false);
+	bool held = false;
+
+	return !drain(false, &held) || held;
 }
 
 /**
  * cc_magazine_drain_all() - empty the magazines of all CPUs
  *
  * Context: task, under cc_swiotlb.mutex.
+ * Return: false if that must wait, because a CPU comes or goes.
  */
-void cc_magazine_drain_all(void)
+bool cc_magazine_drain_all(void)
 {
-	drain(true);
+	bool held;
+
+	return drain(true, &held);
 }
 
 /* A dead CPU's magazines have no owner, and may be emptied from anywhere. */

@@ -69,10 +69,11 @@ static void report(struct device *dev, size_t size, unsigned int nr,
 		   const char *what)
 {
 	unsigned long shared = READ_ONCE(cc_swiotlb.shared);
+	unsigned long sum = shared + READ_ONCE(cc_swiotlb.quarantined);
 
 	if (!cc_swiotlb_max_mapping_size(dev))
 		dev_warn_ratelimited(dev,
-				     "cc-swiotlb: %zu bytes %s: the device does not reach all memory and needs the legacy pool; swiotlb=<slabs>,cc enlarges it\n",
+				     "cc-swiotlb: %zu bytes %s: the device needs the legacy pool, since it does not reach all memory or aligns to more than 64 KiB; swiotlb=<slabs>,cc enlarges it\n",
 				     size, what);
 	else
 		dev_warn_ratelimited(dev,
@@ -80,7 +81,8 @@ static void report(struct device *dev, size_t size, unsigned int nr,
 				     size, what, BIT(cc_classes[nr].shift),
 				     READ_ONCE(cc_swiotlb.reserve_bytes) >> 10,
 				     shared >> 10, cc_swiotlb.max >> 10,
-				     shared < cc_swiotlb.max ? "reserve=" : "max=");
+				     sum + BIT(CC_FRAME_SHIFT) <= cc_swiotlb.max ?
+				     "reserve=" : "max=");
 }
 
 /* Nothing is lost but memory, so that the counter is enough after the first time. */
@@ -161,14 +163,18 @@ static noinline phys_addr_t map_refill(struct device *dev,
 				       size_t offset, unsigned int nr)
 {
 	u32 index = cc_magazine_refill(&cc_classes[nr]);
+	phys_addr_t tlb_addr;
+	bool larger;
 
 	if (!index) {
 		preempt_enable();
 		return (phys_addr_t)DMA_MAPPING_ERROR;
 	}
-	if (unlikely(cc_chunk_by_index(index)->class != &cc_classes[nr]))
+	larger = cc_chunk_by_index(index)->class != &cc_classes[nr];
+	tlb_addr = map_checked(dev, orig_addr, size, offset, index);
+	if (unlikely(larger) && tlb_addr != (phys_addr_t)DMA_MAPPING_ERROR)
 		report_larger(dev, size, nr);
-	return map_checked(dev, orig_addr, size, offset, index);
+	return tlb_addr;
 }
 
 /**

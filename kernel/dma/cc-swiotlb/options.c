@@ -5,8 +5,10 @@
  */
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
+#include <linux/ctype.h>
 #include <linux/init.h>
 #include <linux/kernel.h>
+#include <linux/overflow.h>
 #include <linux/string.h>
 
 #include "internal.h"
@@ -35,25 +37,65 @@ void cc_options_default(struct cc_options *opts, unsigned long ram)
 	opts->mark[CC_NR_CLASSES - 1] = CC_LARGEST_MARK;
 }
 
+/**
+ * cc_parse_size() - read a number with K, M, G, T or P behind it
+ * @str: text
+ * @size: receives the number
+ *
+ * What does not fit is ULONG_MAX, and not something that does, as with memparse().
+ *
+ * Context: any.
+ * Return: what follows in @str, or NULL if there is no such number.
+ */
+const char *cc_parse_size(const char *str, unsigned long *size)
+{
+	static const char units[] = "KMGTP";
+	size_t len = strspn(str, "0123456789xXabcdefABCDEF");
+	unsigned long val;
+	const char *unit;
+	char number[32];
+	int err;
+
+	if (len >= sizeof(number))
+		return NULL;
+	strscpy(number, str, len + 1);
+	err = kstrtoul(number, 0, &val);
+	if (err && err != -ERANGE)
+		return NULL;
+	str += len;
+	unit = *str ? strchr(units, toupper(*str)) : NULL;
+	if (err || check_shl_overflow(val, unit ? 10 * (unit - units + 1) : 0, size))
+		*size = ULONG_MAX;
+	return unit ? str + 1 : str;
+}
+
 /* A number of bytes, or of percent of @ram. */
 static bool parse_bytes(const char *str, unsigned long ram,
 			unsigned long *bytes)
 {
-	unsigned long long val;
-	char *end;
+	unsigned long val;
 
-	val = memparse(str, &end);
-	if (end == str)
-		return false;
-	if (!strcmp(end, "%")) {
+	str = cc_parse_size(str, &val);
+	if (str && !strcmp(str, "%")) {
 		if (val > 100)
 			return false;
 		*bytes = ram / 100 * val;
 		return true;
 	}
-	if (*end || val > ram)
+	if (!str || *str || val > ram)
 		return false;
 	*bytes = val;
+	return true;
+}
+
+/* What drivers are told will work must be possible. */
+static bool parse_max(const char *str, unsigned long ram, unsigned long *max)
+{
+	unsigned long bytes;
+
+	if (!parse_bytes(str, ram, &bytes) || bytes < CC_MAX_LEAST)
+		return false;
+	*max = bytes;
 	return true;
 }
 
@@ -61,12 +103,13 @@ static bool parse_bytes(const char *str, unsigned long ram,
 static bool parse_classes(char *str, unsigned long *classes)
 {
 	unsigned long mask = BIT(CC_SLOT_MAX_SHIFT);
-	char *size, *end;
+	const char *size, *end;
 
 	while ((size = strsep(&str, ":"))) {
-		unsigned long long val = memparse(size, &end);
+		unsigned long val;
 
-		if (*end || end == size || !is_power_of_2(val) ||
+		end = cc_parse_size(size, &val);
+		if (!end || *end || !is_power_of_2(val) ||
 		    !(val & CC_ALL_CLASSES))
 			return false;
 		mask |= val;
@@ -85,7 +128,7 @@ static bool parse_mark(struct cc_options *opts, const char *str,
 	if (nr >= ARRAY_SIZE(mark_shift) || kstrtoul(str, 0, &val))
 		return false;
 	shift = mark_shift[nr];
-	if (val > ram >> shift)
+	if (val > ram >> shift || (!val && shift == CC_SLOT_MAX_SHIFT))
 		return false;
 	opts->mark[shift - CC_SLOT_MIN_SHIFT] = val;
 	return true;
@@ -110,7 +153,7 @@ static bool parse_token(struct cc_options *opts, char *token,
 		return parse_mark(opts, token, ram, (*nr_marks)++);
 	val = value_of(token, "max");
 	if (val)
-		return parse_bytes(val, ram, &opts->max);
+		return parse_max(val, ram, &opts->max);
 	val = value_of(token, "min");
 	if (val)
 		return parse_bytes(val, ram, &opts->min);
@@ -173,7 +216,7 @@ int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram)
 		if (parse_token(opts, token, ram, &nr_marks))
 			continue;
 		print_kept(kept, sizeof(kept), opts, token, nr_marks);
-		pr_warn("cc_swiotlb=: \"%s\" refused, used instead: %s; known are up to 5 numbers of slots, classes=512:..:512K, max=, min=, reserve= in bytes or %% of RAM\n",
+		pr_warn("cc_swiotlb=: \"%s\" refused, used instead: %s; known are up to 5 numbers of slots, classes=512:..:512K, max= (2M at least), min=, reserve= in bytes or %% of RAM\n",
 			name, kept);
 		refused++;
 	}

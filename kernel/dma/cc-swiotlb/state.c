@@ -8,6 +8,7 @@
 #include "internal.h"
 
 DEFINE_STATIC_KEY_FALSE(cc_swiotlb_key);
+DEFINE_STATIC_KEY_FALSE(cc_swiotlb_map_key);
 
 struct cc_swiotlb cc_swiotlb = {
 	.mutex = __MUTEX_INITIALIZER(cc_swiotlb.mutex),

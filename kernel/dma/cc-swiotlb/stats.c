@@ -369,13 +369,13 @@ static ssize_t store(struct kobject *kobj, struct kobj_attribute *attr,
 		     const char *buf, size_t count)
 {
 	struct cc_file *a = container_of(attr, struct cc_file, attr);
-	unsigned long long val;
-	char *end;
+	const char *end;
+	unsigned long val;
 
-	val = memparse(buf, &end);
-	if (end == buf || (*end && *end != '\n'))
+	end = cc_parse_size(buf, &val);
+	if (!end || (*end && *end != '\n'))
 		return -EINVAL;
-	if (val > (u64)totalram_pages() << PAGE_SHIFT)
+	if (val > totalram_pages() << PAGE_SHIFT)
 		return -ERANGE;
 	return cc_kccd_set(a->field, val) ?: count;
 }
