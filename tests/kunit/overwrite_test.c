@@ -377,6 +377,11 @@ static void overwrite_misuse(struct kunit *test)
 	cc_test_log_begin(test);
 	swiotlb_tbl_unmap_single(t->dev, tlb + 1, SIZE, DMA_FROM_DEVICE,
 				 DMA_ATTR_OVERWRITE);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines(dev_name(t->dev), "unmap of"));
+	KUNIT_EXPECT_EQ(test, 0, cc_test_log_lines("unmap of", "another device"));
+
+	cc_test_log_begin(test);
 	swiotlb_tbl_unmap_single(t->other, tlb, SIZE, DMA_FROM_DEVICE,
 				 DMA_ATTR_OVERWRITE);
 	swiotlb_sync_single_for_cpu(t->other, tlb, SIZE, DMA_FROM_DEVICE);
