@@ -230,6 +230,23 @@ static void defects_signals(struct kunit *test)
 	KUNIT_EXPECT_GE(test, cc_class_free(LARGEST), 3);
 }
 
+/* The same where another CPU has mapped the slot, and no chain is collected for it. */
+static void defects_signals_foreign(struct kunit *test)
+{
+	struct defects_test *t = test->priv;
+	struct cc_chunk *chunk;
+
+	start(test, SZ_128M, SZ_8M, 0);
+	LARGEST->mag_size = 1;
+	KUNIT_ASSERT_EQ(test, take(test, 1, CC_SLOT_MAX), 1);
+	live(60 * HZ);
+	KUNIT_EXPECT_TRUE(test, asleep());
+	chunk = cc_chunk_by_addr(t->tlb[0]);
+	cc_slot_by_index(cc_index_by_addr(chunk, t->tlb[0]))->cpu = NR_CPUS;
+	give(test, 1);
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+}
+
 /* The same where slots are too large for magazines. */
 static void defects_signals_bypass(struct kunit *test)
 {
@@ -566,6 +583,14 @@ static void defects_leftover(struct kunit *test)
 	KUNIT_EXPECT_GT(test, cc_kccd_freeable(), 0);
 }
 
+/* The limit leaves room for the largest mappings, whatever else is 0. */
+static void defects_least_limit(struct kunit *test)
+{
+	start(test, SZ_16M, SZ_1M, 2);
+	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.max, SZ_2M - 1));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_2M));
+}
+
 /* A host that refuses conversions, even those back, does not get all memory. */
 static void defects_lossy(struct kunit *test)
 {
@@ -748,6 +773,7 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_requests),
 	KUNIT_CASE(defects_request_in_pass),
 	KUNIT_CASE(defects_signals),
+	KUNIT_CASE(defects_signals_foreign),
 	KUNIT_CASE(defects_signals_bypass),
 	KUNIT_CASE(defects_target),
 	KUNIT_CASE(defects_own_take),
@@ -764,6 +790,7 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_kexec),
 	KUNIT_CASE(defects_ticks),
 	KUNIT_CASE(defects_leftover),
+	KUNIT_CASE(defects_least_limit),
 	KUNIT_CASE(defects_lossy),
 	KUNIT_CASE(defects_hotplug),
 	KUNIT_CASE(defects_reclaim),

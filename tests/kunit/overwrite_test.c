@@ -409,6 +409,23 @@ static void overwrite_misuse(struct kunit *test)
 	cc_test_check(test);
 }
 
+/* A stale slot is held by its device, like any other. */
+static void overwrite_holder(struct kunit *test)
+{
+	struct overwrite_test *t = test->priv;
+	phys_addr_t tlb = map(test, DMA_FROM_DEVICE, DMA_ATTR_OVERWRITE);
+	const struct cc_holder *h;
+	unsigned int nr;
+
+	mutex_lock(&cc_swiotlb.mutex);
+	h = cc_holders_count(&nr);
+	KUNIT_EXPECT_EQ(test, nr, 1);
+	KUNIT_EXPECT_PTR_EQ(test, h->dev, (const struct device *)t->dev);
+	KUNIT_EXPECT_EQ(test, h->bytes, SIZE);
+	mutex_unlock(&cc_swiotlb.mutex);
+	unmap(test, tlb, DMA_FROM_DEVICE, 0);
+}
+
 /*
  * Gate: what is shared has been zeroed before, so that a slot never holds
  * anything but what was bounced. The memory that is shared here is dirty.
@@ -455,6 +472,7 @@ static struct kunit_case overwrite_cases[] = {
 	KUNIT_CASE(overwrite_partial),
 	KUNIT_CASE_PARAM(overwrite_table, table_gen_params),
 	KUNIT_CASE(overwrite_misuse),
+	KUNIT_CASE(overwrite_holder),
 	KUNIT_CASE(overwrite_zeroed),
 	{}
 };

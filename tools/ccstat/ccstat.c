@@ -437,6 +437,43 @@ static void print_table(const struct sample *now, const struct sample *was,
 	free(lines);
 }
 
+/* Who holds what, most first, as the kernel says */
+static void each_device(void (*print)(const char *name, const double n[4], bool first))
+{
+	char *text = read_file("devices"), *next = text, *line;
+	bool first = true;
+
+	strsep(&next, "\n");
+	while ((line = strsep(&next, "\n"))) {
+		char name[64];
+		double n[4];
+
+		if (sscanf(line, "%63s %lf %lf %lf %lf", name, &n[0], &n[1], &n[2], &n[3]) != 5)
+			continue;
+		print(name, n, first);
+		first = false;
+	}
+	free(text);
+}
+
+static void print_device(const char *name, const double n[4], bool first)
+{
+	if (first)
+		printf("\n%-32s %8s %10s %10s %8s\n", "DEVICE", "SLOTS", "MAPPED_MIB",
+		       "SLOTS_MIB", "LARGEST");
+	printf("%-32s %8.0f %10.1f %10.1f %8.0f\n", name, n[0], n[1] / (1 << 20),
+	       n[2] / (1 << 20), n[3]);
+}
+
+static void json_device(const char *name, const double n[4], bool first)
+{
+	printf("%s{\"device\":\"", first ? "" : ",");
+	for (; *name; name++)
+		printf(*name == '"' || *name == '\\' ? "\\%c" : "%c", *name);
+	printf("\",\"slots\":%.0f,\"bytes\":%.0f,\"slot_bytes\":%.0f,\"largest\":%.0f}",
+	       n[0], n[1], n[2], n[3]);
+}
+
 static void print_screen(const struct sample *now, const struct sample *was)
 {
 	struct winsize ws = { .ws_row = 24, .ws_col = 80 };
@@ -445,6 +482,7 @@ static void print_screen(const struct sample *now, const struct sample *was)
 	if (!opt.live) {
 		print_summary(now, 0);
 		print_table(now, was, -1);
+		each_device(print_device);
 		return;
 	}
 	ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws);
@@ -492,7 +530,9 @@ static void print_json(const struct sample *now, const struct sample *was)
 	json_rows("classes", CLASSES, now, was);
 	if (opt.view == CPUS)
 		json_rows("percpu", CPUS, now, was);
-	fputs("\"kccd\":{", stdout);
+	fputs("\"devices\":[", stdout);
+	each_device(json_device);
+	fputs("],\"kccd\":{", stdout);
 	json_row(&now->table[KCCD], 0);
 	fputs(",\"histogram\":{\"up_to\":{", stdout);
 	json_row(&now->table[BINS], 0);

@@ -292,6 +292,7 @@ struct cc_swiotlb {
 enum cc_kick {
 	CC_KICK_GROW,	/* the reserve is below its target, or a class starved */
 	CC_KICK_TICK,	/* slots move: keep ticking until they rest */
+	CC_KICK_HOLDERS, /* a mapping has failed: say who holds what */
 };
 
 /**
@@ -300,12 +301,14 @@ enum cc_kick {
  * @work:	wakes it
  * @grow:	CC_KICK_GROW; kccd's pass clears it
  * @tick:	CC_KICK_TICK; kccd's tick clears it
+ * @holders:	CC_KICK_HOLDERS; kccd's pass clears it
  */
 struct cc_kicks {
 	wait_queue_head_t wait;
 	struct irq_work work;
 	bool grow;
 	bool tick;
+	bool holders;
 };
 
 /* state.c */
@@ -389,6 +392,32 @@ extern struct cc_convert_stats cc_convert_stats;
 int cc_block_grow(unsigned long limit, unsigned int min_shift);
 unsigned long cc_block_shrink(unsigned long keep, unsigned long limit);
 
+/* holders.c */
+
+/* Devices that are told apart. */
+#define CC_NR_HOLDERS		64
+
+/**
+ * struct cc_holder - what a device has mapped
+ * @dev:	the device; not to be followed. NULL: all that were too many
+ * @name:	its name
+ * @slots:	number of slots
+ * @bytes:	bytes mapped in them
+ * @slot_bytes:	bytes of the slots
+ * @largest:	bytes of the largest one
+ */
+struct cc_holder {
+	const struct device *dev;
+	char name[40];
+	unsigned long slots;
+	unsigned long bytes;
+	unsigned long slot_bytes;
+	unsigned long largest;
+};
+
+const struct cc_holder *cc_holders_count(unsigned int *nr);
+void cc_holders_report(void);
+
 /* magazine.c */
 u32 cc_magazine_refill(struct cc_class *class);
 void cc_magazine_flush(struct cc_class *class);
@@ -408,6 +437,8 @@ void cc_magazine_exit(void);
 #define CC_BACKOFF_MAX		(10 * HZ)
 /* Emptying all magazines interrupts CPUs: at most once in so many jiffies. */
 #define CC_RECLAIM_INTERVAL	HZ
+/* Who holds what is logged at most once in so many jiffies. */
+#define CC_HOLDERS_INTERVAL	(60 * HZ)
 /* Passes until kccd sleeps for ever, if nothing happens and nothing is missing. */
 #define CC_PASSES_TO_SLEEP	128
 
@@ -531,10 +562,10 @@ static inline struct device *cc_slot_stale(struct device *dev)
 	return (struct device *)((unsigned long)dev | 1);
 }
 
-/* The device behind either. */
+/* The device that has mapped a slot, stale or not. */
 static inline struct device *cc_slot_owner(const struct cc_slot *slot)
 {
-	return (struct device *)((unsigned long)slot->dev & ~1UL);
+	return (struct device *)((unsigned long)READ_ONCE(slot->dev) & ~1UL);
 }
 
 static inline void *cc_slot_vaddr(const struct cc_chunk *chunk, u32 index)

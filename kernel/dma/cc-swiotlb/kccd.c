@@ -71,6 +71,7 @@ struct backoff {
 static struct backoff backoff[CC_NR_CHUNK_SIZES];
 static struct wait kick_wait;		/* a pass did nothing */
 static struct wait drain_wait;		/* all magazines have just been emptied */
+static struct wait holders_wait;	/* who holds what has just been logged */
 static bool drain;			/* a class is starved: empty them */
 static bool no_room;			/* something is wanted, at the limit */
 static unsigned long pass_grown;	/* bytes grown before this pass */
@@ -117,6 +118,7 @@ bool cc_kccd_pending(unsigned long now)
 		return false;
 	return (READ_ONCE(cc_kicks.grow) && !waits(&kick_wait, now)) ||
 	       (READ_ONCE(reclaim) && !waits(&drain_wait, now)) ||
+	       (READ_ONCE(cc_kicks.holders) && !waits(&holders_wait, now)) ||
 	       (READ_ONCE(cc_kicks.tick) && READ_ONCE(quiet) == CC_QUIET_TICKS);
 }
 
@@ -477,6 +479,10 @@ static unsigned long pass(unsigned long now)
 	bool asked = !waits(&kick_wait, now) && xchg(&cc_kicks.grow, false);
 	bool reclaiming = drain_all(now), tick;
 
+	if (xchg(&cc_kicks.holders, false) && !waits(&holders_wait, now)) {
+		cc_holders_report();
+		wait_for(&holders_wait, now, CC_HOLDERS_INTERVAL);
+	}
 	if (asked || READ_ONCE(cc_kicks.tick))
 		start_ticks(now);
 	tick = reclaiming || (quiet < CC_QUIET_TICKS &&
@@ -693,9 +699,11 @@ int cc_kccd_start(void)
 	memset(backoff, 0, sizeof(backoff));
 	kick_wait.on = false;
 	drain_wait.on = false;
+	holders_wait.on = false;
 	drain = false;
 	reclaim = false;
 	cc_kicks.tick = false;
+	cc_kicks.holders = false;
 	no_room = false;
 	quiet = CC_QUIET_TICKS;
 	taken_full = 0;

@@ -337,6 +337,8 @@ void cc_magazine_send(struct cc_class *class, u32 index)
 	cc_slot_by_index(index)->next = 0;
 	if (!cc_foreign_size(class) || !attach(&mag->foreign, chain))
 		stow(class, chain);
+	/* A class that has no foreign chain has not told kccd before. */
+	cc_kccd_kick(CC_KICK_TICK);
 }
 
 static void put_away(struct cc_class *class, u64 chain)

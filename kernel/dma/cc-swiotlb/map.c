@@ -128,6 +128,7 @@ void cc_swiotlb_fallback(struct device *dev, phys_addr_t orig_addr, size_t size,
 				     size, cc_swiotlb_max_mapping_size(dev));
 	else
 		report(dev, size, nr, "not mapped");
+	cc_kccd_kick(CC_KICK_HOLDERS);
 }
 
 /* Make @slot that of the buffer. Enables preemption. */

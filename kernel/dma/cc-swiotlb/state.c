@@ -44,12 +44,19 @@ struct cc_kicks cc_kicks = {
  */
 void cc_kccd_kick(enum cc_kick kick)
 {
-	if (kick == CC_KICK_TICK) {
+	switch (kick) {
+	case CC_KICK_TICK:
 		/* Often, and by all CPUs: most only read. */
 		if (READ_ONCE(cc_kicks.tick))
 			return;
 		WRITE_ONCE(cc_kicks.tick, true);
-	} else {
+		break;
+	case CC_KICK_HOLDERS:
+		if (READ_ONCE(cc_kicks.holders))
+			return;
+		WRITE_ONCE(cc_kicks.holders, true);
+		break;
+	case CC_KICK_GROW:
 		/*
 		 * If it is still set, the pass that will clear it has not begun, and
 		 * sees what the caller has done: this pairs with xchg() there.
@@ -58,6 +65,7 @@ void cc_kccd_kick(enum cc_kick kick)
 		if (READ_ONCE(cc_kicks.grow))
 			return;
 		WRITE_ONCE(cc_kicks.grow, true);
+		break;
 	}
 	irq_work_queue(&cc_kicks.work);
 }

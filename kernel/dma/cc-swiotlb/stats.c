@@ -249,6 +249,23 @@ static int chunks_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(chunks);
 
+static int devices_show(struct seq_file *m, void *unused)
+{
+	const struct cc_holder *h;
+	unsigned int nr;
+
+	seq_printf(m, "%-32s %8s %16s %16s %8s\n", "device", "slots", "bytes",
+		   "slot_bytes", "largest");
+	mutex_lock(&cc_swiotlb.mutex);
+	h = cc_holders_count(&nr);
+	for (; nr--; h++)
+		seq_printf(m, "%-32s %8lu %16lu %16lu %8lu\n", h->name, h->slots,
+			   h->bytes, h->slot_bytes, h->largest);
+	mutex_unlock(&cc_swiotlb.mutex);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(devices);
+
 static int kccd_show(struct seq_file *m, void *unused)
 {
 	struct cc_kccd_stats *s = &cc_kccd_stats;
@@ -326,6 +343,7 @@ static void debugfs_init(void)
 	debugfs_create_file("percpu", 0400, dir, NULL, &percpu_fops);
 	debugfs_create_file("histogram", 0400, dir, NULL, &histogram_fops);
 	debugfs_create_file("chunks", 0400, dir, NULL, &chunks_fops);
+	debugfs_create_file("devices", 0400, dir, NULL, &devices_fops);
 	debugfs_create_file("kccd", 0400, dir, NULL, &kccd_fops);
 	debugfs_create_file_unsafe("reset", 0200, dir, NULL, &reset_fops);
 }
