@@ -28,6 +28,7 @@ bench-icount: ## instructions of map and unmap, counted exactly in QEMU
 bench-fio: ## fio on 1 and 21 NVMe disks, timed and counted, and iperf3, in the guest; QUICK=1: less
 stress: ## bursts, starvation, fragmentation, hotplug, suspend and more in guests; SCENARIO=<name>: one
 iommu: ## verified I/O on untrusted disks behind an IOMMU, one of them of 32 bits
+nvme-errors: ## reads that fail, resets and maps that fail: no byte of another's data in a buffer
 trace: ## the examples for perf, trace-cmd and bpftrace in the guide, each run in a guest
 smoke: ## short verified I/O on the patched kernel with lockdep and DMA debugging
 kunit: ## the KUnit suites of both kernels, on UML and on five architectures in QEMU

@@ -3,7 +3,9 @@
 # Bring the patched tree up to date: pristine + the series. Touches only files whose
 # content changes; if hunks do not apply, the tree stays as it was and each of them is
 # named. Prints the directory. "apply.sh seam": a tree without the last patch of the
-# series, which is optional, to measure what that one is worth.
+# series, which is optional, to measure what that one is worth. "apply.sh peer": the
+# tree that cc-swiotlb is compared with, without the series but for the patch that
+# counts what is copied.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/stage.sh"
 
@@ -21,7 +23,12 @@ seam)
 	leave_out=1 stage_series
 	make_tree "$t" --link
 	;;
-*) die "apply.sh: no '$1': use seam or nothing" ;;
+peer)
+	t=$src_peer
+	stage_patch "$(patch_number swiotlb-count-what-is-copied)"
+	make_tree "$t" --link
+	;;
+*) die "apply.sh: no '$1': use seam, peer or nothing" ;;
 esac
 step "patched tree: $changed files changed"
 echo "$t"

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 # build.sh [variant...]: build the guest kernels of these variants, which are
 # configs/x86-guest.config + configs/<variant>.config, cc-debug, cc-trace and iommu with
-# configs/x86-small.config between them. legacy and dynamic are of the unpatched
-# kernel; cc, cc-off, cc-debug, cc-stress, cc-trace and iommu of the patched one; cc-seam is
-# cc without the last, optional patch. A warning is an error. Prints the path of each image.
+# configs/x86-small.config between them. legacy and dynamic are of the kernel without the
+# series, but for the patch that counts what is copied; cc, cc-off, cc-debug, cc-stress,
+# cc-trace and iommu are of the patched one; cc-seam is cc without the last, optional
+# patch. A warning is an error. Prints the path of each image.
 . "$(dirname "$0")/lib.sh"
 
 # Every symbol that a fragment asks for must have come out as asked; the last wins.
@@ -22,7 +23,7 @@ configure() {
 # The first build of a variant begins with the objects of the one that was built last.
 begin_with_objects() {
 	local found d
-	found=$(find "$src"{,-cc,-seam}/build-{legacy,dynamic,cc,cc-off,cc-stress}/vmlinux -printf '%T@ %p\n' 2>/dev/null |
+	found=$(find "$src"{,-cc,-seam,-peer}/build-{legacy,dynamic,cc,cc-off,cc-stress}/vmlinux -printf '%T@ %p\n' 2>/dev/null |
 		sort -rn | sed -n '1s/[^ ]* //p')
 	[ "$found" ] || return 0
 	d=${found%/vmlinux}
@@ -43,7 +44,7 @@ build() {
 	elif [ "$patched" ]; then
 		t=$("$top/scripts/apply.sh")
 	else
-		t=$("$top/scripts/get-kernel.sh")
+		t=$("$top/scripts/apply.sh" peer)
 	fi
 	b=$t/build-$variant
 	lock "build-$(basename "$t")-$variant"

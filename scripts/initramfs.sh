@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Make the guest's initramfs of this machine's programs, tests/guest/ and ccstat.
+# Make the guest's initramfs of this machine's programs, tests/guest/, ccstat and poison.
 # Rebuilt only when one of them changed. Prints the path.
 . "$(dirname "$0")/lib.sh"
 
@@ -20,7 +20,7 @@ image=$cache/initramfs.cpio.gz
 key=$({
 	stat -L -c '%n %s %Y' "$busybox" "${paths[@]}" "${libs[@]}"
 	stat -c '%n %a' "$top"/tests/guest/*
-	cat "$0" "$top"/tests/guest/* "$top"/tools/ccstat/{Makefile,ccstat.c}
+	cat "$0" "$top"/tests/guest/* "$top"/tools/ccstat/{Makefile,ccstat.c} "$top/tests/tools/poison/poison.c"
 } | sha256sum)
 if [ "$key" != "$(cat "$image.key" 2>/dev/null)" ]; then
 	step "building the initramfs"
@@ -36,6 +36,7 @@ if [ "$key" != "$(cat "$image.key" 2>/dev/null)" ]; then
 	ln -s mke2fs "$root/usr/bin/mkfs.ext4"
 	make -s -C "$root/usr/bin" -f "$top/tools/ccstat/Makefile" VPATH="$top/tools/ccstat" \
 		CFLAGS='-O2 -Werror' LDFLAGS=-static ccstat >&2 || die "ccstat does not build: see above"
+	gcc -O2 -static -pthread -o "$root/usr/bin/poison" "$top/tests/tools/poison/poison.c"
 	cp "$top"/tests/guest/* "$root/tests/"
 	ln -s tests/init "$root/init"
 	find "$root" -exec touch -h -d @0 {} +

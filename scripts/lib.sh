@@ -7,8 +7,9 @@
 #                   version that is not known it gets the series for the newest
 #                   one that is, or that of KVER.
 #
-# Sets $top, $out, $cache, $kver, and the two kernel trees that apply.sh and
-# get-kernel.sh keep: $src (as it came) and $src_cc (with this repository in it).
+# Sets $top, $out, $cache, $kver, and the kernel trees that get-kernel.sh and apply.sh
+# keep: $src (as it came), $src_cc (with this repository in it), and $src_peer (as it
+# came, but that it counts the bytes that swiotlb copies).
 # A build lives in $tree/build-<variant>, so that every tree is compiled by the
 # same relative paths and ccache knows the objects of one configuration in all of them.
 set -eu
@@ -88,7 +89,7 @@ choose_kernel() {
 	export KVER=$kver
 	src=$cache/src/linux-$tree
 	# shellcheck disable=SC2034 # for the scripts
-	src_cc=$cache/src/linux-$tree-cc
+	src_cc=$cache/src/linux-$tree-cc src_peer=$cache/src/linux-$tree-peer
 }
 choose_kernel
 

@@ -3,6 +3,7 @@
  * What people and tools see: that the files of debugfs and sysfs say what is,
  * and that what is written to them is checked, and has happened on return.
  */
+#include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -506,6 +507,62 @@ static void sysfs_lower_limit(struct kunit *test)
 	cc_test_check(test);
 }
 
+static unsigned long copied(struct kunit *test, const char *path)
+{
+	unsigned long val = 0;
+
+	KUNIT_EXPECT_EQ(test, 0, kstrtoul(debugfs(test, path), 10, &val));
+	return val;
+}
+
+/* What swiotlb has copied, of every pool, and nothing that it has not. */
+static void stats_copied(struct kunit *test)
+{
+	struct stats_test *t = test->priv;
+	/* Its mappings are in the legacy pool: it wants too much of an address kept. */
+	struct device *wide = cc_test_device(test, DMA_BIT_MASK(64), SZ_128K - 1);
+	unsigned long in = copied(test, "swiotlb/io_tlb_copied_in");
+	unsigned long out = copied(test, "swiotlb/io_tlb_copied_out");
+	void *buf = phys_to_virt(t->buf);
+	phys_addr_t tlb;
+	dma_addr_t addr;
+
+	/* A read that may be partial, and a sync of a part of it. */
+	tlb = cc_test_map(t->dev, buf, SIZE, 0, DMA_FROM_DEVICE);
+	KUNIT_ASSERT_NOT_NULL(test, cc_swiotlb_find_pool(tlb));
+	swiotlb_sync_single_for_cpu(t->dev, tlb + 10, 100, DMA_FROM_DEVICE);
+	cc_test_unmap(t->dev, tlb, SIZE, DMA_FROM_DEVICE);
+	in += SIZE;
+	out += SIZE + 100;
+	KUNIT_EXPECT_EQ(test, copied(test, "swiotlb/io_tlb_copied_in"), in);
+	KUNIT_EXPECT_EQ(test, copied(test, "swiotlb/io_tlb_copied_out"), out);
+
+	/* One that is not, with success and without, on the fast path now. */
+	for (unsigned int i = 0; i < 2; i++) {
+		addr = swiotlb_map(t->dev, t->buf, SIZE, DMA_FROM_DEVICE, DMA_ATTR_OVERWRITE);
+		KUNIT_ASSERT_NE(test, addr, DMA_MAPPING_ERROR);
+		swiotlb_tbl_unmap_single(t->dev, dma_to_phys(t->dev, addr), SIZE,
+					 DMA_FROM_DEVICE, i ? DMA_ATTR_OVERWRITE : 0);
+	}
+	out += SIZE;
+	KUNIT_EXPECT_EQ(test, copied(test, "swiotlb/io_tlb_copied_in"), in);
+	KUNIT_EXPECT_EQ(test, copied(test, "swiotlb/io_tlb_copied_out"), out);
+
+	/* A write, in the legacy pool, and one on the fast path. */
+	cc_test_log_begin(test);
+	tlb = cc_test_map(wide, buf + SZ_64K, SIZE, 0, DMA_TO_DEVICE);
+	cc_test_log_end(test);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+	KUNIT_ASSERT_NULL(test, cc_swiotlb_find_pool(tlb));
+	cc_test_unmap(wide, tlb, SIZE, DMA_TO_DEVICE);
+	addr = swiotlb_map(t->dev, t->buf, SIZE, DMA_TO_DEVICE, 0);
+	KUNIT_ASSERT_NE(test, addr, DMA_MAPPING_ERROR);
+	cc_test_unmap(t->dev, dma_to_phys(t->dev, addr), SIZE, DMA_TO_DEVICE);
+	in += 2 * SIZE;
+	KUNIT_EXPECT_EQ(test, copied(test, "swiotlb/io_tlb_copied_in"), in);
+	KUNIT_EXPECT_EQ(test, copied(test, "swiotlb/io_tlb_copied_out"), out);
+}
+
 static struct kunit_case stats_cases[] = {
 	KUNIT_CASE(stats_table),
 	KUNIT_CASE(stats_total),
@@ -514,6 +571,7 @@ static struct kunit_case stats_cases[] = {
 	KUNIT_CASE(stats_histogram),
 	KUNIT_CASE(stats_chunks),
 	KUNIT_CASE(stats_kccd),
+	KUNIT_CASE(stats_copied),
 	KUNIT_CASE(sysfs_show),
 	KUNIT_CASE_PARAM(sysfs_store, store_gen_params),
 	KUNIT_CASE(sysfs_lower_limit),

@@ -19,6 +19,14 @@ static noinline dma_addr_t unreached(struct device *dev, phys_addr_t orig_addr,
 	return swiotlb_map_slow(dev, orig_addr, size, dir, attrs);
 }
 
+/* The device will write all of it: nothing is copied in. */
+static noinline dma_addr_t map_stale(struct device *dev, phys_addr_t orig_addr,
+				     phys_addr_t tlb_addr)
+{
+	cc_swiotlb_set_stale(dev, tlb_addr);
+	return swiotlb_map_fill(dev, orig_addr, 0, tlb_addr);
+}
+
 /**
  * cc_swiotlb_map_fast() - map if that is possible without a detour
  * @dev: device that does the DMA, which is coherent
@@ -38,6 +46,7 @@ dma_addr_t cc_swiotlb_map_fast(struct device *dev, phys_addr_t orig_addr,
 {
 	unsigned int order = cc_order(dev, orig_addr, size, 0), nr;
 	size_t offset = orig_addr & dma_get_min_align_mask(dev);
+	phys_addr_t tlb_addr;
 	struct cc_slot *slot;
 
 	if (unlikely(trace_cc_swiotlb_map_enabled() || order > CC_SLOT_MAX_SHIFT ||
@@ -53,8 +62,10 @@ dma_addr_t cc_swiotlb_map_fast(struct device *dev, phys_addr_t orig_addr,
 	}
 	if (unlikely(!cc_reaches_simply(dev, slot)))
 		return unreached(dev, orig_addr, size, dir, attrs, slot);
-	return swiotlb_map_fill(dev, orig_addr, size,
-				cc_slot_fill(dev, orig_addr, size, offset, slot, nr));
+	tlb_addr = cc_slot_fill(dev, orig_addr, size, offset, slot, nr);
+	if (unlikely(attrs & DMA_ATTR_OVERWRITE) && dir == DMA_FROM_DEVICE)
+		return map_stale(dev, orig_addr, tlb_addr);
+	return swiotlb_map_fill(dev, orig_addr, size, tlb_addr);
 
 slow:
 	return swiotlb_map_slow(dev, orig_addr, size, dir, attrs);

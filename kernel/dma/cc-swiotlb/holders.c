@@ -32,7 +32,7 @@ static bool read_name(const struct device *dev, char *name, size_t size)
 /* The device that has mapped @slot; the last one stands for those too many. */
 static struct cc_holder *holder_of(const struct cc_slot *slot)
 {
-	const struct device *dev = READ_ONCE(slot->dev);
+	const struct device *dev = cc_slot_owner(slot);
 	struct cc_holder *h = holders;
 
 	if (!dev)
@@ -47,7 +47,7 @@ static struct cc_holder *holder_of(const struct cc_slot *slot)
 		h->dev = NULL;
 		strscpy(h->name, "others");
 	} else if (!read_name(dev, h->name, sizeof(h->name)) ||
-		   READ_ONCE(slot->dev) != dev) {
+		   cc_slot_owner(slot) != dev) {
 		return NULL;
 	}
 	nr_holders++;

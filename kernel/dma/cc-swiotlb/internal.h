@@ -71,7 +71,7 @@ static_assert(CC_CHUNK_SHIFT >= CC_SLOT_MAX_SHIFT);
 /**
  * struct cc_slot - what the kernel knows of one slot
  * @orig_addr:	physical address of the buffer that is bounced, when mapped
- * @dev:	owning device; NULL when not mapped
+ * @dev:	owning device; NULL when not mapped; see cc_slot_stale()
  * @base:	physical address of the slot, since it has left the gen_pool
  * @size:	bytes mapped; in the first slot of a chain: slots in the chain
  * @offset:	bytes in front of the buffer, when mapped
@@ -547,6 +547,25 @@ static inline u32 cc_index_by_addr(const struct cc_chunk *chunk,
 				   phys_addr_t paddr)
 {
 	return chunk->index + ((paddr - chunk->pool.start) >> chunk->shift);
+}
+
+/*
+ * What struct cc_slot has as the device while the slot is stale: it was mapped
+ * without a copy of the original, and holds whatever the last mapping has left.
+ * It is no device's, so that whoever does not know of this, a sync or an unmap
+ * after an error, finds nothing that may be copied.
+ */
+static_assert(__alignof__(struct device) > 1);
+
+static inline struct device *cc_slot_stale(struct device *dev)
+{
+	return (struct device *)((unsigned long)dev | 1);
+}
+
+/* The device that has mapped a slot, stale or not. */
+static inline struct device *cc_slot_owner(const struct cc_slot *slot)
+{
+	return (struct device *)((unsigned long)READ_ONCE(slot->dev) & ~1UL);
 }
 
 static inline void *cc_slot_vaddr(const struct cc_chunk *chunk, u32 index)

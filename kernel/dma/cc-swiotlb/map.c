@@ -227,6 +227,45 @@ static __always_inline struct cc_chunk *chunk_of(struct io_tlb_pool *pool)
 }
 
 /**
+ * cc_swiotlb_set_stale() - note that a new mapping has no copy of the original
+ * @dev: device that does the DMA
+ * @tlb_addr: what cc_swiotlb_map() has returned
+ *
+ * Until cc_swiotlb_clear_stale(), nothing is copied from the slot, and
+ * cc_swiotlb_unmap() gives it back without a warning.
+ *
+ * Context: any but NMI; before anybody else knows of @tlb_addr.
+ */
+void cc_swiotlb_set_stale(struct device *dev, phys_addr_t tlb_addr)
+{
+	struct cc_chunk *chunk = cc_chunk_by_addr(tlb_addr);
+
+	cc_slot_by_index(cc_index_by_addr(chunk, tlb_addr))->dev = cc_slot_stale(dev);
+	/* As in cc_slot_fill(): before the address reaches another CPU. */
+	smp_wmb();
+}
+
+/**
+ * cc_swiotlb_clear_stale() - the device has written all of a mapping
+ * @dev: device that did the DMA
+ * @tlb_addr: what cc_swiotlb_map() returned
+ * @pool: the pool that holds @tlb_addr
+ *
+ * Changes nothing unless it is the start of a mapping of this device that is stale.
+ *
+ * Context: any but NMI; on behalf of the owner, who unmaps.
+ */
+void cc_swiotlb_clear_stale(struct device *dev, phys_addr_t tlb_addr,
+			    struct io_tlb_pool *pool)
+{
+	u32 index = cc_index_by_addr(chunk_of(pool), tlb_addr);
+	struct cc_slot *slot = cc_slot_by_index(index);
+
+	if (is_mapped(cc_slot_stale(dev), tlb_addr, slot))
+		slot->dev = dev;
+}
+
+/**
  * cc_swiotlb_mapped() - may a mapping be undone?
  * @dev: device that did the DMA
  * @tlb_addr: what cc_swiotlb_map() returned
@@ -235,7 +274,7 @@ static __always_inline struct cc_chunk *chunk_of(struct io_tlb_pool *pool)
  * For callers that copy before they call cc_swiotlb_unmap(), which warns if not.
  *
  * Context: any but NMI.
- * Return: true if a mapping of this device starts at @tlb_addr.
+ * Return: true if a mapping of this device starts at @tlb_addr, and is not stale.
  */
 bool cc_swiotlb_mapped(struct device *dev, phys_addr_t tlb_addr,
 		       struct io_tlb_pool *pool)
@@ -253,6 +292,12 @@ static noinline void __cold unmap_wrong(struct device *dev,
 {
 	bool mapped = is_mapped(dev, tlb_addr, slot);
 
+	/* An error: what is in it is nobody's. */
+	if (is_mapped(cc_slot_stale(dev), tlb_addr, slot)) {
+		slot->dev = dev;
+		cc_swiotlb_unmap(dev, tlb_addr, size, pool);
+		return;
+	}
 	if (!slot->dev)
 		dev_WARN_ONCE(dev, 1,
 			      "unmap of %pa (%zu bytes), which is not mapped: unmapped twice?\n",
@@ -261,7 +306,7 @@ static noinline void __cold unmap_wrong(struct device *dev,
 		dev_WARN_ONCE(dev, 1,
 			      "unmap of %pa (%zu bytes), but %u bytes are mapped%s at offset %u of the slot: %s\n",
 			      &tlb_addr, size, slot->size,
-			      slot->dev == dev ? "" : " by another device",
+			      cc_slot_owner(slot) == dev ? "" : " by another device",
 			      slot->offset, mapped ? "all are unmapped" : "ignored");
 	if (mapped)
 		cc_swiotlb_unmap(dev, tlb_addr, slot->size, pool);
@@ -361,6 +406,18 @@ void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
 	preempt_enable();
 }
 
+static void __cold sync_wrong(struct device *dev, phys_addr_t tlb_addr,
+			      const struct cc_slot *slot)
+{
+	const char *why = "where nothing is mapped";
+
+	if (slot->dev == cc_slot_stale(dev))
+		why = "which only an unmap with DMA_ATTR_OVERWRITE copies";
+	else if (slot->dev && slot->dev != dev)
+		why = "where nothing is mapped by this device";
+	dev_WARN_ONCE(dev, 1, "sync at %pa, %s\n", &tlb_addr, why);
+}
+
 /**
  * cc_swiotlb_find_orig() - find what is behind an address in a bounce buffer
  * @dev: device that does the DMA
@@ -368,7 +425,7 @@ void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
  * @pool: the pool that holds @tlb_addr
  * @left: receives the number of bytes that are mapped from @tlb_addr on
  *
- * Warns once if @tlb_addr is not inside of a mapping of the device.
+ * Warns once if @tlb_addr is not inside of a mapping of the device, or that is stale.
  *
  * Context: any but NMI.
  * Return: the physical address that @tlb_addr stands for, or DMA_MAPPING_ERROR.
@@ -381,9 +438,7 @@ phys_addr_t cc_swiotlb_find_orig(struct device *dev, phys_addr_t tlb_addr,
 	size_t start = tlb_addr - slot->base - slot->offset;
 
 	if (unlikely(slot->dev != dev || start > slot->size)) {
-		dev_WARN_ONCE(dev, 1,
-			      "sync at %pa, where nothing is mapped%s\n", &tlb_addr,
-			      slot->dev && slot->dev != dev ? " by this device" : "");
+		sync_wrong(dev, tlb_addr, slot);
 		return (phys_addr_t)DMA_MAPPING_ERROR;
 	}
 	*left = slot->size - start;
