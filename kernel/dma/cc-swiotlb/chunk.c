@@ -267,8 +267,11 @@ bool cc_reserve_give(struct cc_class *class, unsigned long want,
 	unsigned long flags;
 
 	/* When there is nothing, many CPUs come here to find that out. */
-	if (!cc_reserve_holds(class))
+	if (!cc_reserve_holds(class)) {
+		trace_cc_swiotlb_reserve(class->shift, 0,
+					 READ_ONCE(cc_swiotlb.reserve_bytes));
 		return atomic_long_read(&class->pool_free) >= (long)want;
+	}
 
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	/* Another CPU may have been faster. */
