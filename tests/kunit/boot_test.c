@@ -62,7 +62,7 @@ static void boot_select(struct kunit *test)
 	int (*setup)(char *str) = cc_test_symbol(test, "setup_io_tlb_npages");
 	void (*adjust)(unsigned long size) = cc_test_symbol(test, "swiotlb_adjust_size");
 	unsigned long before = swiotlb_size_or_default();
-	char arg[16];
+	char arg[24];
 
 	if (system_state >= SYSTEM_FREEING_INITMEM)
 		kunit_skip(test, "only while the kernel boots");

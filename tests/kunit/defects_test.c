@@ -243,7 +243,7 @@ static void defects_signals_foreign(struct kunit *test)
 	live(60 * HZ);
 	KUNIT_EXPECT_TRUE(test, asleep());
 	chunk = cc_chunk_by_addr(t->tlb[0]);
-	cc_slot_by_index(cc_index_by_addr(chunk, t->tlb[0]))->cpu = NR_CPUS;
+	cc_slot_by_index(cc_index_by_addr(chunk, t->tlb[0]))->cpu = nr_cpu_ids;
 	give(test, 1);
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
 }
