@@ -26,8 +26,8 @@ done
 
 boot() { # name, kernel argument...
 	local d=$dir/$1
-	"$top/scripts/qemu.sh" -n 1 -q "-drive $drive -device nvme,serial=bad,drive=bad" "$kernel" "$d" nvme-errors \
-		"mib=$mib" seconds=20 threads=32 swiotlb=cc,force "${@:2}"
+	"$top/scripts/qemu.sh" -t 600 -n 1 -q "-drive $drive -device nvme,serial=bad,drive=bad" "$kernel" "$d" nvme-errors \
+		"mib=$mib" seconds=20 "${@:2}"
 }
 emitted() { # name metric, what it must be
 	local v
@@ -40,10 +40,10 @@ quiet_log() { # name
 	[ -s "$dir/$1/console.log" ] && ! bad_lines "$dir/$1/console.log"
 }
 
-# In the small one, swiotlb's own pool of 64 KiB is all there is to fall back to.
+# In the small one, 1 MiB of swiotlb's own pool is all there is to fall back to.
 for run in usual small; do
-	args=()
-	[ $run = usual ] || args=("cc_swiotlb=max=2M,reserve=1M")
+	args=(threads=32 "swiotlb=cc,force")
+	[ $run = usual ] || args=(threads=64 "swiotlb=512,cc,force" "cc_swiotlb=max=2M,reserve=1M")
 	check $run-boot boot $run "${args[@]}"
 	check $run-reads emitted $run reads '. > 1000'
 	check $run-failed emitted $run failed '. > 10'

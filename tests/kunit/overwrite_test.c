@@ -144,6 +144,14 @@ static void overwrite_no_slot(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb), 0, SZ_16K));
 	dma_unmap_single_attrs(t->dev, addr, SZ_16K, DMA_FROM_DEVICE, 0);
 	KUNIT_EXPECT_NULL(test, memchr_inv(t->buf, BEFORE, SZ_64K));
+
+	/* Not what the device reads. */
+	addr = dma_map_single_attrs(t->dev, t->buf, SZ_64K, DMA_TO_DEVICE,
+				    DMA_ATTR_OVERWRITE);
+	KUNIT_ASSERT_EQ(test, 0, dma_mapping_error(t->dev, addr));
+	tlb = dma_to_phys(t->dev, addr);
+	KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb), BEFORE, SZ_64K));
+	dma_unmap_single_attrs(t->dev, addr, SZ_64K, DMA_TO_DEVICE, 0);
 	cc_test_check(test);
 }
 

@@ -47,7 +47,7 @@ static uint64_t word_at(uint64_t offset)
 
 static void fill(void)
 {
-	static uint64_t buf[(1 << 20) / 8] __attribute__((aligned(4096)));
+	static _Alignas(4096) uint64_t buf[(1 << 20) / 8];
 	int fd = open(disk, O_WRONLY | O_DIRECT);
 
 	if (fd < 0)
