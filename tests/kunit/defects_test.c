@@ -608,7 +608,7 @@ static void defects_lossy(struct kunit *test)
 	cc_fake_fail(CC_FAKE_UNSHARE, 0, 0);
 	live(2 * CC_BACKOFF_MAX);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
-	KUNIT_EXPECT_FALSE(test, cc_convert_stats.lossy);
+	KUNIT_EXPECT_FALSE(test, cc_swiotlb.lossy);
 }
 
 /*

@@ -135,7 +135,7 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift)
 	int err;
 
 	/* After a loss, until a conversion works, as little is risked as there can be. */
-	if (cc_convert_stats.lossy)
+	if (cc_swiotlb.lossy)
 		limit = min(limit, BIT(min_shift));
 	block = block_alloc_largest(limit, min_shift);
 	if (!block)
@@ -148,7 +148,7 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift)
 	err = convert(block, true);
 	if (err)
 		lost = convert(block, false);
-	cc_convert_stats.lossy = lost;
+	cc_swiotlb.lossy = lost;
 	if (err)
 		goto unpublish;
 

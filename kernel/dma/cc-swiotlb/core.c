@@ -70,6 +70,7 @@ int cc_swiotlb_start(const struct cc_options *opts)
 	cc_swiotlb.shared = 0;
 	cc_swiotlb.peak = 0;
 	cc_swiotlb.quarantined = 0;
+	cc_swiotlb.lossy = false;
 	cc_swiotlb.reserve_bytes = 0;
 	cc_swiotlb.reserve_low = opts->reserve;
 	cc_swiotlb.taken = 0;

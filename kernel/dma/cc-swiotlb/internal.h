@@ -269,6 +269,7 @@ struct cc_class {
  * @reserve_min: the reserve that kccd keeps when idle
  * @target:	the reserve that kccd keeps now
  * @quarantined: of unknown state and leaked for ever
+ * @lossy:	the last block to be shared was quarantined; under @mutex
  */
 struct cc_swiotlb {
 	struct mutex mutex;	/* see the lock order above */
@@ -287,6 +288,7 @@ struct cc_swiotlb {
 	unsigned long reserve_min;
 	unsigned long target;
 	unsigned long quarantined;
+	bool lossy;
 };
 
 enum cc_kick {
@@ -384,7 +386,6 @@ struct cc_convert_stats {
 	unsigned long blocks[2];	/* [true]: shared */
 	unsigned long failed[2];
 	u64 ns[2];
-	bool lossy;			/* the last one, and the one back, failed */
 };
 
 extern struct cc_convert_stats cc_convert_stats;

@@ -449,6 +449,18 @@ static unsigned long until_due(unsigned long now)
 	return surplus || unfinished || retry_due(now) ? 0 : sleep;
 }
 
+/* False while a CPU comes or goes. */
+static bool empty_magazines(unsigned long now)
+{
+	wait_for(&drain_wait, now, CC_RECLAIM_INTERVAL);
+	if (!cc_magazine_drain_all())
+		return false;
+	drain = false;
+	cc_kccd_stats.drains++;
+	start_ticks(now);
+	return true;
+}
+
 /*
  * Empty all magazines, if a class is starved or memory is to be reclaimed. That
  * interrupts the CPUs that hold something, so not again too soon. True if it is
@@ -460,17 +472,12 @@ static bool drain_all(unsigned long now)
 
 	if (waits(&drain_wait, now) || !(drain || reclaiming))
 		return false;
-	wait_for(&drain_wait, now, CC_RECLAIM_INTERVAL);
 	WRITE_ONCE(reclaim, false);
-	if (!cc_magazine_drain_all()) {
-		if (reclaiming)
-			WRITE_ONCE(reclaim, true);
-		return false;
-	}
-	drain = false;
-	cc_kccd_stats.drains++;
-	start_ticks(now);
-	return reclaiming;
+	if (empty_magazines(now))
+		return reclaiming;
+	if (reclaiming)
+		WRITE_ONCE(reclaim, true);
+	return false;
 }
 
 static unsigned long pass(unsigned long now)
@@ -496,8 +503,8 @@ static unsigned long pass(unsigned long now)
 			wait_for(&kick_wait, now, CC_BACKOFF_MIN);
 	}
 	/* At once, and not with the next tick; a reclaim is for the next pass. */
-	if (drain && !READ_ONCE(reclaim))
-		drain_all(now);
+	if (drain && !waits(&drain_wait, now))
+		empty_magazines(now);
 	if (READ_ONCE(cc_swiotlb.reserve_bytes) >= cc_swiotlb.target)
 		taken_full = READ_ONCE(cc_swiotlb.taken);
 	if (surplus)

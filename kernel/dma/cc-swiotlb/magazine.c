@@ -452,7 +452,7 @@ bool cc_magazine_drain_idle(void)
  */
 bool cc_magazine_drain_all(void)
 {
-	bool held;
+	bool held = false;
 
 	return drain(true, &held);
 }
