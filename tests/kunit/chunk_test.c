@@ -231,6 +231,19 @@ static void chunk_shrink(struct kunit *test)
 	cc_test_check(test);
 }
 
+/* Small blocks go before large ones, even before those that are younger. */
+static void chunk_shrink_small(struct kunit *test)
+{
+	mutex_lock(&cc_swiotlb.mutex);
+	KUNIT_ASSERT_EQ(test, 0, cc_block_grow(SZ_64K, CC_FRAME_SHIFT));
+	KUNIT_ASSERT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
+	/* After that no room is left for a large one. */
+	KUNIT_EXPECT_EQ(test, SZ_64K, cc_block_shrink(0, SZ_2M));
+	KUNIT_EXPECT_EQ(test, SZ_2M, cc_block_shrink(0, SZ_2M));
+	mutex_unlock(&cc_swiotlb.mutex);
+	cc_test_check(test);
+}
+
 static u32 first_index(const struct cc_block *block)
 {
 	return block->slots - cc_slots;
@@ -584,6 +597,7 @@ static struct kunit_case chunk_cases[] = {
 	KUNIT_CASE(chunk_reserve_order),
 	KUNIT_CASE(chunk_retire),
 	KUNIT_CASE(chunk_shrink),
+	KUNIT_CASE(chunk_shrink_small),
 	KUNIT_CASE(chunk_indexes),
 	KUNIT_CASE(chunk_readers),
 	KUNIT_CASE(chunk_zeroed),

@@ -190,10 +190,40 @@ static bool take_whole(struct cc_block *block, unsigned long keep)
 	return whole;
 }
 
+/*
+ * Take blocks out of the reserve, small or large ones, and let their chunks not be
+ * found any more. The youngest first: the old ones have been proven to be needed.
+ */
+static unsigned long take_victims(struct list_head *victims, bool small,
+				  unsigned long keep, unsigned long limit)
+{
+	struct cc_block *block, *next;
+
+	list_for_each_entry_safe_reverse(block, next, &cc_swiotlb.blocks, node) {
+		unsigned long bytes = 1UL << block->shift;
+
+		if (limit < BIT(CC_FRAME_SHIFT))
+			break;
+		cond_resched();
+		if (small != (block->shift < CC_BLOCK_SHIFT) ||
+		    READ_ONCE(block->nr_reserve) != block->nr_chunks ||
+		    bytes > limit || !take_whole(block, keep))
+			continue;
+		limit -= bytes;
+		list_move(&block->node, victims);
+		for (unsigned int i = 0; i < block->nr_chunks; i++)
+			cc_chunk_unpublish(&block->chunks[i]);
+	}
+	return limit;
+}
+
 /**
  * cc_block_shrink() - make blocks of the reserve private again and free them
  * @keep: bytes to leave in the reserve at least
  * @limit: return no more bytes than this
+ *
+ * What memory that was fragmented has given goes first, so that what stays is in
+ * large blocks again.
  *
  * Context: task, under cc_swiotlb.mutex.
  * Return: bytes returned, or quarantined.
@@ -204,21 +234,8 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 	unsigned long done = 0;
 	LIST_HEAD(victims);
 
-	/* The youngest first: the old ones have been proven to be needed. */
-	list_for_each_entry_safe_reverse(block, next, &cc_swiotlb.blocks, node) {
-		unsigned long bytes = 1UL << block->shift;
-
-		if (limit < BIT(CC_FRAME_SHIFT))
-			break;
-		cond_resched();
-		if (READ_ONCE(block->nr_reserve) != block->nr_chunks ||
-		    bytes > limit || !take_whole(block, keep))
-			continue;
-		limit -= bytes;
-		list_move(&block->node, &victims);
-		for (unsigned int i = 0; i < block->nr_chunks; i++)
-			cc_chunk_unpublish(&block->chunks[i]);
-	}
+	limit = take_victims(&victims, true, keep, limit);
+	take_victims(&victims, false, keep, limit);
 	if (list_empty(&victims))
 		return 0;
 
