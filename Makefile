@@ -27,6 +27,7 @@ bench-native: ## nanoseconds of map and unmap by size and fill, on UML
 bench-icount: ## instructions of map and unmap, counted exactly in QEMU
 bench-fio: ## fio on 1 and 21 NVMe disks, timed and counted, and iperf3, in the guest; QUICK=1: less
 stress: ## bursts, starvation, fragmentation, hotplug, suspend and more in guests; SCENARIO=<name>: one
+new-scenario: ## a file to begin a scenario of "make stress" with; NAME=<name>
 iommu: ## verified I/O on untrusted disks behind an IOMMU, one of them of 32 bits
 nvme-errors: ## reads that fail, resets and maps that fail: no byte of another's data in a buffer
 trace: ## the examples for perf, trace-cmd and bpftrace in the guide, each run in a guest

@@ -146,10 +146,7 @@ twice() { # name bzImage granules swiotlb-argument
 		[$a[0], $b[0]] | transpose
 		| map((.[0] | total) / (.[1] | total) - 1 | fabs) | max * 10000 | round / 100')
 	emit "$1" "${5:-legacy}" repeat_difference "$again" %
-	[ "$(jq -n "$again < 1")" = true ] || {
-		step "$1: two runs differ by $again %"
-		pass=false
-	}
+	must "$1: percent by which two runs differ" "$again < 1"
 }
 
 # Records of a run; what is left without copy and unbounced path is the overhead.
@@ -173,23 +170,13 @@ in_function() { # name function
 	jq --arg f "$2" '.[0] | [.map, .unmap | .functions[$f] // empty] | (map(.[0]) | add) / (map(.[1]) | add)' "$dir/$1/counts.json"
 }
 
-value() { # name metric
+of() { # name metric: what was recorded of it, whatever the backend
 	jq -s --arg n "$1" --arg m "$2" 'map(select(.name == $n and .metric == $m)) | last.value' "$records"
-}
-
-must() { # what must hold, a jq expression
-	if [ "$(jq -n "$2")" = true ]; then
-		echo "  ok      $1: $2"
-	else
-		echo "  NOT OK  $1: $2"
-		pass=false
-	fi
 }
 
 images=$("$top/scripts/build.sh" legacy cc cc-seam)
 { read -r legacy && read -r cc && read -r seam; } <<<"$images"
 legacy_sizes=1,4,16,32,64
-pass=true
 make_initrd
 "$top/scripts/icount-plugin.sh" "$dir/icount.so"
 "$top/scripts/icount-plugin.sh" "$dir/irqsoff.so" irqsoff
@@ -250,7 +237,7 @@ done
 irqsoff "$cc"
 
 echo
-echo "Linux $(tree_version "$src"), instructions per map + unmap, without copy and unbounced path ($(value none-4K map_instructions) + $(value none-4K unmap_instructions))"
+echo "Linux $(tree_version "$src"), instructions per map + unmap, without copy and unbounced path ($(of none-4K map_instructions) + $(of none-4K unmap_instructions))"
 jq -rs '
 	["size", "copy", "legacy", "not selected", "cc", "legacy / cc"],
 	(map(select(.metric == "overhead_instructions")) as $o
@@ -270,32 +257,31 @@ for n in none legacy not-selected-none not-selected seam cc; do
 		.[0] | "  \($n)  map: \(.map | list); unmap: \(.unmap | list)"' "$dir/$n/counts.json"
 done
 echo
-echo "Interrupts off, instructions at most, mean, and how often, while $(value irqsoff grown_mib) MiB are shared and returned:"
+echo "Interrupts off, instructions at most, mean, and how often, while $(of irqsoff grown_mib) MiB are shared and returned:"
 jq -rs 'map(select(.function)) | sort_by(-.max)[] | "  \(.function) \(.max), \(.mean), \(.sections)"' "$dir/irqsoff/counts"
 echo
-must 'interrupts off at most' "$(value irqsoff max) <= 20000"
-must 'interrupts that came when they were thought to be off' "$(value irqsoff lost_track) == 0"
-must 'overhead of cc' "$(value cc-4K overhead_instructions) <= 200"
+must 'interrupts off at most' "$(of irqsoff max) <= 20000"
+must 'interrupts that came when they were thought to be off' "$(of irqsoff lost_track) == 0"
+must 'overhead of cc' "$(of cc-4K overhead_instructions) <= 200"
 must 'and without the optional patch, which is worth a tenth of it' \
-	"$(value cc-4K overhead_instructions) <= 0.9 * $(value seam-4K overhead_instructions)"
+	"$(of cc-4K overhead_instructions) <= 0.9 * $(of seam-4K overhead_instructions)"
 # A static key that is off is a NOP, and counts as an instruction here. What an unmap
 # is spared is more than they are.
 for pair in 'legacy not-selected' 'none not-selected-none' 'legacy-from not-selected-from'; do
 	read -r n s <<<"$pair"
-	more=$(jq -n "$(value "$s-4K" overhead_instructions) - $(value "$n-4K" overhead_instructions) | . * 100 | round / 100")
-	nops=$(jq -n "$(value "$s-4K" nops) - $(value "$n-4K" nops)")
+	more=$(jq -n "$(of "$s-4K" overhead_instructions) - $(of "$n-4K" overhead_instructions) | . * 100 | round / 100")
+	nops=$(jq -n "$(of "$s-4K" nops) - $(of "$n-4K" nops)")
 	emit "$s-4K" "${n%-from}" more_nops "$nops" instructions
 	emit "$s-4K" "${n%-from}" more_instructions "$more" instructions
 	must "$s: instructions more than unpatched, $nops of them NOPs" "$more <= 0"
 done
-must 'boot with cc against legacy, instructions' "$(value cc boot_us) <= $(value legacy boot_us)"
-must 'boot with cc against legacy, free memory in KiB' "$(value cc boot_free_kib) >= $(value legacy boot_free_kib)"
-must 'LOCK prefixes with cc, two CPUs' "$(value cc-2cpus locked_instructions) == 0"
-must 'cli, sti, pushf, popf with cc' "$(value cc-2cpus irq_flag_instructions) == 0"
-must 'cache lines that both CPUs write, cc' "$(value cc-2cpus shared_lines_written) == 0"
-must 'cc_swiotlb_find_pool' "$(value cc find_pool_instructions) <= 25"
-must "cc_swiotlb_find_pool with $(value cc-10000-chunks chunks) chunks" "$(value cc-10000-chunks find_pool_instructions) == $(value cc find_pool_instructions)"
+must 'boot with cc against legacy, instructions' "$(of cc boot_us) <= $(of legacy boot_us)"
+must 'boot with cc against legacy, free memory in KiB' "$(of cc boot_free_kib) >= $(of legacy boot_free_kib)"
+must 'LOCK prefixes with cc, two CPUs' "$(of cc-2cpus locked_instructions) == 0"
+must 'cli, sti, pushf, popf with cc' "$(of cc-2cpus irq_flag_instructions) == 0"
+must 'cache lines that both CPUs write, cc' "$(of cc-2cpus shared_lines_written) == 0"
+must 'cc_swiotlb_find_pool' "$(of cc find_pool_instructions) <= 25"
+must "cc_swiotlb_find_pool with $(of cc-10000-chunks chunks) chunks" "$(of cc-10000-chunks find_pool_instructions) == $(of cc find_pool_instructions)"
 
-finish $pass
 step "wrote out/bench-icount.json"
-[ $pass = true ]
+conclude

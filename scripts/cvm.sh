@@ -148,15 +148,11 @@ pages() { # in a file of ranges
 	common_pages "$1" "$1"
 }
 
-failed=()
 expect() { # metric value relation wanted: part of what decides about success
-	if [ -n "$2" ] && [ "$2" != null ] && awk "BEGIN { exit !($2 $3 $4) }"; then
-		return
-	fi
-	failed+=("$name: $1 is ${2:-missing}, must be $3 $4")
+	must "$name: $1" "${2:-none} $3 $4"
 }
 
-check() { # metric relation wanted value unit
+measured() { # metric relation wanted value unit: recorded, too
 	emit "$name" "$backend" "$1" "${4:-null}" "$5"
 	expect "$1" "$4" "$2" "$3"
 }
@@ -164,7 +160,7 @@ check() { # metric relation wanted value unit
 check_control() {
 	local status
 	status=$(cat "$g/status")
-	check vmm_killed_by_sigsegv == 1 "$([ "$status" = 139 ] && echo 1 || echo 0)" ''
+	measured vmm_killed_by_sigsegv == 1 "$([ "$status" = 139 ] && echo 1 || echo 0)" ''
 }
 
 # What the host could read against what the guest says that it shared
@@ -181,15 +177,15 @@ check_isolation() {
 	n=$(common_pages "$g/host-shared" "$g/guest-shared")
 	emit "$name" "$backend" pages_private "$(pages "$g/host-private")" ''
 	emit "$name" "$backend" pages_shared_by_guest "$(pages "$g/guest-shared")" ''
-	check pages_readable_by_host '>' 0 "$(pages "$g/host-shared")" ''
-	check pages_readable_but_not_shared == 0 $(($(pages "$g/host-shared") - n)) ''
-	check pages_shared_but_not_readable == 0 $(($(pages "$g/guest-shared") - n)) ''
-	check pages_never_touched == 0 "$(pages "$g/host-absent")" ''
-	check returned_pages_readable == 0 "$(common_pages "$g/host-shared" "$g/guest-returned")" ''
+	measured pages_readable_by_host '>' 0 "$(pages "$g/host-shared")" ''
+	measured pages_readable_but_not_shared == 0 $(($(pages "$g/host-shared") - n)) ''
+	measured pages_shared_but_not_readable == 0 $(($(pages "$g/guest-shared") - n)) ''
+	measured pages_never_touched == 0 "$(pages "$g/host-absent")" ''
+	measured returned_pages_readable == 0 "$(common_pages "$g/host-shared" "$g/guest-returned")" ''
 	awk '$3 == "shared"' "$g/scan.burst" >"$g/host-shared-burst"
 	emit "$name" "$backend" returned_pages_readable_before "$(common_pages "$g/host-shared-burst" "$g/guest-returned")" ''
 	check_secrets
-	check marker_found '>' 0 "$(occurrences end.marker)" ''
+	measured marker_found '>' 0 "$(occurrences end.marker)" ''
 }
 
 occurrences() { # of a search
@@ -211,7 +207,7 @@ check_secrets() {
 			bounced=$(common_pages "$g/found" "$g/guest-bounce-$when")
 			rm "$g/found"
 			if [ $n -lt 3 ]; then
-				check "pages_with_secret${n}_$when" == 0 "$all" ''
+				measured "pages_with_secret${n}_$when" == 0 "$all" ''
 				continue
 			fi
 			emit "$name" "$backend" "bounce_pages_with_secret3_$when" "$bounced" ''
@@ -227,15 +223,15 @@ check_io() {
 	local sum
 	sum=$(cat "$g/net.md5")
 	reported fio.json | sed -n '/^{/,$p' >"$g/fio.json"
-	check io_errors == 0 "$(jq '[.jobs[].total_err] | add' "$g/fio.json")" ''
+	measured io_errors == 0 "$(jq '[.jobs[].total_err] | add' "$g/fio.json")" ''
 	expect fio_status "$(metric fio_status)" == 0
 	expect verify_errors "$(metric verify_errors)" == 0
 	emit "$name" "$backend" iops_read "$(jq '[.jobs[].read.iops] | add | round' "$g/fio.json")" 1/s
 	emit "$name" "$backend" iops_write "$(jq '[.jobs[].write.iops] | add | round' "$g/fio.json")" 1/s
 	emit "$name" "$backend" mib_s "$(jq '[.jobs[] | .read.bw + .write.bw] | add / 1024 * 10 | round / 10' "$g/fio.json")" MiB/s
 	emit "$name" "$backend" io_bytes "$(jq '[.jobs[] | .read.io_bytes + .write.io_bytes] | add' "$g/fio.json")" B
-	check net_receive_errors == 0 "$([ "$(jq -r 'select(.net_received).net_received' "$g/report")" = "$sum" ] && echo 0 || echo 1)" ''
-	check net_send_errors == 0 "$([ "$(jq -r 'select(.net_sent).net_sent' "$g/report")" = "$sum" ] && echo 0 || echo 1)" ''
+	measured net_receive_errors == 0 "$([ "$(jq -r 'select(.net_received).net_received' "$g/report")" = "$sum" ] && echo 0 || echo 1)" ''
+	measured net_send_errors == 0 "$([ "$(jq -r 'select(.net_sent).net_sent' "$g/report")" = "$sum" ] && echo 0 || echo 1)" ''
 	expect net_bytes "$(metric net_bytes)" == 67108864
 	expect kernel_complaints "$(metric kernel_complaints)" == 0
 	if [ "$backend" = cc ]; then
@@ -247,10 +243,10 @@ check_io() {
 }
 
 check_hostile() {
-	check pages_scribbled '>' 0 "$(awk '{ print $2 }' "$g/scribbled")" ''
+	measured pages_scribbled '>' 0 "$(awk '{ print $2 }' "$g/scribbled")" ''
 	expect verify_errors "$(metric verify_errors)" '>' 0
 	expect kernel_complaints "$(metric kernel_complaints)" == 0
-	grep -q '"phase":"done"' "$g/report" || failed+=("$name: the guest did not live to the end: see $g/console")
+	expect lived_to_the_end "$(grep -c '"phase":"done"' "$g/report")" '>' 0
 }
 
 evaluate() {
@@ -267,7 +263,7 @@ evaluate() {
 			;;
 		io)
 			if [ ! -f "$g/found.end.marker" ]; then
-				failed+=("$name: the guest did not get through: see $g/console and $g/qemu")
+				judge failed "$name: the guest gets through" "see $g/console and $g/qemu"
 				continue
 			fi
 			check_io
@@ -275,31 +271,15 @@ evaluate() {
 			;;
 		hostile) check_hostile ;;
 		esac
-		[ "$(cat "$g/status")" = running ] || failed+=("$name: QEMU ended too early: see $g/qemu")
+		must "$name: QEMU runs to the end, see $g/qemu" "\"$(cat "$g/status")\" == \"running\""
 	done
-}
-
-table() {
-	jq -rs --arg guests "${guests//$'\n'/ }" '
-		($guests | split(" ") | map(select(. != ""))) as $cols
-		| (map({key: (.name + "/" + .metric), value: {value, unit}}) | from_entries) as $v
-		| (["metric", "unit"] + $cols),
-		  (reduce .[] as $r ([]; if index($r.metric) then . else . + [$r.metric] end) | .[]
-		   | . as $m | [$m, (first($cols[] | $v[. + "/" + $m].unit | select(. != null and . != "")) // "")]
-		     + [$cols[] | $v[. + "/" + $m].value | if . == null then "-" else tostring end])
-		| @tsv' "$records" | column -t -s $'\t'
 }
 
 prepare
 run
 record_to cvm
 evaluate
-table
-step 'done'
-if [ ${#failed[@]} -gt 0 ]; then
-	finish false
-	printf 'FAIL %s\n' "${failed[@]}"
-	die "${#failed[@]} checks failed: the evidence is in $evidence"
-fi
-finish true
-echo "all checks passed; the evidence is in $evidence"
+read -r -a columns <<<"${guests//$'\n'/ }"
+metrics_table '' "${columns[@]}"
+step "the evidence is in $evidence"
+conclude

@@ -76,39 +76,11 @@ collect() { # run, name of the records, backend
 	done
 }
 
-value() { # name backend metric: what was recorded, or none
-	jq -rs --arg n "$1" --arg b "$2" --arg m "$3" \
-		'map(select(.name == $n and .backend == $b and .metric == $m)) | last.value // "none"' "$records"
-}
-
-must() { # what must hold, a jq expression
-	if [ "$(jq -n "$2" 2>/dev/null)" = true ]; then
-		echo "  ok      $1"
-	else
-		echo "  NOT OK  $1: $2"
-		pass=false
-	fi
-}
-
 bounced() { # name backend
 	must "$1: every byte was bounced" \
 		"$(value "$1" "$2" copied_out_bytes) >= $(value "$1" "$2" read_bytes) and $(value "$1" "$2" copied_in_bytes) >= $(value "$1" "$2" written_bytes)"
 }
 
-table() {
-	jq -rs '
-		def mib: . / 1048576 * 10 | round / 10 | tostring + " MiB";
-		["none", "legacy", "dynamic", "cc"] as $backends
-		| map(select(.name == "demo")) as $r
-		| (["", $backends[]]),
-		  (($r | map(.metric) | reduce .[] as $m ([]; if index($m) then . else . + [$m] end) | .[]) as $m
-		  | [$m, ($backends[] as $b
-			| $r | map(select(.backend == $b and .metric == $m)) | last
-			| if . == null then "-" elif .unit == "B" then .value | mib else .value | tostring end)])
-		| @tsv' "$records" | column -t -s "$(printf '\t')"
-}
-
-pass=true
 guest cc cc 64M 48m 10 cc,force && {
 	collect cc demo cc
 	emit demo cc magazine_hit_rate "$(jq -n "$(total hits) / $(total maps) * 10000 | round / 10000")" ratio
@@ -122,7 +94,7 @@ guest configured-off cc-off 8M 2m 0 32768,force && collect configured-off config
 
 echo
 echo "Linux $(tree_version "$src"), 5 disks at once, 512 B to 512 KiB, depth 32"
-table
+metrics_table demo none legacy dynamic cc
 echo
 if [ -s "$out/demo/cc/files/ccstat" ]; then
 	echo "ccstat --once, when the I/O had ended:"
@@ -143,9 +115,7 @@ for n in not-selected configured-off; do
 	must "$n: same pool as unpatched" "$(value $n legacy shared_boot_bytes) == $(value demo legacy shared_boot_bytes)"
 done
 
-finish $pass
 if "$top/scripts/plot-memory.py"; then
 	step "wrote out/plots/demo-memory.svg and .png"
 fi
-step "wrote out/demo.json"
-[ $pass = true ]
+conclude

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Make the guest's initramfs of this machine's programs, tests/guest/, ccstat and poison.
+# Make the guest's initramfs of this machine's programs, tests/guest/, the guest's parts
+# of tests/stress/, ccstat and poison.
 # Rebuilt only when one of them changed. Prints the path.
 . "$(dirname "$0")/lib.sh"
 
@@ -19,8 +20,8 @@ lock initramfs
 image=$cache/initramfs.cpio.gz
 key=$({
 	stat -L -c '%n %s %Y' "$busybox" "${paths[@]}" "${libs[@]}"
-	stat -c '%n %a' "$top"/tests/guest/*
-	cat "$0" "$top"/tests/guest/* "$top"/tools/ccstat/{Makefile,ccstat.c} "$top/tests/tools/poison/poison.c"
+	stat -c '%n %a' "$top"/tests/{guest,stress}/*
+	cat "$0" "$top"/tests/{guest,stress}/* "$top"/tools/ccstat/{Makefile,ccstat.c} "$top/tests/tools/poison/poison.c"
 } | sha256sum)
 if [ "$key" != "$(cat "$image.key" 2>/dev/null)" ]; then
 	step "building the initramfs"
@@ -38,6 +39,9 @@ if [ "$key" != "$(cat "$image.key" 2>/dev/null)" ]; then
 		CFLAGS='-O2 -Werror' LDFLAGS=-static ccstat >&2 || die "ccstat does not build: see above"
 	gcc -O2 -static -pthread -o "$root/usr/bin/poison" "$top/tests/tools/poison/poison.c"
 	cp "$top"/tests/guest/* "$root/tests/"
+	for s in "$top"/tests/stress/*; do
+		! grep -q '^### guest$' "$s" || sed '1,/^### guest$/d' "$s" >"$root/tests/stress-${s##*/}"
+	done
 	ln -s tests/init "$root/init"
 	find "$root" -exec touch -h -d @0 {} +
 	(cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet) | gzip -n -1 >"$image.new"

@@ -145,38 +145,81 @@ bad_lines() { # console.log
 	grep -aE 'WARNING:|BUG:|Oops|Call Trace|general protection|soft lockup|hard LOCKUP|rcu.*detected.*stall|blocked for more than|sleeping function|scheduling while atomic|possible .* (deadlock|dependency)|suspicious RCU|Kernel panic|corruption' "$1"
 }
 
-# check <name> <command...>: one test, for a verb with record_to; its output goes
-# to a log and is shown when it fails. Skipped if its kernel cannot be had any more.
-# Always succeeds: look at $failed.
-passed=0 failed=0 skipped=0
+# What is judged: for each thing a line of KTAP and a record, with a reason where there
+# is one to give. The number of those that failed decides about the verb.
+passed=0 failed=0 skipped=0 judged=0
+judge() { # passed|failed|unavailable, what, reason
+	local n=$((judged += 1))
+	[ $n -gt 1 ] || echo 'KTAP version 1'
+	case $1 in
+	passed) passed=$((passed + 1)) && echo "ok $n $2 # $3" ;;
+	failed) failed=$((failed + 1)) && echo "not ok $n $2 # $3" ;;
+	unavailable) skipped=$((skipped + 1)) && echo "ok $n $2 # SKIP $3" ;;
+	esac
+	emit "$2" cc "$1" 1 tests
+}
+
+# check <name> <command...>: judge by whether it succeeds; its output goes to a log and
+# is shown when it fails. Skipped if its kernel cannot be had any more.
 check() {
 	local name=$1 log=$out/$verb-$1.log t0 status=0
 	shift
 	t0=$(date +%s)
 	"$@" >"$log" 2>&1 || status=$?
-	if [ $status = 0 ]; then
-		passed=$((passed + 1))
-		emit "$name" cc passed 1 tests
-		step "ok $name, $(($(date +%s) - t0)) s"
-	elif [ $status = "$gone" ]; then
-		skipped=$((skipped + 1))
-		emit "$name" cc unavailable 1 tests
-		step "skipped $name: $(sed -n 's/^skipped: //p' "$log" | tail -n 1)"
+	case $status in
+	0) judge passed "$name" "$(($(date +%s) - t0)) s" ;;
+	"$gone") judge unavailable "$name" "$(sed -n 's/^skipped: //p' "$log" | tail -n 1)" ;;
+	*)
+		judge failed "$name" "see $log"
+		tail -n 40 "$log" | sed 's/^/# /'
+		;;
+	esac
+}
+
+# What was recorded last, or none
+value() { # name backend metric
+	jq -rs --arg n "$1" --arg b "$2" --arg m "$3" \
+		'map(select(.name == $n and .backend == $b and .metric == $m)) | last.value // "none"' "$records"
+}
+
+# Judge by a jq expression, which has the values in it.
+must() { # what expression
+	if [ "$(jq -n "$2" 2>/dev/null)" = true ]; then
+		judge passed "$1" "$2"
 	else
-		failed=$((failed + 1))
-		emit "$name" cc failed 1 tests
-		step "not ok $name: see $log"
-		tail -n 40 "$log" | sed 's/^/    /' >&2
+		judge failed "$1" "$2"
 	fi
 }
 
-# The end of a verb of checks: its record, and the line that sums up.
+# Everything that was recorded of a name by backend, or of all names: a line for each
+# metric, a column for each backend or name, those given or all.
+metrics_table() { # name or nothing, [column...]
+	# shellcheck disable=SC2016 # jq's variables
+	jq -rs --arg n "$1" '
+		def text: if .value == null then "-"
+			elif .unit == "B" then .value / 1048576 * 10 | round / 10 | tostring + " MiB"
+			else .value | tostring end;
+		def column: if $n == "" then .name else .backend end;
+		map(select($n == "" or .name == $n))
+		| ($ARGS.positional | if . == [] then null else . end) as $given
+		| ($given // reduce (.[] | column) as $c ([]; if index($c) then . else . + [$c] end)) as $columns
+		| map(select(IN(column; $columns[]))) as $r
+		| (["", $columns[]]),
+		  (($r | map(.metric) | reduce .[] as $m ([]; if index($m) then . else . + [$m] end) | .[]) as $m
+		  | [$m, ($columns[] as $c
+			| $r | map(select(column == $c and .metric == $m)) | last
+			| if . == null then "-" else text end)])
+		| @tsv' --args "${@:2}" <"$records" | column -t -s "$(printf '\t')"
+}
+
+# The end of a verb that judges: its record, and the line that sums up.
 conclude() {
 	if [ $failed = 0 ]; then
 		finish true
 	else
 		finish false
 	fi
+	[ $judged = 0 ] || echo "1..$judged"
 	printf '%s passed, %s failed' $passed $failed
 	if [ $skipped = 0 ]; then
 		echo

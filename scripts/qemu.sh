@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Run one test of tests/guest/ in an x86_64 guest.
+# Run one test of tests/guest/ in an x86_64 guest, or as stress-<name> one of tests/stress/.
 #
 #   qemu.sh [option...] <bzImage> <directory> <test> [kernel argument...]
 #
@@ -36,7 +36,8 @@ shift $((OPTIND - 1))
 [ $# -ge 3 ] || die "qemu.sh: too few arguments: qemu.sh [option...] <bzImage> <directory> <test>"
 kernel=$1 dir=$2 test=$3
 shift 3
-[ -f "$top/tests/guest/$test" ] || die "no guest test '$test': see tests/guest/"
+[ -f "$top/tests/guest/$test" ] || grep -qs '^### guest$' "$top/tests/stress/${test#stress-}" ||
+	die "no guest test '$test': see tests/guest/ and tests/stress/"
 need qemu-system-x86_64 jq
 initrd=$("$top/scripts/initramfs.sh")
 mkdir -p "$dir"

@@ -13,8 +13,15 @@ mapfile -t ours < <(sed 's|^/||' "$t/.cc-swiotlb-files" | grep -E '\.[ch]$')
 mapfile -t new < <(for f in "${ours[@]}"; do [ -e "$src/$f" ] || echo "$f"; done)
 
 shell() {
+	local f
 	shellcheck "$top"/scripts/*.sh "$top"/tests/{tools,cvm}/*.sh "$top/.ci/run" &&
-		shellcheck -x -s dash "$top"/tests/guest/* "$top/tests/cvm/host-init"
+		shellcheck -x -s dash "$top"/tests/guest/* "$top/tests/cvm/host-init" || return
+	# The host's and the guest's part of each scenario, with their line numbers
+	for f in "$top"/tests/stress/*; do
+		echo "in $f:"
+		sed '/^### guest$/,$s/.*//' "$f" | shellcheck -s bash -e SC2034,SC2154 - || return
+		sed '1,/^### guest$/s/.*//' "$f" | shellcheck -x -s dash -P "$top/tests/guest" - || return
+	done
 }
 
 kernel_doc() {
