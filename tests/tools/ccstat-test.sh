@@ -13,18 +13,12 @@ make -s -C "$tmp/build" clean all CFLAGS='-O1 -Werror' LDFLAGS="${LDFLAGS:-}"
 ccstat=$tmp/build/ccstat
 unset LC_ALL LC_CTYPE LANG
 
-n=0 failed=0
+. "$(dirname "$0")/tap.sh"
 ok() { # what <command...>
-	local what=$1
+	local what=$1 status=0
 	shift
-	n=$((n + 1))
-	if "$@" >"$tmp/log" 2>&1; then
-		echo "ok $n - $what"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n - $what"
-		sed 's/^/# /' "$tmp/log"
-	fi
+	"$@" >"$tmp/log" 2>&1 || status=$?
+	tap $status "$what" "$tmp/log"
 }
 
 # Two samples: $samples, and half a second later one in which 1000 slots of 4096
@@ -152,5 +146,4 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 	ok 'no permission: the remedy' sh -c 'setpriv --reuid=65534 --clear-groups "$1" -p "$2" -o 2>&1 | grep "run ccstat as root"' - "$ccstat" "$tmp/secret"
 fi
 
-echo "1..$n"
-[ $failed = 0 ]
+tap_end

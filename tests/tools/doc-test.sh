@@ -10,23 +10,16 @@ abi=$top/Documentation/ABI/testing/sysfs-kernel-mm-cc_swiotlb
 events=$top/include/trace/events/cc_swiotlb.h
 source=$top/kernel/dma/cc-swiotlb
 
-n=0 failed=0
+. "$(dirname "$0")/tap.sh"
 # Every line of stdin is somewhere in the file.
 documented() { # what, file
-	local line missing='' lines=0
+	local line lines=0
 	while read -r line; do
 		lines=$((lines + 1))
-		grep -qF -- "$line" "$2" || missing+="# missing: $line"$'\n'
-	done
-	n=$((n + 1))
-	[ $lines -gt 0 ] || missing="# found nothing to look for"$'\n'
-	if [ -z "$missing" ]; then
-		echo "ok $n - $1 ($lines)"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n - $1"
-		printf %s "$missing"
-	fi
+		grep -qF -- "$line" "$2" || echo "missing: $line"
+	done >"$tmp/missing"
+	[ $lines -gt 0 ] || echo 'found nothing to look for' >"$tmp/missing"
+	tap "$(wc -l <"$tmp/missing")" "$1 ($lines)" "$tmp/missing"
 }
 
 # Names of the events with their fields, as "event field".
@@ -91,5 +84,4 @@ documented 'events: every field is in the guide' "$guide" < <(cut -d' ' -f2 "$tm
 documented 'events: the examples use fields that exist' "$tmp/fields" < <(used)
 documented 'events: the examples use events that exist' "$tmp/fields" < <(grep -o 'cc_swiotlb:[a-z_]*' "$guide" | cut -d: -f2 | sort -u)
 
-echo "1..$n"
-[ $failed = 0 ]
+tap_end

@@ -38,18 +38,12 @@ esac
 EOF
 chmod +x "$tmp/bin/apt-get"
 
-n=0 failed=0
+. "$(dirname "$0")/tap.sh"
 ok() { # description, condition...
-	local what=$1
+	local what=$1 bad=0
 	shift
-	n=$((n + 1))
-	if "$@"; then
-		echo "ok $n - $what"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n - $what"
-		sed 's/^/# /' "$tmp/said"
-	fi
+	"$@" || bad=1
+	tap $bad "$what" "$tmp/said"
 }
 
 status=0
@@ -133,5 +127,4 @@ hunks() { # hunks of the series in this file
 }
 ok 'all of them' [ "$(grep -c 'hunk .* of kernel/dma/swiotlb.c' "$tmp/said")" = "$(hunks kernel/dma/swiotlb.c)" ]
 
-echo "1..$n"
-[ $failed = 0 ]
+tap_end

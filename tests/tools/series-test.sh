@@ -24,18 +24,12 @@ fresh() {
 	sed -n "s|^\ttools/|$top/tools/|p" "$top/patches/series" | xargs cp -t "$tmp/repo/tools/ccstat"
 }
 
-n=0 failed=0
+. "$(dirname "$0")/tap.sh"
 refused() { # description, what is said of it, [script]
-	local status=0
-	n=$((n + 1))
+	local status=0 bad=1
 	KSRC=$tmp/linux "$tmp/repo/scripts/${3:-apply}.sh" >"$tmp/said" 2>&1 || status=$?
-	if [ $status = 1 ] && grep -q -- "^error: $2" "$tmp/said"; then
-		echo "ok $n - $1"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n - $1"
-		sed 's/^/# /' "$tmp/said"
-	fi
+	[ $status != 1 ] || ! grep -q -- "^error: $2" "$tmp/said" || bad=0
+	tap $bad "$1" "$tmp/said"
 }
 
 fresh
@@ -67,14 +61,7 @@ refused 'a sender without a name' 'git does not know who sends this' series
 hooks() { # kernel version
 	sed -n 's/^+.*\(\<cc_swiotlb_[a-z_]*\)(.*/\1/p' "$top/patches/$1"/*.patch | sort -u
 }
-n=$((n + 1))
-if diff <(hooks 6.12) <(hooks 7.3) >"$tmp/said"; then
-	echo "ok $n - both kernels call the same functions"
-else
-	failed=$((failed + 1))
-	echo "not ok $n - both kernels call the same functions"
-	sed 's/^/# /' "$tmp/said"
-fi
-
-echo "1..$n"
-[ $failed = 0 ]
+status=0
+diff <(hooks 6.12) <(hooks 7.3) >"$tmp/said" || status=1
+tap $status 'both kernels call the same functions' "$tmp/said"
+tap_end
