@@ -170,11 +170,13 @@ void gen_pool_add_chunk(struct gen_pool *pool, struct gen_pool_chunk *chunk,
  *	chunk. On success, points to the chunk that was taken from. Can be NULL.
  * @addrs: where the addresses of the objects go
  * @nr: how many objects to take at most
+ * @nr_chunks: how many chunks to look at, at most
  * @owner: optionally retrieve the chunk owner, NULL if nothing was taken
  *
  * All objects come from the same chunk, the first one with a free object, the
- * lowest addresses first. The walk goes once around the list. Under contention
- * free objects may be overlooked, as with any hint of what is available.
+ * lowest addresses first. The walk goes once around the list, if @nr_chunks lets
+ * it. Under contention free objects may be overlooked, as with any hint of what is
+ * available.
  *
  * Context: Any context but NMI, unless the architecture has an NMI-safe cmpxchg.
  * Lock-free.
@@ -183,7 +185,7 @@ void gen_pool_add_chunk(struct gen_pool *pool, struct gen_pool_chunk *chunk,
 unsigned int gen_pool_alloc_bulk(struct gen_pool *pool,
 				 struct gen_pool_chunk __rcu **hint,
 				 unsigned long *addrs, unsigned int nr,
-				 void **owner)
+				 unsigned int nr_chunks, void **owner)
 {
 	struct gen_pool_chunk *start, *chunk;
 	unsigned int taken = 0;
@@ -198,6 +200,8 @@ unsigned int gen_pool_alloc_bulk(struct gen_pool *pool,
 	chunk = start;
 	if (chunk) {
 		list_for_each_entry_from_rcu(chunk, &pool->chunks, next_chunk) {
+			if (!nr_chunks--)
+				goto out;
 			taken = take_objects(pool, chunk, addrs, nr);
 			if (taken)
 				goto found;
@@ -205,7 +209,7 @@ unsigned int gen_pool_alloc_bulk(struct gen_pool *pool,
 	}
 	/* @start is not met if it has been unlinked: then this ends at the end. */
 	list_for_each_entry_rcu(chunk, &pool->chunks, next_chunk) {
-		if (chunk == start)
+		if (chunk == start || !nr_chunks--)
 			break;
 		taken = take_objects(pool, chunk, addrs, nr);
 		if (taken)

@@ -34,7 +34,7 @@ void gen_pool_add_chunk(struct gen_pool *pool, struct gen_pool_chunk *chunk,
 unsigned int gen_pool_alloc_bulk(struct gen_pool *pool,
 				 struct gen_pool_chunk __rcu **hint,
 				 unsigned long *addrs, unsigned int nr,
-				 void **owner);
+				 unsigned int nr_chunks, void **owner);
 
 unsigned int gen_pool_free_bulk(struct gen_pool *pool,
 				struct gen_pool_chunk *chunk,

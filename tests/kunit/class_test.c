@@ -156,7 +156,7 @@ static void class_larger(struct kunit *test)
 	b = map_size(&t, SZ_32K);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(a) || cc_test_failed(b));
 	while (cc_swiotlb.reserve_bytes)
-		KUNIT_ASSERT_TRUE(test, cc_reserve_give(largest, largest->nr_slots + 1, 0));
+		KUNIT_ASSERT_TRUE(test, cc_reserve_take(largest, largest->nr_slots + 1));
 
 	tlb[0] = map_size(&t, 512);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[0]));
@@ -211,7 +211,7 @@ static void class_larger_sparse(struct kunit *test)
 	memset(opts.mark, 0, sizeof(opts.mark));
 	cc_test_start_with(test, &opts, false);
 	while (cc_swiotlb.reserve_bytes)
-		KUNIT_ASSERT_TRUE(test, cc_reserve_give(largest, largest->nr_slots + 1, 0));
+		KUNIT_ASSERT_TRUE(test, cc_reserve_take(largest, largest->nr_slots + 1));
 	tlb = map_size(&t, SZ_16K);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb)->shift, 19);

@@ -336,7 +336,7 @@ static void defects_joined(struct kunit *test)
 
 	start(test, SZ_128M, SZ_4M, 0);
 	live(10 * HZ);
-	KUNIT_ASSERT_TRUE(test, cc_reserve_give(class, 1, 0));
+	KUNIT_ASSERT_TRUE(test, cc_reserve_take(class, 1));
 	cc_kccd_kick(CC_KICK_TICK);
 	live(CC_TICK);
 	KUNIT_EXPECT_GT(test, class->nr_slots, 0);
@@ -713,9 +713,9 @@ static void defects_larger(struct kunit *test)
 
 	start(test, SZ_2M, SZ_2M, 0);
 	KUNIT_ASSERT_GT(test, class->batch, 2);
-	KUNIT_ASSERT_TRUE(test, cc_reserve_give(class, 1, 0));
+	KUNIT_ASSERT_TRUE(test, cc_reserve_take(class, 1));
 	while (cc_swiotlb.reserve_bytes)
-		KUNIT_ASSERT_TRUE(test, cc_reserve_give(LARGEST, LARGEST->nr_slots + 1, 0));
+		KUNIT_ASSERT_TRUE(test, cc_reserve_take(LARGEST, LARGEST->nr_slots + 1));
 	cc_test_log_begin(test);
 	class->mark = class->nr_slots - 2;
 	KUNIT_EXPECT_EQ(test, take(test, 3, 512), 2);

@@ -143,7 +143,7 @@ static void stress_take(struct stress *s, struct batch *b, unsigned int nr)
 	void *owner;
 	unsigned int i;
 
-	b->nr = gen_pool_alloc_bulk(&s->pool, &s->hint, b->addrs, nr, &owner);
+	b->nr = gen_pool_alloc_bulk(&s->pool, &s->hint, b->addrs, nr, UINT_MAX, &owner);
 	b->from = owner;
 	atomic_long_add(b->nr, &s->taken);
 	for (i = 0; i < b->nr; i++)

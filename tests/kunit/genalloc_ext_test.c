@@ -40,7 +40,7 @@ static unsigned int take(struct kunit *test, unsigned int nr)
 	struct ctx *c = test->priv;
 
 	memset(c->addrs, 0, sizeof(c->addrs));
-	return gen_pool_alloc_bulk(&c->pool, &c->hint, c->addrs, nr, NULL);
+	return gen_pool_alloc_bulk(&c->pool, &c->hint, c->addrs, nr, UINT_MAX, NULL);
 }
 
 static unsigned int give(struct kunit *test, struct gen_pool_chunk *chunk,
@@ -180,7 +180,7 @@ static void test_owner(struct kunit *test)
 	gen_test_add(test, 0, 5);
 	gen_test_add(test, 1, 70);
 	gen_test_add(test, 2, 9);
-	while ((n = gen_pool_alloc_bulk(&c->pool, &c->hint, c->addrs, 8, &owner))) {
+	while ((n = gen_pool_alloc_bulk(&c->pool, &c->hint, c->addrs, 8, UINT_MAX, &owner))) {
 		/* All from one chunk, and its owner. */
 		for (i = 0; i < n; i++)
 			KUNIT_EXPECT_PTR_EQ(test, owner,
@@ -233,7 +233,7 @@ static void test_hint(struct kunit *test)
 	/* No place for a hint at all. */
 	c->addrs[0] = obj(2, 3);
 	KUNIT_EXPECT_EQ(test, give(test, chunk[2], c->addrs, 1), 1);
-	KUNIT_EXPECT_EQ(test, gen_pool_alloc_bulk(&c->pool, NULL, c->addrs, 1, NULL), 1);
+	KUNIT_EXPECT_EQ(test, gen_pool_alloc_bulk(&c->pool, NULL, c->addrs, 1, UINT_MAX, NULL), 1);
 	KUNIT_EXPECT_EQ(test, c->addrs[0], obj(2, 3));
 }
 

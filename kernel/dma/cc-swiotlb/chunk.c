@@ -239,6 +239,7 @@ static void chunk_join(struct cc_chunk *chunk, struct cc_class *class)
 {
 	chunk->class = class;
 	chunk->shift = class->shift;
+	chunk->number = class->nr_joined++;
 	class->joined = true;
 	list_add_tail(&chunk->node, &class->chunks);
 	WRITE_ONCE(class->nr_slots, class->nr_slots + cc_chunk_slots(chunk));
@@ -248,20 +249,12 @@ static void chunk_join(struct cc_chunk *chunk, struct cc_class *class)
 			   cc_chunk_bytes(chunk), chunk);
 }
 
-/**
- * cc_reserve_give() - give a chunk of the reserve to a class
- * @class: class that is short of free slots
- * @want: do nothing if its gen_pool has at least this many
- * @keep: bytes that must stay in the reserve; 0 on behalf of a mapping
- *
- * No page is converted and no memory allocated: that has been done when the
- * chunk was put into the reserve.
- *
- * Context: any but NMI.
- * Return: true if the class's gen_pool may have @want free slots now.
+/*
+ * No page is converted and no memory allocated: that has been done when the chunk
+ * was put into the reserve.
  */
-bool cc_reserve_give(struct cc_class *class, unsigned long want,
-		     unsigned long keep)
+static bool give(struct cc_class *class, unsigned long want, unsigned long keep,
+		 bool mapping)
 {
 	struct cc_chunk *chunk;
 	unsigned long flags;
@@ -280,19 +273,51 @@ bool cc_reserve_give(struct cc_class *class, unsigned long want,
 		return true;
 	}
 	chunk = find_chunk(class);
-	if (chunk && keep && cc_swiotlb.reserve_bytes < keep + cc_chunk_bytes(chunk))
+	if (chunk && !mapping &&
+	    cc_swiotlb.reserve_bytes < keep + cc_chunk_bytes(chunk))
 		chunk = NULL;
 	if (chunk) {
 		cc_reserve_del(chunk);
-		if (!keep)
-			cc_swiotlb.taken += cc_chunk_bytes(chunk);
 		chunk_join(chunk, class);
+		if (mapping) {
+			cc_swiotlb.taken += cc_chunk_bytes(chunk);
+			/* It has found nothing elsewhere. */
+			rcu_assign_pointer(class->hint, chunk->gpc);
+		}
 	}
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 
 	trace_cc_swiotlb_reserve(class->shift, chunk ? chunk->pool.start : 0,
 				 READ_ONCE(cc_swiotlb.reserve_bytes));
 	return chunk;
+}
+
+/**
+ * cc_reserve_give() - give a chunk of the reserve to a class, on behalf of kccd
+ * @class: class that is short of free slots
+ * @want: do nothing if its gen_pool has at least this many
+ * @keep: bytes that must stay in the reserve
+ *
+ * Context: any but NMI.
+ * Return: true if the class's gen_pool may have @want free slots now.
+ */
+bool cc_reserve_give(struct cc_class *class, unsigned long want,
+		     unsigned long keep)
+{
+	return give(class, want, keep, false);
+}
+
+/**
+ * cc_reserve_take() - give a chunk of the reserve to a class, on behalf of a mapping
+ * @class: class that is short of free slots
+ * @want: do nothing if its gen_pool has at least this many
+ *
+ * Context: any but NMI.
+ * Return: true if the class's gen_pool may have @want free slots now.
+ */
+bool cc_reserve_take(struct cc_class *class, unsigned long want)
+{
+	return give(class, want, 0, true);
 }
 
 /* Chunks that are moved before interrupts are enabled again. */

@@ -59,8 +59,12 @@ u64 cc_depot_pop(struct cc_class *class)
 	return chain;
 }
 
-/* Return the slots of a chain to the gen_pool, those of one chunk together. */
-static void chain_to_pool(struct cc_class *class, u64 chain)
+/*
+ * Return the slots of a chain to the gen_pool, those of one chunk together; @oldest
+ * is the oldest chunk that got some.
+ */
+static void chain_to_pool(struct cc_class *class, u64 chain,
+			  struct cc_chunk **oldest)
 {
 	unsigned int left = cc_chain_count(chain);
 	u32 index = cc_chain_index(chain);
@@ -77,7 +81,23 @@ static void chain_to_pool(struct cc_class *class, u64 chain)
 			 cc_chunk_by_index(index) == chunk);
 		nr = gen_pool_free_bulk(&class->pool, chunk->gpc, addrs, nr);
 		atomic_long_add(nr, &class->pool_free);
+		if (!*oldest || chunk->number < (*oldest)->number)
+			*oldest = chunk;
 	}
+}
+
+/* Take from the oldest chunk that has something, so that the young ones run empty. */
+static void set_hint_back(struct cc_class *class, const struct cc_chunk *oldest)
+{
+	const struct gen_pool_chunk *hint;
+	const struct cc_chunk *from;
+
+	rcu_read_lock();
+	hint = rcu_dereference(class->hint);
+	from = hint ? hint->owner : NULL;
+	if (from && oldest->number < from->number)
+		rcu_assign_pointer(class->hint, oldest->gpc);
+	rcu_read_unlock();
 }
 
 /**
@@ -85,10 +105,12 @@ static void chain_to_pool(struct cc_class *class, u64 chain)
  * @class: class to look at
  * @nr: stop before more than this many slots have been returned
  *
- * Context: task.
+ * Context: task, under cc_swiotlb.mutex, or nobody else retires chunks.
  */
 void cc_depot_drain(struct cc_class *class, unsigned int nr)
 {
+	struct cc_chunk *oldest = NULL;
+
 	while (nr) {
 		u64 chain = cc_depot_pop(class);
 		unsigned int count = cc_chain_count(chain);
@@ -99,10 +121,10 @@ void cc_depot_drain(struct cc_class *class, unsigned int nr)
 			cc_depot_push(class, chain);
 			break;
 		}
-		chain_to_pool(class, chain);
+		chain_to_pool(class, chain, &oldest);
 		nr -= count;
 		cond_resched();
 	}
-	/* Start with the oldest chunk again, so that the young ones run empty. */
-	rcu_assign_pointer(class->hint, NULL);
+	if (oldest)
+		set_hint_back(class, oldest);
 }

@@ -110,6 +110,7 @@ static_assert(BIT(CC_OFFSET_BITS) >= CONFIG_NR_CPUS);
  * @shift:	log2 of the slot size, when a class owns the chunk
  * @class:	the owner, or NULL while in the reserve
  * @block:	where the memory comes from
+ * @number:	in the order in which the class's chunks have joined it
  * @node:	in cc_swiotlb.reserve[] or in the class's chunks
  * @gpc:	descriptor and bitmap for the class's gen_pool, preallocated
  */
@@ -119,6 +120,7 @@ struct cc_chunk {
 	u8 shift;
 	struct cc_class *class;
 	struct cc_block *block;
+	unsigned long number;
 	struct list_head node;
 	struct gen_pool_chunk *gpc;
 };
@@ -243,6 +245,7 @@ struct cc_class {
 	atomic_long_t pool_free;
 	unsigned long nr_slots;
 	struct list_head chunks;
+	unsigned long nr_joined;
 	bool joined;
 	bool starved;
 	unsigned long high;
@@ -377,6 +380,7 @@ void cc_chunk_unpublish(struct cc_chunk *chunk);
 void cc_reserve_add(struct cc_chunk *chunk);
 void cc_reserve_del(struct cc_chunk *chunk);
 bool cc_reserve_holds(const struct cc_class *class);
+bool cc_reserve_take(struct cc_class *class, unsigned long want);
 bool cc_reserve_give(struct cc_class *class, unsigned long want,
 		     unsigned long keep);
 unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots);

@@ -19,6 +19,9 @@
 /* A mapping may take a slot of this many enabled classes further up. */
 #define CC_LARGER_CLASSES	3
 
+/* It looks at this many chunks before it takes another one from the reserve. */
+#define CC_LOOK_AT_CHUNKS	64
+
 /* Take all slots of one of this CPU's magazines. Preemption disabled. */
 static u64 detach(u64 __percpu *head)
 {
@@ -59,8 +62,12 @@ static void stow(struct cc_class *class, u64 chain)
 	cc_depot_push(class, chain);
 }
 
-/* Take a batch of slots from the gen_pool, leave @keep there, and link them. */
-static u64 take_from_pool(struct cc_class *class, unsigned long keep)
+/*
+ * Take a batch of slots from the gen_pool, leave @keep there, and link them. Looks at
+ * @nr_chunks chunks at most.
+ */
+static u64 take_from_pool(struct cc_class *class, unsigned long keep,
+			  unsigned int nr_chunks)
 {
 	long free = atomic_long_read(&class->pool_free), want;
 	unsigned long addrs[16];
@@ -80,7 +87,7 @@ static u64 take_from_pool(struct cc_class *class, unsigned long keep)
 	} while (!atomic_long_try_cmpxchg(&class->pool_free, &free,
 					  free - want));
 	nr = gen_pool_alloc_bulk(&class->pool, &class->hint, addrs, want,
-				 &owner);
+				 nr_chunks, &owner);
 	atomic_long_add(want - nr, &class->pool_free);
 	if (!nr)
 		return 0;
@@ -129,7 +136,7 @@ static u64 take_from_cpu(struct cc_class *class, bool foreign)
 
 /* What no CPU holds, but @keep slots: a chain of the depot may be more than the rest. */
 static u64 take_from_class(struct cc_class *class, unsigned long keep,
-			   enum cc_counter pool_counter)
+			   unsigned int nr_chunks, enum cc_counter pool_counter)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
 	u64 chain = keep ? 0 : cc_depot_pop(class);
@@ -138,7 +145,7 @@ static u64 take_from_class(struct cc_class *class, unsigned long keep,
 		this_cpu_inc(mag->count[CC_DEPOT]);
 		return chain;
 	}
-	chain = take_from_pool(class, keep);
+	chain = take_from_pool(class, keep, nr_chunks);
 	if (chain)
 		this_cpu_inc(mag->count[pool_counter]);
 	return chain;
@@ -168,7 +175,7 @@ static void point(struct cc_class *class)
  * other CPUs. Preemption disabled.
  */
 static u32 take(struct cc_class *class, unsigned long keep,
-		enum cc_counter pool_counter)
+		unsigned int nr_chunks, enum cc_counter pool_counter)
 {
 	u32 index;
 	u64 chain;
@@ -176,7 +183,7 @@ static u32 take(struct cc_class *class, unsigned long keep,
 	point(class);
 	chain = take_from_cpu(class, false);
 	if (!chain)
-		chain = take_from_class(class, keep, pool_counter);
+		chain = take_from_class(class, keep, nr_chunks, pool_counter);
 	if (!chain)
 		chain = take_from_cpu(class, true);
 	if (!chain)
@@ -206,7 +213,7 @@ static u32 take_larger(struct cc_class *class)
 
 		if (!class->enabled)
 			continue;
-		index = take(class, READ_ONCE(class->mark), CC_POOL);
+		index = take(class, READ_ONCE(class->mark), UINT_MAX, CC_POOL);
 		if (index)
 			return index;
 		left--;
@@ -215,12 +222,18 @@ static u32 take_larger(struct cc_class *class)
 }
 
 /* Have a chunk of the reserve given to a class, and tell kccd. */
-static bool grow_class(struct cc_class *class)
+static bool grow_class(struct cc_class *class, unsigned long want)
 {
-	bool given = cc_reserve_give(class, 1, 0);
+	bool given = cc_reserve_take(class, want);
 
-	if (!given)
+	if (!given) {
+		/*
+		 * After the look at the reserve: if feed_starved() clears it later, that
+		 * sees no chunk that this one has missed. Pairs with xchg() there.
+		 */
+		smp_mb();
 		WRITE_ONCE(class->starved, true);
+	}
 	if (!given || READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target)
 		cc_kccd_kick(CC_KICK_GROW);
 	return given;
@@ -239,15 +252,24 @@ static bool grow_class(struct cc_class *class)
  */
 u32 cc_magazine_refill(struct cc_class *class)
 {
+	enum cc_counter counter = CC_POOL;
 	unsigned int nr = class - cc_classes;
-	u32 index = take(class, 0, CC_POOL);
+	long free;
+	u32 index;
 
 	/*
-	 * Not for ever: others may be faster to take the slots of the new chunk, but
-	 * each time they do, it is for mappings that they have made.
+	 * Not for ever: each time around the class has got a chunk. Others may be faster
+	 * to take its slots, but each time they are, it is for mappings that they have
+	 * made.
 	 */
-	while (!index && grow_class(class))
-		index = take(class, 0, CC_RESERVE);
+	do {
+		free = max(atomic_long_read(&class->pool_free), 0L);
+		index = take(class, 0, CC_LOOK_AT_CHUNKS, counter);
+		counter = CC_RESERVE;
+	} while (!index && grow_class(class, free + 1));
+	/* To look at all chunks takes long, but a mapping that fails takes longer. */
+	if (unlikely(!index) && atomic_long_read(&class->pool_free) > 0)
+		index = take(class, 0, UINT_MAX, CC_POOL);
 	if (unlikely(!index)) {
 		index = take_larger(class);
 		if (index)
