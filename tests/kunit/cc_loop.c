@@ -235,6 +235,21 @@ static bool lacks_within_limit(void)
 		cc_swiotlb.shared < cc_swiotlb.min) && has_room(CC_FRAME_SHIFT);
 }
 
+/* Is more shared than the limit, and something of it free and in one piece? */
+static bool keeps_beyond_limit(void)
+{
+	unsigned long sum = cc_swiotlb.shared + cc_swiotlb.quarantined;
+	const struct cc_block *block;
+
+	if (sum <= cc_swiotlb.max)
+		return false;
+	list_for_each_entry(block, &cc_swiotlb.blocks, node)
+		if (block->nr_reserve == block->nr_chunks &&
+		    BIT(block->shift) <= cc_swiotlb.shared - min(cc_swiotlb.shared, cc_swiotlb.min))
+			return true;
+	return false;
+}
+
 /**
  * cc_loop_rest() - let the thread run until it has come to rest
  * @loop: the loop
@@ -255,6 +270,8 @@ unsigned int cc_loop_rest(struct cc_loop *loop)
 			return n;
 		if (loop->sleep == MAX_SCHEDULE_TIMEOUT) {
 			CC_RULE(loop, !lacks_within_limit(), "sleeps for ever, %lu of %lu shared",
+				cc_swiotlb.shared, cc_swiotlb.max);
+			CC_RULE(loop, !keeps_beyond_limit(), "%lu shared, at most %lu",
 				cc_swiotlb.shared, cc_swiotlb.max);
 			return n;
 		}

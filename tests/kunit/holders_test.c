@@ -160,11 +160,59 @@ static void holders_report(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines("cc-swiotlb: most is held by", text));
 }
 
+static bool still_asked;
+
+static void note_asked(struct page *page, unsigned int order, bool share)
+{
+	still_asked = READ_ONCE(cc_kicks.holders);
+}
+
+/* To look at all slots takes long: memory comes first, when mappings fail. */
+static void holders_last(struct kunit *test)
+{
+	struct holders_test *t = test->priv;
+
+	for (unsigned int i = 0; i < 6; i++)
+		take(test, t->dev[0], CC_SLOT_MAX);
+	cc_test_log_begin(test);
+	cc_swiotlb_fallback(t->dev[2], t->buf, SZ_4K, 0, false, 0);
+	cc_kccd_kick(CC_KICK_GROW);
+	still_asked = false;
+	cc_fake.converted = note_asked;
+	cc_kccd_pass(cc_test_now);
+	cc_fake.converted = NULL;
+	cc_test_log_end(test);
+	KUNIT_EXPECT_TRUE(test, still_asked);
+	KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines("cc-swiotlb: most is held by", ""));
+}
+
+/* What has come within the minute does not hide what comes after it. */
+static void holders_wakes(struct kunit *test)
+{
+	bool queued;
+
+	cc_test_log_begin(test);
+	cc_kccd_kick(CC_KICK_HOLDERS);
+	cc_kccd_pass(cc_test_now);
+	cc_test_log_end(test);
+	cc_kccd_kick(CC_KICK_HOLDERS);
+	KUNIT_EXPECT_FALSE(test, cc_kccd_pending(cc_test_now));
+	irq_work_sync(&cc_kicks.work);
+	local_irq_disable();
+	cc_kccd_kick(CC_KICK_HOLDERS);
+	queued = irq_work_is_pending(&cc_kicks.work);
+	local_irq_enable();
+	KUNIT_EXPECT_TRUE(test, queued);
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now + CC_HOLDERS_INTERVAL));
+}
+
 static struct kunit_case holders_cases[] = {
 	KUNIT_CASE(holders_rows),
 	KUNIT_CASE(holders_many),
 	KUNIT_CASE(holders_gone),
 	KUNIT_CASE(holders_report),
+	KUNIT_CASE(holders_last),
+	KUNIT_CASE(holders_wakes),
 	{}
 };
 

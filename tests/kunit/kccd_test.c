@@ -559,6 +559,52 @@ static void kccd_retries(struct kunit *test)
 	give(t, 4);
 }
 
+/* With nothing mapped, no more stays shared than a lower limit allows. */
+static void kccd_lower_limit(struct kunit *test)
+{
+	struct cc_class *largest = &cc_classes[CC_NR_CLASSES - 1];
+	struct cc_options opts;
+
+	cc_test_options(&opts);
+	KUNIT_ASSERT_GT(test, cc_swiotlb.shared, opts.reserve);
+	cc_test_log_begin(test);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, opts.reserve));
+	cc_test_settle(test);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, opts.reserve);
+	KUNIT_EXPECT_GE(test, cc_class_free(largest), largest->mark);
+
+	/* Nor is a mark larger than that. */
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_64M));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(largest, SZ_16M / CC_SLOT_MAX));
+	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.max, SZ_16M - 1));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_16M));
+	cc_test_log_end(test);
+}
+
+/* Without a reserve kccd learns from what mappings took, and only from that. */
+static void kccd_no_reserve(struct kunit *test)
+{
+	struct kccd_test *t = test->priv;
+	struct cc_options opts;
+
+	kccd_exit(test);
+	cc_fake_begin(test);
+	cc_test_options(&opts);
+	opts.reserve = 0;
+	memset(opts.mark, 0, sizeof(opts.mark));
+	opts.mark[CC_NR_CLASSES - 1] = 6;
+	cc_test_start_with(test, &opts, false);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, 0);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.taken, 0);
+	KUNIT_ASSERT_GE(test, take(t, BURST, SZ_4K, false), 1);
+	KUNIT_EXPECT_GT(test, cc_swiotlb.taken, 0);
+	cc_test_grow();
+	KUNIT_EXPECT_GT(test, cc_swiotlb.target, 0);
+	give(t, BURST);
+	cc_test_settle(test);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, 0);
+}
+
 static struct kunit_case kccd_cases[] = {
 	KUNIT_CASE(kccd_start),
 	KUNIT_CASE(kccd_idle_step),
@@ -568,6 +614,8 @@ static struct kunit_case kccd_cases[] = {
 	KUNIT_CASE(kccd_hysteresis),
 	KUNIT_CASE(kccd_reserve_serves_all),
 	KUNIT_CASE(kccd_limit),
+	KUNIT_CASE(kccd_lower_limit),
+	KUNIT_CASE(kccd_no_reserve),
 	KUNIT_CASE(kccd_minimum),
 	KUNIT_CASE(kccd_marks),
 	KUNIT_CASE_SLOW(kccd_backoff),

@@ -95,6 +95,8 @@ int cc_swiotlb_start(const struct cc_options *opts)
 		goto exit_magazine;
 
 	static_branch_enable(&cc_swiotlb_key);
+	/* Not every architecture waits until all CPUs execute the new branch. */
+	synchronize_rcu();
 	static_branch_enable(&cc_swiotlb_map_key);
 	return 0;
 

@@ -153,9 +153,10 @@ static void raise_target(void)
 
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	if (cc_swiotlb.taken - taken_full > cc_swiotlb.target / 2) {
+		unsigned long more = 2 * max(cc_swiotlb.target, BIT(CC_CHUNK_SHIFT));
+
 		cc_swiotlb.target = max(cc_swiotlb.target,
-					min(2 * cc_swiotlb.target,
-					    cc_swiotlb.max / 4));
+					min(more, cc_swiotlb.max / 4));
 		taken_full = cc_swiotlb.taken;
 	}
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
@@ -232,9 +233,9 @@ static void feed_starved(unsigned long now)
 		unsigned int size = size_for(class);
 		int err;
 
-		if (!READ_ONCE(class->starved))
+		/* Before the reserve is looked at; see grow_class(). */
+		if (!READ_ONCE(class->starved) || !xchg(&class->starved, false))
 			continue;
-		WRITE_ONCE(class->starved, false);
 		err = cc_reserve_holds(class) ? 0 : grow(size, now);
 		if (!err)
 			continue;
@@ -332,6 +333,17 @@ static unsigned long decayed(unsigned long target)
 		cc_swiotlb.reserve_min : less;
 }
 
+/* What the reserve may keep: less than its target if too much is shared. */
+static unsigned long reserve_keep(void)
+{
+	unsigned long sum = cc_swiotlb.shared + cc_swiotlb.quarantined;
+	unsigned long over = round_up(sum - min(sum, cc_swiotlb.max),
+				      BIT(CC_BLOCK_SHIFT));
+	unsigned long reserve = READ_ONCE(cc_swiotlb.reserve_bytes);
+
+	return min(cc_swiotlb.target, reserve - min(reserve, over));
+}
+
 /* Find out what the reserve has too much. True if the target has changed. */
 static bool shrink_reserve(bool reclaiming)
 {
@@ -354,7 +366,7 @@ static bool shrink_reserve(bool reclaiming)
 	taken_tick = cc_swiotlb.taken;
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 
-	surplus = idle - min(idle, cc_swiotlb.target);
+	surplus = idle - min(idle, reserve_keep());
 	return cc_swiotlb.target != target;
 }
 
@@ -364,7 +376,7 @@ static void return_surplus(void)
 	unsigned long most = min3(surplus, (unsigned long)CC_PASS_BYTES,
 				  cc_swiotlb.shared - min(cc_swiotlb.shared,
 							  cc_swiotlb.min));
-	unsigned long done = cc_block_shrink(cc_swiotlb.target, most);
+	unsigned long done = cc_block_shrink(reserve_keep(), most);
 
 	cc_kccd_stats.retired += done;
 	/* A block more could have been returned: the rest is in blocks in use. */
@@ -486,10 +498,6 @@ static unsigned long pass(unsigned long now)
 	bool asked = !waits(&kick_wait, now) && xchg(&cc_kicks.grow, false);
 	bool reclaiming = drain_all(now), tick;
 
-	if (xchg(&cc_kicks.holders, false) && !waits(&holders_wait, now)) {
-		cc_holders_report();
-		wait_for(&holders_wait, now, CC_HOLDERS_INTERVAL);
-	}
 	if (asked || READ_ONCE(cc_kicks.tick))
 		start_ticks(now);
 	tick = reclaiming || (quiet < CC_QUIET_TICKS &&
@@ -511,6 +519,11 @@ static unsigned long pass(unsigned long now)
 		return_surplus();
 	if (tick)
 		note_leftover(reclaiming);
+	/* Last, since it takes long, and memory is short. */
+	if (xchg(&cc_kicks.holders, false) && !waits(&holders_wait, now)) {
+		cc_holders_report();
+		wait_for(&holders_wait, now, CC_HOLDERS_INTERVAL);
+	}
 	return until_due(now);
 }
 
@@ -538,6 +551,17 @@ unsigned long cc_kccd_pass(unsigned long now)
 	return sleep;
 }
 
+/* A limit that leaves room for all that is kept. */
+static unsigned long least_max(void)
+{
+	unsigned long most = max3(cc_swiotlb.min, cc_swiotlb.reserve_min,
+				  CC_MAX_LEAST);
+
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		most = max(most, cc_classes[i].mark << cc_classes[i].shift);
+	return most;
+}
+
 /**
  * cc_kccd_set() - change a limit at run time
  * @field: one of cc_swiotlb.max, cc_swiotlb.min and cc_swiotlb.reserve_min
@@ -546,17 +570,15 @@ unsigned long cc_kccd_pass(unsigned long now)
  * kccd does what follows from it.
  *
  * Context: task. Takes cc_swiotlb.mutex.
- * Return: 0, or -EINVAL if cc_swiotlb.max would be less than CC_MAX_LEAST or than
- * one of the others.
+ * Return: 0, or -EINVAL if cc_swiotlb.max would be less than CC_MAX_LEAST, than one
+ * of the others or than a mark.
  */
 int cc_kccd_set(unsigned long *field, unsigned long val)
 {
 	unsigned long flags, most;
 
 	mutex_lock(&cc_swiotlb.mutex);
-	if (field == &cc_swiotlb.max ?
-	    val < max3(cc_swiotlb.min, cc_swiotlb.reserve_min, CC_MAX_LEAST) :
-	    val > cc_swiotlb.max) {
+	if (field == &cc_swiotlb.max ? val < least_max() : val > cc_swiotlb.max) {
 		mutex_unlock(&cc_swiotlb.mutex);
 		return -EINVAL;
 	}

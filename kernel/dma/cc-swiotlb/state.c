@@ -52,8 +52,7 @@ void cc_kccd_kick(enum cc_kick kick)
 		WRITE_ONCE(cc_kicks.tick, true);
 		break;
 	case CC_KICK_HOLDERS:
-		if (READ_ONCE(cc_kicks.holders))
-			return;
+		/* It may be set and not yet have been heard: wake kccd again. */
 		WRITE_ONCE(cc_kicks.holders, true);
 		break;
 	case CC_KICK_GROW:
