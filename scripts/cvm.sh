@@ -293,6 +293,7 @@ table() {
 prepare
 run
 record_to cvm
+testbed='QEMU TCG'
 evaluate
 table
 step 'done'
