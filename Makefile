@@ -22,7 +22,7 @@ test: ## what must pass before a commit
 test-all: ## every verb below that can fail, on both kernels; hours
 cvm: ## protected guests under an emulated pKVM host: isolation, verified I/O, a hostile host
 bench: ## all benchmarks, their tables and plots
-doc-tables: ## write what was measured into the tables of Documentation/core-api
+doc-tables: ## write what was measured into README.md and Documentation/
 bench-native: ## nanoseconds of map and unmap by size and fill, on UML
 bench-icount: ## instructions of map and unmap, counted exactly in QEMU
 bench-fio: ## fio on 1 and 21 NVMe disks, timed and counted, and iperf3, in the guest; QUICK=1: less

@@ -194,6 +194,8 @@ jq -cs '
 	| (.[0].metric | split(":")) as $m
 	| {name: ($m[0] + if .[0].run == "legacy-1g" then "-1GiB" elif .[0].metric == "log:log_errors" and (.[0].run | endswith("counted")) then "-counted" else "" end),
 	   backend: (.[0].run | backend), metric: $m[1], value: $v, unit: .[0].unit})' "$dir/lines" >>"$records"
+# What is counted is emulated in any case.
+testbed=$(qemu_of "$dir/$([ "$runs" ] && echo cc || echo cc-counted)")
 finish true
 "$top/scripts/bench-report.py"
 step "wrote out/bench-fio.json"

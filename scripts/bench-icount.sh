@@ -11,6 +11,7 @@
 
 need gcc busybox cpio jq nm qemu-system-x86_64
 record_to bench-icount
+testbed='QEMU TCG'
 dir=$out/bench-icount
 mkdir -p "$dir"
 

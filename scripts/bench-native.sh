@@ -15,6 +15,7 @@ rounds=${ROUNDS:-5}
 dir=$out/bench-native
 mkdir -p "$dir"
 record_to bench-native
+testbed='User Mode Linux'
 
 # A tree with the benchmark in it, with the series or without
 bench_tree() { # directory, stage_series or nothing

@@ -367,7 +367,7 @@ def main():
         records += [{**r, "name": f"{part}-{r['name']}"} for r in doc["results"]]
     first = next(iter(docs.values()))
     with open(f"{OUT}/bench.json", "w", encoding="utf-8") as f:
-        json.dump({"verb": "bench", "kver": first["kver"], "kernel": first["kernel"],
+        json.dump({"verb": "bench", **{k: first.get(k) for k in ("kver", "kernel", "date", "commit", "machine")},
                    "results": records + model_records + waste_records, "pass": all(d["pass"] for d in docs.values())}, f, indent=1)
         f.write("\n")
     with open(f"{OUT}/bench.md", "w", encoding="utf-8") as f:

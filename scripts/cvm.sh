@@ -278,6 +278,7 @@ evaluate() {
 prepare
 run
 record_to cvm
+testbed='QEMU TCG'
 evaluate
 read -r -a columns <<<"${guests//$'\n'/ }"
 metrics_table '' "${columns[@]}"

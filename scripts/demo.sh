@@ -115,6 +115,7 @@ for n in not-selected configured-off; do
 	must "$n: same pool as unpatched" "$(value $n legacy shared_boot_bytes) == $(value demo legacy shared_boot_bytes)"
 done
 
+testbed=$(qemu_of "$out/demo/legacy")
 if "$top/scripts/plot-memory.py"; then
 	step "wrote out/plots/demo-memory.svg and .png"
 fi

@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# make doc-tables: write the measurements in out/ into the tables of
-# Documentation/core-api/cc-swiotlb.rst, between ".. begin <name>" and ".. end <name>".
-# What was not measured here stays as it is. The same out/ gives the same text.
+# make doc-tables: write the measurements in out/ where documents have room for them,
+# between "begin <name>" and "end <name>": all tables of Documentation/benchmarks.rst,
+# that of README.md, and two paragraphs of Documentation/core-api/cc-swiotlb.rst. Each
+# says what it was measured on, and when. What was not measured here stays as it is. The
+# same out/ gives the same text.
 # shellcheck disable=SC2016 # the variables are jq's
 . "$(dirname "$0")/lib.sh"
 
 need jq
-doc=$top/Documentation/core-api/cc-swiotlb.rst
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
@@ -59,20 +60,49 @@ table() {
 		}'
 }
 
+# A table of Markdown; the first row is its head.
+markdown() {
+	awk -F'\t' '
+		{
+			s = "|"
+			for (i = 1; i <= NF; i++)
+				s = s " " $i " |"
+			gsub(/  +/, " ", s)
+			print s
+		}
+		NR == 1 {
+			gsub(/[^|]+/, "---", s)
+			print s
+		}'
+}
+
 kernel() { # verb
 	jq -r .kernel "$out/$1.json"
 }
 
-# section <name> <verb...>: what the function of that name prints, if these have run.
+# What the results of a verb are of.
+of() { # verb
+	jq -er 'if .date and .commit and .machine then "Linux \(.kernel), \(.machine), \(.date), commit \(.commit)"
+		else empty end' "$out/$1.json" || : >"$tmp/incomplete"
+}
+
+caption() { # verb
+	echo "*$(of "$1")*"
+	echo
+}
+
+# section <document> <name> <verb...>: what the function of that name prints, if these
+# have run.
 section() {
-	local name=$1 f=$tmp/$1 v
+	local doc=$top/$1 name=$2 f=$tmp/$2 v
+	shift
 	for v in "${@:2}"; do
 		[ -s "$out/$v.json" ] || {
 			step "$name: stays as it is, no out/$v.json"
 			return
 		}
 	done
-	grep -q "^\.\. begin $name$" "$doc" || die "$doc has no '.. begin $name': put it where the table belongs"
+	grep -qE "^(\.\.|<!--) begin $name( -->)?$" "$doc" || die "${doc#"$top/"} has no 'begin $name': put it where the table belongs"
 	"${name//-/_}" >"$f"
 	[ ! -e "$tmp/incomplete" ] || {
 		rm "$tmp/incomplete"
@@ -80,20 +110,21 @@ section() {
 		return
 	}
 	awk -v name="$name" -v new="$f" '
-		$0 == ".. end " name { skip = 0 }
+		$2 == "end" && $3 == name { skip = 0 }
 		!skip
-		$0 == ".. begin " name {
+		$2 == "begin" && $3 == name {
 			skip = 1
 			print ""
 			while ((getline s <new) > 0)
 				print s
+			if (s != "")
+				print ""
 		}' "$doc" >"$tmp/doc"
 	cmp -s "$tmp/doc" "$doc" || cat "$tmp/doc" >"$doc"
 }
 
 magazine_head() {
-	echo "Linux $(kernel bench-native) on UML:"
-	echo
+	caption bench-native
 	rows bench-native '["head of a magazine", "pop and push, ns"],
 		(["list", "one word and a list, cmpxchg"], ["array", "array and a busy byte"],
 		 ["locked", "one word and a list, LOCK cmpxchg"]
@@ -101,8 +132,9 @@ magazine_head() {
 }
 
 magazine_size() {
-	echo "Linux $(kernel bench-native) on UML, 4 KiB, mapped on one CPU and unmapped on the other:"
+	echo "Mappings of 4 KiB, made on one CPU and unmapped on the other."
 	echo
+	caption bench-native
 	rows bench-native '["slots in a magazine", "mappings per ms", "writes to inboxes", "depot locks, per 1000 mappings"],
 		((8, 16, 32, 64, 128) as $m
 		| [$m, (("ops_per_ms", "inbox_writes_per_1000_maps", "depot_locks_per_1000_maps") as $c
@@ -110,35 +142,40 @@ magazine_size() {
 }
 
 lookup() {
-	echo "Linux $(kernel bench-native) on UML, $(rows bench-native '[v("lookup"; "cc"; "chunks")]') chunks, ns:"
+	echo "With $(rows bench-native '[v("lookup"; "cc"; "chunks")]') chunks, ns."
 	echo
+	caption bench-native
 	rows bench-native '["lookup", "16 addresses", "4096 addresses at random"],
 		(["table", "table of two levels"], ["xarray", "xarray"], ["page", "page flag and struct page"]
 		| . as $how | [$how[1], v("lookup-" + $how[0]; "cc"; "hot_ns"), v("lookup-" + $how[0]; "cc"; "random_ns")])' | table
-	echo "The table, Linux $(kernel bench-icount) on x86_64:"
+	echo "The table of two levels, instructions."
 	echo
+	caption bench-icount
 	rows bench-icount '["chunks", "instructions"],
 		(("cc", "cc-10000-chunks") as $n | [v($n; "cc"; "chunks"), v($n; "cc"; "find_pool_instructions")])' | table
 }
 
 slot_index() {
-	echo "Linux $(kernel bench-native) on UML, everything in the first-level cache:"
+	echo "Everything is in the first-level cache."
 	echo
+	caption bench-native
 	rows bench-native '["from an index to the slot", "ns"],
 		(["array", "one array"], ["table", "table of two levels"] | [.[1], v("index-" + .[0]; "cc"; "ns")])' | table
 }
 
 depot() {
-	echo "Linux $(kernel bench-native) on UML, 1024 slots taken and given back without a copy, one CPU:"
+	echo "1024 slots are taken and given back without a copy, on one CPU."
 	echo
+	caption bench-native
 	rows bench-native '["behind the magazines", "ns per slot"],
 		(["list", "depot, a list of magazines"], ["none", "no depot, back to the gen_pool"]
 		| [.[1], v("depot-" + .[0]; "cc"; "ns")])' | table
 }
 
 block_size() {
-	echo "Linux $(kernel bench-native) on UML, where converting costs nothing, us per MiB:"
+	echo "Microseconds per MiB."
 	echo
+	caption bench-native
 	rows bench-native '["size of a block", "to share", "to return", "conversions per MiB"],
 		(65536, 524288, 2097152 | . as $b
 		| ["\($b / 1024) KiB", (("grow_ns_per_mib", "shrink_ns_per_mib") as $m | v("block-\($b)"; "cc"; $m) / 1000),
@@ -146,8 +183,9 @@ block_size() {
 }
 
 classes() {
-	echo "Bytes of the slots over bytes asked for, computed for the sizes of mappings that the"
-	echo "first proposal reports, and for the power of two that each table serves worst:"
+	echo "Bytes of the slots over bytes asked for. The first column is computed for the sizes of"
+	echo "mappings that the first proposal reports, the second for the power of two that each table"
+	echo "serves worst."
 	echo
 	rows bench '["classes", "its sizes", "worst power of two"],
 		(["default", "all powers of two"], ["rfc", "512, 2K, 4K, 16K, 512K"]
@@ -156,9 +194,10 @@ classes() {
 }
 
 backends() {
-	echo "Map and unmap without the copy, ns, Linux $(kernel bench-native) on UML. The pool is as full"
-	echo "as the second column says, with free space all over it:"
+	echo "Map and unmap without the copy, ns. The pool is as full as the second column says, with"
+	echo "free space all over it."
 	echo
+	caption bench-native
 	rows bench-native '[512, 2048, 4096, 16384, 65536, 131072, 262144, 524288] as $sizes
 		| ["allocator", "full", ($sizes[] | human)],
 		(["legacy", "", "legacy, 64 MiB"], ["legacy", "-1GiB", "legacy, 1 GiB"], ["dynamic", "", "dynamic, from 64 MiB"],
@@ -166,9 +205,10 @@ backends() {
 		| . as $b | (0, 50, 90, 99) as $full
 		| [$b[2], "\($full) %", ($sizes[] | "fill\($full)-\(.)\($b[1])" as $n
 			| if v($n; $b[0]; "failed") then "fails" else v($n; $b[0]; "ns") | round end)])' | table
-	echo "Instructions of map and unmap without the copy and the path that does not bounce, Linux"
-	echo "$(kernel bench-icount) on x86_64:"
+	echo "Instructions of map and unmap without the copy and without what an unbounced mapping"
+	echo "takes."
 	echo
+	caption bench-icount
 	rows bench-icount '[4096, 16384, 65536, 131072, 262144, 524288] as $sizes
 		| ["allocator", ($sizes[] | human)],
 		(["legacy", "legacy", "legacy"], ["not-selected", "legacy", "legacy, patched kernel"], ["cc", "cc", "cc"]
@@ -177,8 +217,9 @@ backends() {
 }
 
 memory() {
-	echo "Memory in the demo (verified I/O on five disks at once, network, ext4), Linux $(kernel demo), MiB:"
+	echo "Memory shared with the host, MiB."
 	echo
+	caption demo
 	rows demo '["shared with the host", "none", "legacy", "dynamic", "cc"],
 		(["boot", "at boot"], ["peak", "at most"], ["after", "10 s after the I/O"]
 		| . as $m | [$m[1], (("none", "legacy", "dynamic", "cc") as $b
@@ -207,20 +248,19 @@ counted_jobs() { # what to say of the ratios of instructions
 }
 
 fio() {
-	echo "Instructions of one I/O, legacy with 64 MiB over cc, all I/O bounced, NVMe disks, Linux"
-	echo "$(kernel bench-fio) on x86_64:"
+	echo "Instructions of one I/O, legacy with 64 MiB over cc. All I/O bounces."
 	echo
+	caption bench-fio
 	fio_table 'gain($n)'
-	echo "Of these $(counted_jobs length) jobs, cc takes fewer instructions in $(counted_jobs 'map(select(.v > 1)) | length'); lowest"
-	echo "$(counted_jobs 'map(.v) | min * 1000 | round / 1000 | tostring'), geometric mean $(counted_jobs 'map(.v | log) | add / length | exp | ratio')."
+	echo "Of these $(counted_jobs length) jobs, cc takes fewer instructions in $(counted_jobs 'map(select(.v > 1)) | length'); lowest" \
+		"$(counted_jobs 'map(.v) | min * 1000 | round / 1000 | tostring'), geometric mean $(counted_jobs 'map(.v | log) | add / length | exp | ratio')."
 	echo
-	echo "Bytes per second, cc over legacy, of the same under TCG with two CPUs:"
+	echo "Bytes per second of the same, cc over legacy, with two CPUs:"
 	echo
 	fio_table 'v($n; "cc"; "mib_s_over_legacy")'
-	echo "Of these $(fio_jobs 'true') jobs, cc did at least as much as legacy in $(fio_jobs '. >= 1'), and less in"
-	echo "every round in $(fio_jobs '. < 1' _max)."
+	echo "Of these $(fio_jobs 'true') jobs, cc did at least as much as legacy in $(fio_jobs '. >= 1'), and less in every round in $(fio_jobs '. < 1' _max)."
 	echo
-	echo "The same of what the network gets done, iperf3 through virtio-net:"
+	echo "iperf3 through virtio-net, cc over legacy:"
 	echo
 	rows bench-fio '["", "64 bytes, UDP", "1500 bytes, UDP", "TCP"],
 		(("send", "receive") as $way
@@ -242,13 +282,15 @@ model() { # parameter
 }
 
 scaling() {
-	echo "Two CPUs, one map and unmap of 4 KiB, Linux $(kernel bench-icount) on x86_64:"
+	echo "Two CPUs, one map and unmap of 4 KiB:"
 	echo
+	caption bench-icount
 	rows bench-icount '["allocator", "LOCK prefixes", "cli, sti, pushf, popf", "cache lines that both CPUs write"],
 		(("legacy", "cc") as $b | [$b, (("locked_instructions", "irq_flag_instructions", "shared_lines_written") as $m
 			| v("\($b)-2cpus"; $b; $m))])' | table
-	echo "What two CPUs get done, over what one does, Linux $(kernel bench-native) on UML:"
+	echo "What two CPUs get done, over what one does:"
 	echo
+	caption bench-native
 	rows bench-native '[512, 4096, 16384] as $sizes
 		| ["allocator", ($sizes[] | human), ($sizes[] | human + ", other CPU unmaps")],
 		(("legacy", "dynamic", "cc") as $b
@@ -257,16 +299,15 @@ scaling() {
 		(def ns($n; $size): $n * 1000000 / v("remote\($n)-\($size)"; "cc"; "ops_per_ms");
 		(ns(2; 0) - ns(1; 0)) as $pass
 		| ["limit of cc", "", "", "", ($sizes[] | ns(1; .) as $t | 2 * $t / ($t + $pass) | ratio)])' | table
-	echo "The limit: what cc would reach if another CPU cost nothing but to pass 32 bytes there and back,"
-	echo "as much as is noted of a mapping, which alone takes $(rows bench-native '[(2000000 / v("remote2-0"; "cc"; "ops_per_ms")
+	echo "The limit is what cc would reach if another CPU cost nothing but to pass 32 bytes there"
+	echo "and back, as much as is noted of a mapping. That alone takes $(rows bench-native '[(2000000 / v("remote2-0"; "cc"; "ops_per_ms")
 		- 1000000 / v("remote1-0"; "cc"; "ops_per_ms")) | round]') ns on this machine."
 	echo
-	echo "A model, not a measurement, of the worst case: $(model cpus) CPUs that make $(model maps_per_second)"
-	echo "mappings a second each, all of one size and all unmapped on CPUs that do so for many others, so"
-	echo "that every magazine passes the depot. Where each CPU unmaps for one other, none does, and"
-	echo "inboxes are written four times per magazine by two CPUs each. Share of the time in which"
-	echo "the lock of the depot is held, if a cache line comes from another CPU in $(model line_ns_same_socket) ns"
-	echo "within a socket, and in $(model line_ns_other_socket) ns from the other socket:"
+	echo "A model, not a measurement, of the worst case: $(model cpus) CPUs make $(model maps_per_second) mappings a second"
+	echo "each, all of one size. All are unmapped on CPUs that do so for many others, so that every"
+	echo "magazine passes the depot. The columns have the share of the time in which the lock of"
+	echo "the depot is held, if a cache line comes from another CPU in $(model line_ns_same_socket) ns within a socket, and"
+	echo "in $(model line_ns_other_socket) ns from the other socket:"
 	echo
 	rows bench '["slots in a magazine", "depot locks per mapping", "one socket", "two sockets"],
 		((8, 16, 32, 64, 128) as $m | "model-\($m)" as $n
@@ -274,14 +315,64 @@ scaling() {
 		   (v($n; "cc"; "depot_busy_same_socket") | percent), (v($n; "cc"; "depot_busy_other_socket") | percent)])' | table
 }
 
-section magazine-head bench-native
-section magazine-size bench-native
-section lookup bench-native bench-icount
-section slot-index bench-native
-section depot bench-native
-section block-size bench-native
-section classes bench
-section backends bench-native bench-icount
-section memory demo
-section fio bench-fio
-section scaling bench-native bench-icount bench
+# README.md: what "make demo" prints, and what a mapping costs beside it.
+results() {
+	{
+		echo "\`make demo\`: $(of demo). Instructions of map and unmap without the copy:"
+		echo "$(of bench-icount). Nanoseconds of the same: $(of bench-native)."
+	} | fmt -w 90
+	echo
+	{
+		rows demo '["none", "legacy", "dynamic", "cc"] as $backends
+			| def mib: if . then . / 1048576 else . end;
+			["", $backends[]],
+			["I/O and verify errors", ($backends[] as $b | v("demo"; $b; "io_errors") + v("demo"; $b; "verify_errors"))],
+			["failed maps", ($backends[] as $b | v("demo"; $b; "map_failures"))],
+			["bytes copied per byte of I/O", ($backends[] as $b | v("demo"; $b; "copied_bytes_per_byte") | ratio)],
+			(["at boot", "shared_boot_bytes"], ["at peak", "shared_peak_bytes"], ["10 s after", "shared_after_bytes"]
+			| . as $m | ["MiB shared " + $m[0], ($backends[] as $b | v("demo"; $b; $m[1]) | mib)]),
+			["magazine hit rate, %", "", "", "", (v("demo"; "cc"; "magazine_hit_rate") | if . then . * 100 else . end)]'
+		rows bench-icount 'def whole: if type == "number" then round else . end;
+			(["**instructions, 4 KiB**", "4K"], ["instructions, 256 KiB", "256K"]
+			| . as $s | [$s[0], 0, (v("legacy-" + $s[1]; "legacy"; "overhead_instructions") | whole), "",
+				(v("cc-" + $s[1]; "cc"; "overhead_instructions") | whole)])'
+		rows bench-native '(["**ns, 4 KiB**, empty pool", "fill0-4096"], ["ns, 4 KiB, pool 99 % full", "fill99-4096"],
+			["ns, 64 KiB, pool half full", "fill50-65536"], ["ns, 512 KiB, empty pool", "fill0-524288"]
+			| . as $n | [$n[0], 0, (("legacy", "dynamic", "cc") as $b
+				| if v($n[1]; $b; "failed") then "fails" else v($n[1]; $b; "ns") | round end)])'
+	} >"$tmp/rows"
+	markdown <"$tmp/rows"
+}
+
+# Documentation/core-api/cc-swiotlb.rst: figures that a sentence there rests on.
+fast_path() {
+	rows bench-icount '[v("cc-2cpus"; "cc"; "locked_instructions"), v("cc-2cpus"; "cc"; "irq_flag_instructions"),
+		(v("cc-4K"; "cc"; "overhead_instructions"), v("legacy-4K"; "legacy"; "overhead_instructions") | round)]' >"$tmp/counted"
+	{
+		read -r locked flags cc legacy <"$tmp/counted"
+		echo "Counted on Linux $(kernel bench-icount), x86_64: a map and an unmap of 4 KiB from the magazine" \
+			"execute $locked instructions with a LOCK prefix, and $flags that touch the interrupt flag." \
+			"Besides the copy they take $cc instructions. With the pool at boot they take $legacy."
+	} | fmt -w 80
+}
+
+irqs_off() {
+	echo "While 2 GiB are shared and returned with mappings of all sizes, interrupts are off for" \
+		"$(rows bench-icount '[v("irqsoff"; "cc"; "max")]') instructions at most (Linux $(kernel bench-icount))." | fmt -w 80
+}
+
+benchmarks=Documentation/benchmarks.rst
+section $benchmarks backends bench-native bench-icount
+section $benchmarks memory demo
+section $benchmarks fio bench-fio
+section $benchmarks scaling bench-native bench-icount bench
+section $benchmarks magazine-head bench-native
+section $benchmarks magazine-size bench-native
+section $benchmarks lookup bench-native bench-icount
+section $benchmarks slot-index bench-native
+section $benchmarks depot bench-native
+section $benchmarks block-size bench-native
+section $benchmarks classes bench
+section README.md results demo bench-icount bench-native
+section Documentation/core-api/cc-swiotlb.rst fast-path bench-icount
+section Documentation/core-api/cc-swiotlb.rst irqs-off bench-icount

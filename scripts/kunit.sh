@@ -24,7 +24,7 @@ if [ "$both" ]; then
 		[ ! -f "$out/kunit.json" ] || mv "$out/kunit.json" "$out/.kunit-$v.json"
 	done
 	[ $skipped -lt ${#versions[@]} ] || exit "$gone"
-	jq -s '{verb: "kunit", kver: (map(.kver) | join(" ")), kernel: (map(.kernel) | join(" ")),
+	jq -s '.[0] + {verb: "kunit", kver: (map(.kver) | join(" ")), kernel: (map(.kernel) | join(" ")),
 		results: [.[] | .kver as $v | .results[] | .name += "-" + $v],
 		pass: (length == '$((${#versions[@]} - skipped))' and all(.pass))}' "$out"/.kunit-*.json >"$out/kunit.json"
 	rm -f "$out"/.kunit-*.json

@@ -120,8 +120,24 @@ take_over() { # tree, its build directory, tree and build directory to come
 	mv "$new" "$to"
 }
 
-# Records of a verb. emit appends one, finish writes out/<verb>.json.
+# Where this runs: "2 cores of AMD EPYC"
+host() {
+	local model
+	model=$(sed -n '/^model name[[:space:]]*: /{s///p;q}' /proc/cpuinfo)
+	echo "$(nproc) cores of ${model:-$(uname -m)}"
+}
+
+# How QEMU has run a guest: "QEMU TCG" or "QEMU KVM"
+qemu_of() { # directory that qemu.sh was given
+	local accel=''
+	[ ! -f "$1/accel" ] || accel=$(tr '[:lower:]' '[:upper:]' <"$1/accel")
+	echo "QEMU${accel:+ $accel}"
+}
+
+# Records of a verb. emit appends one, finish writes out/<verb>.json, with the day, the
+# commit, and the machine: that of $testbed, if a verb sets it, on this one.
 records=
+testbed=
 record_to() { # verb
 	verb=$1
 	mkdir -p "$out"
@@ -136,7 +152,10 @@ emit() { # name backend metric value unit
 
 finish() { # true|false
 	jq -s --arg verb "$verb" --arg kver "$kver" --arg kernel "$(tree_version "$src")" --argjson pass "$1" \
-		'{verb: $verb, kver: $kver, kernel: $kernel, results: ., pass: $pass}' "$records" >"$out/$verb.json"
+		--arg date "$(date -u +%F)" --arg machine "${testbed:+$testbed on }$(host)" \
+		--arg commit "$(git -C "$top" describe --always --dirty --exclude='*' 2>/dev/null || echo unknown)" \
+		'{verb: $verb, kver: $kver, kernel: $kernel, date: $date, commit: $commit, machine: $machine,
+		  results: ., pass: $pass}' "$records" >"$out/$verb.json"
 	rm -f "$records"
 }
 

@@ -9,8 +9,8 @@
 #   -q 'more arguments of QEMU'           -D 'more options of every -drive'
 #   -V 'more properties of every NVMe'    -P 'TCG plugin with arguments': emulate
 #
-# Leaves in the directory: console.log, results.jsonl (what the test emitted) and
-# files/ (what it sent). Succeeds if the test did. With -N the guest finds at
+# Leaves in the directory: console.log, results.jsonl (what the test emitted),
+# files/ (what it sent) and accel (tcg or kvm). Succeeds if the test did. With -N the guest finds at
 # 10.0.2.100 port 1 that sends $NET_FILE and port 2 that answers with the sha256
 # of what it got. Every virtio device goes through the DMA API.
 . "$(dirname "$0")/lib.sh"
@@ -73,6 +73,7 @@ fi
 run() {
 	rm -rf "$dir/console.log" "$dir/results.jsonl" "$dir/files"
 	mkdir "$dir/files"
+	echo "$accel" >"$dir/accel"
 	timeout --foreground "$timeout" qemu-system-x86_64 "${args[@]}" "${extra[@]}" -kernel "$kernel" -initrd "$initrd" \
 		-append "console=ttyS0 panic=-1 cctest=$test $*" 2>"$dir/qemu.err" || {
 		rc=$?

@@ -19,9 +19,10 @@ kernel_path() {
 	esac
 }
 
-# The files of this repository that belong into the kernel
+# The files of this repository that belong into the kernel. Documentation/benchmarks.rst
+# does not.
 kernel_files() {
-	local dirs=(Documentation include kernel lib tests/kunit tools/ccstat) f
+	local dirs=(Documentation/{ABI,admin-guide,core-api} include kernel lib tests/kunit tools/ccstat) f
 	{
 		git -C "$top" ls-files -co --exclude-standard -- "${dirs[@]}" 2>/dev/null ||
 			(cd "$top" && find "${dirs[@]}" -type f ! -name '.*.sw?')

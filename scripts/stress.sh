@@ -48,6 +48,7 @@ guest() {
 	step "$name: $backend"
 	rm -rf "$run"/{results.jsonl,files}
 	NET_FILE=$dir/file "$top/scripts/qemu.sh" "${opts[@]}" "${images[$variant]}" "$run" "$@" "swiotlb=$swiotlb" || completed=0
+	testbed=$(qemu_of "$run")
 	[ -f "$run/results.jsonl" ] || return 0
 	jq -c --arg n "$name" --arg b "$backend" \
 		'select(.metric) | {name: $n, backend: $b, metric, value, unit}' "$run/results.jsonl" >>"$records"

@@ -44,6 +44,7 @@ beside_kunit() {
 	check series-list "$top/tests/tools/series-test.sh"
 	check ccstat "$top/tests/tools/ccstat-test.sh"
 	check documents "$top/tests/tools/doc-test.sh"
+	check doc-tables "$top/tests/tools/doc-tables-test.sh"
 	verb smoke "$kver" smoke
 }
 step "static checks and smoke, into $out/test-beside.log"

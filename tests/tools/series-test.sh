@@ -55,6 +55,12 @@ fresh
 touch "$tmp/repo/patches/messages/more"
 refused 'a message without a patch' 'patches/messages: more of no patch'
 fresh
+touch "$tmp/repo/Documentation/core-api/more.rst"
+refused 'a document in no patch' 'patches/series: Documentation/core-api/more.rst in no patch'
+fresh
+[ -f "$tmp/repo/Documentation/benchmarks.rst" ]
+refused 'the benchmarks are in no patch, and need not be' 'Linux 7.3.1 differs'
+fresh
 refused 'a sender without a name' 'git does not know who sends this' series
 
 # A hook that one version lost would be missed by no build.

@@ -1,0 +1,141 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# make doc-tables on results that are made up: what is measured gets into the documents
+# with date, commit, machine and kernel; what is not measured stays as it is. In a copy
+# of the repository. TAP on stdout.
+set -eu
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+unset KVER KSRC
+export XDG_CACHE_HOME=$tmp/cache
+repo=$tmp/repo out=$tmp/repo/out
+mkdir -p "$out"
+cp -r "$top"/{scripts,Documentation,README.md} "$repo/"
+benchmarks=$repo/Documentation/benchmarks.rst
+core=$repo/Documentation/core-api/cc-swiotlb.rst
+
+. "$(dirname "$0")/tap.sh"
+ok() { # description, command...
+	local what=$1 status=0
+	shift
+	"$@" >"$tmp/log" 2>&1 || status=$?
+	cat "$tmp/said" >>"$tmp/log"
+	tap $status "$what" "$tmp/log"
+}
+
+result() { # verb: its lines "name backend metric value" from stdin
+	jq -R 'split(" ") | {name: .[0], backend: .[1], metric: .[2], value: (.[3] | tonumber), unit: ""}' |
+		jq -s --arg verb "$1" '{verb: $verb, kver: "6.12", kernel: "6.12.999", date: "2031-02-03", commit: "c0ffee0",
+			machine: ($verb + " bed on 7 cores of Z80"), results: ., pass: true}' >"$out/$1.json"
+}
+
+write() {
+	"$repo/scripts/doc-tables.sh" >"$tmp/said" 2>&1
+}
+
+part() { # document name: what is between its marks
+	awk -v n="$2" '$2 == "end" && $3 == n { exit } on; $2 == "begin" && $3 == n { on = 1 }' "$1"
+}
+
+has() { # document name pattern
+	part "$1" "$2" | tee "$tmp/part"
+	grep -qE -- "$3" "$tmp/part"
+}
+
+unchanged() { # document...
+	local f
+	for f; do
+		diff -u "$tmp/before/${f##*/}" "$f"
+	done
+}
+
+remember() {
+	mkdir -p "$tmp/before"
+	cp "$repo/README.md" "$benchmarks" "$core" "$tmp/before/"
+}
+
+said() {
+	grep -q -- "$1" "$tmp/said"
+}
+
+remember
+ok 'nothing was measured' write
+ok 'every document stays as it is' unchanged "$repo/README.md" "$benchmarks" "$core"
+ok 'and it says so' said 'results: stays as it is, no out/demo.json'
+
+result bench-icount <<-END
+	irqsoff cc max 1234
+	legacy-4K legacy overhead_instructions 4000.4
+	legacy-256K legacy overhead_instructions 6000
+	cc-4K cc overhead_instructions 111
+	cc-256K cc overhead_instructions 112
+	cc-2cpus cc locked_instructions 0
+	cc-2cpus cc irq_flag_instructions 0
+END
+result bench-native <<-END
+	depot-list cc ns 13.14
+	depot-none cc ns 21
+END
+ok 'some was measured' write
+ok 'a table' has "$benchmarks" depot '^depot, a list of magazines +13\.1$'
+ok 'it has kernel, machine, date and commit' \
+	has "$benchmarks" depot '^\*Linux 6\.12\.999, bench-native bed on 7 cores of Z80, 2031-02-03, commit c0ffee0\*$'
+ok 'a sentence' has "$core" irqs-off '1234 instructions at most \(Linux 6\.12\.999\)'
+ok 'another one' has "$core" fast-path '4000'
+ok 'what lacks a result stays' said 'block-size: stays as it is, a result is missing'
+ok 'and so does its old text' has "$benchmarks" block-size "$(part "$tmp/before/benchmarks.rst" block-size | grep 2048)"
+remember
+ok 'once more' write
+ok 'the same results give the same text' unchanged "$repo/README.md" "$benchmarks" "$core"
+
+# All that demo.sh records, and only that
+demo_metrics() {
+	# shellcheck disable=SC2016 # it is demo.sh's text
+	sed -nE 's/.*emit (demo cc|"\$2" "\$3") ([a-z_]+) .*/\2/p; s/.*for m in ((shared_[a-z]+_bytes ?)+);.*/\1/p' \
+		"$repo/scripts/demo.sh" | tr ' ' '\n' | sort -u
+}
+for backend in none legacy dynamic cc; do
+	demo_metrics | grep . | sed "s/.*/demo $backend & 3145728/"
+done | result demo
+for backend in legacy dynamic cc; do
+	for name in fill0-4096 fill99-4096 fill0-524288; do
+		echo "$name $backend ns 2$n"
+	done
+	echo "fill50-65536 $backend failed 100"
+done | result bench-native
+ok 'the demo was measured' write
+ok 'the table of README' has "$repo/README.md" results '^\| failed maps \| 3145728 \| 3145728 \| 3145728 \| 3145728 \|$'
+ok 'memory in MiB' has "$repo/README.md" results '^\| MiB shared at peak \| 3 \| 3 \| 3 \| 3 \|$'
+ok 'what is copied' has "$repo/README.md" results '^\| bytes copied per byte of I/O \| [0-9]'
+ok 'no metric that the demo does not record' \
+	test "$(part "$repo/README.md" results | grep -cE '^\| (I/O|failed|bytes|MiB|magazine).*\|  ?\|$')" = 0
+ok 'instructions as whole numbers' has "$repo/README.md" results 'instructions, 4 KiB.* 4000 \| \| 111 \|$'
+ok 'what fails' has "$repo/README.md" results '^\| ns, 64 KiB, pool half full \| 0 \| fails \| fails \| fails \|$'
+ok 'kernel, machine, date and commit of the demo' \
+	bash -c "tr '\n' ' ' <'$repo/README.md' | grep -qF 'Linux 6.12.999, demo bed on 7 cores of Z80, 2031-02-03, commit c0ffee0'"
+
+remember
+jq 'del(.date) | .results[].value = 99' "$out/demo.json" >"$tmp/demo" && mv "$tmp/demo" "$out/demo.json"
+ok 'results without a date' write
+ok 'stay out of the documents' unchanged "$repo/README.md" "$benchmarks"
+
+# What a verb writes
+cat >"$repo/scripts/verb.sh" <<'END'
+. "$(dirname "$0")/lib.sh"
+record_to verb
+testbed='a bed'
+emit name cc metric 1 ''
+finish true
+END
+mkdir -p "$tmp/cache/cc-swiotlb/src/linux-6.12/kernel/dma"
+cd "$tmp/cache/cc-swiotlb/src/linux-6.12"
+touch Kbuild kernel/dma/swiotlb.c
+printf 'VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 999\n' >Makefile
+ok 'a verb ends' bash "$repo/scripts/verb.sh"
+# shellcheck disable=SC2016 # the variable is jq's
+ok 'its results have kernel, date, commit and machine' jq -e --arg today "$(date -u +%F)" \
+	'.kernel == "6.12.999" and .date == $today and .commit != "" and (.machine | test("^a bed on [0-9]+ cores of ."))' "$out/verb.json"
+
+tap_end
