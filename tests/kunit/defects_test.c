@@ -592,11 +592,24 @@ static void defects_least_limit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_2M));
 }
 
+static const unsigned long lossy_params[] = { 0, 2 };
+
+static void lossy_desc(const unsigned long *p, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "mark %lu", *p);
+}
+
+KUNIT_ARRAY_PARAM(lossy, lossy_params, lossy_desc);
+
 /* A host that refuses conversions, even those back, does not get all memory. */
 static void defects_lossy(struct kunit *test)
 {
-	start(test, SZ_128M, SZ_4M, 0);
+	unsigned long mark = *(const unsigned long *)test->param_value;
+
+	start(test, SZ_128M, SZ_4M, mark);
 	KUNIT_ASSERT_GT(test, take(test, 32, SZ_256K), 8);
+	/* What has a mark is missing, too. */
+	KUNIT_ASSERT_EQ(test, take(test, mark, CC_SLOT_MAX), mark);
 	cc_fake_fail(CC_FAKE_SHARE, 0, UINT_MAX);
 	cc_fake_fail(CC_FAKE_UNSHARE, 0, UINT_MAX);
 	cc_test_log_begin(test);
@@ -791,7 +804,7 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_ticks),
 	KUNIT_CASE(defects_leftover),
 	KUNIT_CASE(defects_least_limit),
-	KUNIT_CASE(defects_lossy),
+	KUNIT_CASE_PARAM(defects_lossy, lossy_gen_params),
 	KUNIT_CASE(defects_hotplug),
 	KUNIT_CASE(defects_reclaim),
 	KUNIT_CASE(defects_shrinker),

@@ -135,8 +135,14 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift)
 	int err;
 
 	/* After a loss, until a conversion works, as little is risked as there can be. */
-	if (cc_swiotlb.lossy)
-		limit = min(limit, BIT(min_shift));
+	if (cc_swiotlb.lossy && min_shift > CC_FRAME_SHIFT) {
+		err = cc_block_grow(limit, CC_FRAME_SHIFT);
+		if (err)
+			return err;
+		limit -= BIT(CC_FRAME_SHIFT);
+	} else if (cc_swiotlb.lossy) {
+		limit = min(limit, BIT(CC_FRAME_SHIFT));
+	}
 	block = block_alloc_largest(limit, min_shift);
 	if (!block)
 		return -ENOMEM;

@@ -24,8 +24,8 @@
  *   depot.lock        raw, irqs off: one class's list of whole magazines.
  *
  * Calls go one way, each file calling only what stands to its left:
- *   state, class, depot, memory, chunk, block, magazine, {map, kccd}, options,
- *   stats, core
+ *   state, class, depot, memory, chunk, block, holders, magazine, {map, kccd}, fast,
+ *   options, stats, core
  * The one signal that goes up, cc_kccd_kick(), is state and an irq_work.
  *
  * Everything that the kernel relies on is in private memory: no list pointer,
