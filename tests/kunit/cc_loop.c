@@ -90,11 +90,12 @@ static void check_growth(struct cc_loop *loop, const struct snapshot *before)
 	unsigned long target = cc_swiotlb.target;
 
 	if (target > before->target) {
-		/* It doubles, but a tick in the same pass may have lowered it. */
-		CC_RULE(loop, loop->taken > target / 4,
+		/* It doubles, to a chunk at least; a tick in the same pass may have lowered it. */
+		CC_RULE(loop, loop->taken > (target > BIT(CC_CHUNK_SHIFT) ? target / 4 : 0),
 			"the target rises from %lu to %lu, %lu were taken",
 			before->target, target, loop->taken);
-		CC_RULE(loop, target <= min(2 * before->target, cc_swiotlb.max / 4),
+		CC_RULE(loop, target <= min(max(2 * before->target, BIT(CC_CHUNK_SHIFT)),
+					    cc_swiotlb.max / 4),
 			"%lu, before %lu", target, before->target);
 		loop->taken = 0;
 	}

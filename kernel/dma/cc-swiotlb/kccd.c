@@ -153,7 +153,7 @@ static void raise_target(void)
 
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	if (cc_swiotlb.taken - taken_full > cc_swiotlb.target / 2) {
-		unsigned long more = 2 * max(cc_swiotlb.target, BIT(CC_CHUNK_SHIFT));
+		unsigned long more = max(2 * cc_swiotlb.target, BIT(CC_CHUNK_SHIFT));
 
 		cc_swiotlb.target = max(cc_swiotlb.target,
 					min(more, cc_swiotlb.max / 4));
