@@ -110,9 +110,14 @@ static void check_growth(struct cc_loop *loop, const struct snapshot *before)
 		loop->taken = 0;
 }
 
-/* Marks get what the reserve has beyond its target; a starved class gets more. */
+/*
+ * Marks get what the reserve has beyond its target; a starved class gets more. With a
+ * limit that has been lowered, some of the reserve is returned afterwards.
+ */
 static void check_marks(struct cc_loop *loop, const struct snapshot *before)
 {
+	if (before->shared + before->quarantined > cc_swiotlb.max)
+		return;
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		if (cc_classes[i].nr_slots > before->slots[i] && !before->starved[i])
 			CC_RULE(loop, cc_swiotlb.reserve_bytes >= cc_swiotlb.target,
