@@ -33,6 +33,7 @@ nvme-errors: ## reads that fail, resets and maps that fail: no byte of another's
 trace: ## the examples for perf, trace-cmd and bpftrace in the guide, each run in a guest
 smoke: ## short verified I/O on the patched kernel with lockdep and DMA debugging
 kunit: ## the KUnit suites of both kernels, on UML and on five architectures in QEMU
+litmus: ## what is done without a lock, by the kernel's memory model; LITMUS='<name>...': these
 mutants: ## bugs put in on purpose, which KUnit must notice; MUTANT='<name>...': these
 coverage: ## the lines that KUnit reaches, file by file
 static: ## checkpatch, shellcheck, sparse, W=1, kernel-doc

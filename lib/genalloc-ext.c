@@ -348,8 +348,8 @@ void gen_pool_del_chunk(struct gen_pool *pool, struct gen_pool_chunk *chunk,
 		return;
 
 	/*
-	 * Nobody can store @chunk into *hint again after this. A reader does so
-	 * only with an object of the chunk taken and not yet returned to its
+	 * Nobody can store @chunk into *hint again after this. Whoever sets the
+	 * hint by hand is serialised with removals. A reader stores @chunk only with an object of the chunk taken and not yet returned to its
 	 * caller, so in use: a chunk in that state cannot be sealed. Nor is such
 	 * a store late: it comes before the object is returned, given back (a
 	 * cmpxchg) and sealed (another one on the same word), hence before this

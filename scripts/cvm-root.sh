@@ -13,12 +13,6 @@ dir=$cache/cvm
 tar=$dir/debian-$suite.tar
 mkdir -p "$dir"
 
-# shellcheck disable=SC2016 # apt expands them
-mirrors() {
-	apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' |
-		sort -u | sed -n 's/^Debian //p; s/^\$(ORIGIN) //p'
-}
-
 fetch() {
 	local uri
 	for uri in $(mirrors); do

@@ -11,13 +11,6 @@ case $kver in
 esac
 pkg=linux-source-$kver
 
-# Debian's mirrors among the system's apt sources, those known to be Debian's first.
-# shellcheck disable=SC2016 # the format is apt's
-mirrors() {
-	apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' |
-		sort -u | sed -n 's/^Debian //p; s/^\$(ORIGIN) //p'
-}
-
 # apt with one suite of one mirror and a state directory of its own
 private_apt() { # mirror suite command...
 	local uri=$1 suite=$2

@@ -47,6 +47,13 @@ need() { # command...
 	done
 }
 
+# Debian's mirrors among the system's apt sources, those known to be Debian's first.
+# shellcheck disable=SC2016 # the format is apt's
+mirrors() {
+	apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' |
+		sort -u | sed -n 's/^Debian //p; s/^\$(ORIGIN) //p'
+}
+
 # One at a time per name; held until the script ends.
 lock() {
 	local fd

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # make test: what must pass before a commit. Static checks, the series against the
-# patched tree, and KUnit on UML and on x86_64, for both kernels; ccstat on sample files;
-# the documents against the sources; the demo's guest with a short verified I/O on the
-# kernel with lockdep and DMA debugging. Last line "N passed, M failed", and how many
-# were skipped because Debian has the kernel no more; out/test.json.
+# patched tree, the litmus tests, and KUnit on UML and on x86_64, for both kernels;
+# ccstat on sample files; the documents against the sources; the demo's guest with a short
+# verified I/O on the kernel with lockdep and DMA debugging. Last line "N passed, M
+# failed", and how many were skipped because Debian has the kernel no more, or no herd7
+# can be had; out/test.json.
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh"
@@ -14,7 +15,7 @@ record_to test
 # Run a verb and add up what it recorded; a verb that died counts as one failure, one
 # that has no kernel to run on as skipped.
 verb() { # name kver script [argument...]
-	local name=$1 v=$2 script=$3 p f status=0
+	local name=$1 v=$2 script=$3 n p f status=0
 	shift 3
 	rm -f "$out/$script.json"
 	step "$name, Linux $v"
@@ -23,6 +24,8 @@ verb() { # name kver script [argument...]
 		emit "$name-$v" cc unavailable 1 tests
 		return
 	elif [ -f "$out/$script.json" ]; then
+		n=$(jq '[.results[] | select(.metric == "unavailable") | .value] | add // 0' "$out/$script.json")
+		[ "$n" = 0 ] || emit "$name-$v" cc unavailable "$n" tests
 		p=$(jq '[.results[] | select(.metric == "passed") | .value] | add // 0' "$out/$script.json")
 		f=$(jq '[.results[] | select(.metric == "failed") | .value] | add // 0' "$out/$script.json")
 	else
@@ -35,10 +38,13 @@ verb() { # name kver script [argument...]
 # These run beside KUnit, most of whose time one CPU waits for the other; what they
 # print is shown when they have ended.
 beside_kunit() {
-	local v
+	local v only=
 	for v in "${versions[@]}"; do
 		verb static "$v" static
 		verb series "$v" series-check quick
+		# What spin tries is the same for all kernels.
+		LITMUS=$only verb litmus "$v" litmus
+		only=.litmus
 	done
 	check kernels "$top/tests/tools/get-kernel-test.sh"
 	check series-list "$top/tests/tools/series-test.sh"

@@ -169,7 +169,7 @@ static void walk_does_not_spin(struct kunit *test)
 	cc_test_log_end(test);
 	KUNIT_EXPECT_LT(test, t->points, 20);
 	/* Not sealed any more */
-	gen_pool_free_bulk(&t->class->pool, chunk->gpc, (unsigned long[]){ chunk->gpc->start_addr }, 1);
+	gen_pool_free_bulk(&t->class->pool, chunk->gpc, &chunk->gpc->start_addr, 1);
 	atomic_long_set(&t->class->pool_free, 1);
 	KUNIT_EXPECT_TRUE(test, take(t));
 	cc_test_check(test);

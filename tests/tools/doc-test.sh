@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # The documents against the sources: every file in sysfs and debugfs with its columns,
-# every message, every trace event and every field that an example uses. TAP on stdout.
+# every message, every trace event and every field that an example uses, every litmus
+# test. TAP on stdout.
 set -eu
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -83,5 +84,8 @@ documented 'events: each is in the guide' "$guide" < <(cut -d' ' -f1 "$tmp/field
 documented 'events: every field is in the guide' "$guide" < <(cut -d' ' -f2 "$tmp/fields" | sort -u)
 documented 'events: the examples use fields that exist' "$tmp/fields" < <(used)
 documented 'events: the examples use events that exist' "$tmp/fields" < <(grep -o 'cc_swiotlb:[a-z_]*' "$guide" | cut -d: -f2 | sort -u)
+documented 'litmus: every test' "$top/Documentation/core-api/cc-swiotlb.rst" < <(printf '%s\n' "$top"/tests/litmus/* |
+	sed "s|.*/\(.*\)\..*|\`\`\1\`\`|")
+
 
 tap_end

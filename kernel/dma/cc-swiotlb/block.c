@@ -207,12 +207,12 @@ static unsigned long take_victims(struct list_head *victims, bool small,
 
 	list_for_each_entry_safe_reverse(block, next, &cc_swiotlb.blocks, node) {
 		unsigned long bytes = 1UL << block->shift;
+		bool is_small = bytes < BIT(CC_BLOCK_SHIFT);
 
 		if (limit < BIT(CC_FRAME_SHIFT))
 			break;
 		cond_resched();
-		if (small != (block->shift < CC_BLOCK_SHIFT) ||
-		    READ_ONCE(block->nr_reserve) != block->nr_chunks ||
+		if (is_small != small || READ_ONCE(block->nr_reserve) != block->nr_chunks ||
 		    bytes > limit || !take_whole(block, keep))
 			continue;
 		limit -= bytes;

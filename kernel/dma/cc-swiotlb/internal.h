@@ -224,6 +224,7 @@ struct cc_depot {
  * @pool_free:	number of free slots in @pool
  * @nr_slots:	slots of all chunks; under cc_swiotlb.lock
  * @chunks:	under cc_swiotlb.lock
+ * @nr_joined:	chunks that have ever been in it; under cc_swiotlb.lock
  * @joined:	it was given a chunk since kccd's last tick; under cc_swiotlb.lock
  * @starved:	a mapping found no chunk in the reserve that is large enough
  * @high:	high water of the slots out of @pool and depot
