@@ -349,13 +349,14 @@ void gen_pool_del_chunk(struct gen_pool *pool, struct gen_pool_chunk *chunk,
 
 	/*
 	 * Nobody can store @chunk into *hint again after this. Whoever sets the
-	 * hint by hand is serialised with removals. A reader stores @chunk only with an object of the chunk taken and not yet returned to its
-	 * caller, so in use: a chunk in that state cannot be sealed. Nor is such
-	 * a store late: it comes before the object is returned, given back (a
-	 * cmpxchg) and sealed (another one on the same word), hence before this
-	 * one. What is left are readers that loaded the hint earlier: they find
-	 * nothing in the chunk, leave it by its next pointer, which
-	 * list_del_rcu() keeps, and are gone after the grace period.
+	 * hint by hand is serialised with removals. A reader stores @chunk only
+	 * with an object of it taken and not yet returned to its caller, so in
+	 * use: a chunk in that state cannot be sealed. Nor is such a store late:
+	 * it comes before the object is returned, given back (a cmpxchg) and
+	 * sealed (another one on the same word), hence before this one. What is
+	 * left are readers that loaded the hint earlier: they find nothing in the
+	 * chunk, leave it by its next pointer, which list_del_rcu() keeps, and
+	 * are gone after the grace period.
 	 */
 	unrcu_pointer(cmpxchg(hint, RCU_INITIALIZER(chunk), NULL));
 }
