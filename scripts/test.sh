@@ -13,13 +13,19 @@ record_to test
 [ -z "${KSRC:-}" ] || versions=("$kver")
 
 # Run a verb and add up what it recorded; a verb that died counts as one failure, one
-# that has no kernel to run on as skipped.
+# that has no kernel to run on as skipped. How long each takes is said the next time, and
+# is in the records.
 verb() { # name kver script [argument...]
-	local name=$1 v=$2 script=$3 n p f status=0
+	local name=$1 v=$2 script=$3 n p f status=0 t0 last="$cache/times/$1-$2"
 	shift 3
 	rm -f "$out/$script.json"
-	step "$name, Linux $v"
+	t0=$(date +%s)
+	step "$((nth += 1)) of $verbs: $name, Linux $v$([ ! -f "$last" ] || echo "; took $(<"$last") s the last time")"
 	KVER=$v "$top/scripts/$script.sh" "$@" || status=$?
+	t0=$(($(date +%s) - t0))
+	mkdir -p "$cache/times"
+	echo $t0 >"$last"
+	emit "$name-$v" cc seconds $t0 s
 	if [ $status = "$gone" ]; then
 		emit "$name-$v" cc unavailable 1 tests
 		return
@@ -38,7 +44,7 @@ verb() { # name kver script [argument...]
 # These run beside KUnit, most of whose time one CPU waits for the other; what they
 # print is shown when they have ended.
 beside_kunit() {
-	local v only=
+	local v only='' nth=0 verbs=$((3 * ${#versions[@]} + 1))
 	for v in "${versions[@]}"; do
 		verb static "$v" static
 		verb series "$v" series-check quick
@@ -56,6 +62,7 @@ beside_kunit() {
 step "static checks and smoke, into $out/test-beside.log"
 beside_kunit >"$out/test-beside.log" 2>&1 &
 beside=$!
+nth=0 verbs=$((2 * ${#versions[@]}))
 for v in "${versions[@]}"; do
 	verb kunit-uml "$v" kunit uml
 	verb kunit-x86_64 "$v" kunit x86_64
