@@ -13,6 +13,7 @@
 
 struct device;
 struct io_tlb_pool;
+struct page;
 
 #ifdef CONFIG_CC_SWIOTLB
 DECLARE_STATIC_KEY_FALSE(cc_swiotlb_key);
@@ -72,5 +73,8 @@ void cc_swiotlb_fallback(struct device *dev, phys_addr_t orig_addr, size_t size,
 			 unsigned int alloc_align_mask, bool mapped,
 			 unsigned long attrs);
 size_t cc_swiotlb_max_mapping_size(struct device *dev);
+
+struct page *cc_swiotlb_alloc_pages(struct device *dev, size_t size, gfp_t gfp);
+bool cc_swiotlb_free_pages(struct device *dev, phys_addr_t paddr, size_t size);
 
 #endif /* __LINUX_CC_SWIOTLB_H */

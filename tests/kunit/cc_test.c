@@ -8,6 +8,7 @@
 #include <linux/dma-map-ops.h>
 #include <linux/kmsg_dump.h>
 #include <linux/mm.h>
+#include <linux/page_ref.h>
 #include <linux/printk.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -82,6 +83,7 @@ void cc_test_stop(struct kunit *test)
 	if (!cc_swiotlb_enabled())
 		return;
 	KUNIT_EXPECT_EQ(test, 0, cc_used_bytes());
+	KUNIT_EXPECT_EQ(test, 0, cc_coherent_bytes());
 	cc_swiotlb_stop();
 	KUNIT_EXPECT_FALSE(test, cc_swiotlb_maps());
 	KUNIT_EXPECT_EQ(test, 0, cc_swiotlb.shared);
@@ -345,6 +347,41 @@ static unsigned long check_class(struct kunit *test, struct cc_class *class)
 	return bytes;
 }
 
+/* A page for coherent allocations has a reference; else only the first of a block has. */
+static void check_counts(struct kunit *test, const struct cc_chunk *chunk)
+{
+	struct page *page = pfn_to_page(PHYS_PFN(chunk->pool.start));
+	struct page *end = page + (cc_chunk_bytes(chunk) >> PAGE_SHIFT);
+	unsigned long wrong = 0;
+
+	for (; page < end; page++)
+		if (page != chunk->block->page)
+			wrong += page_ref_count(page) != cc_chunk_is_coherent(chunk);
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+}
+
+/* Returns the bytes of the chunks of coherent allocations. */
+static unsigned long check_coherent(struct kunit *test)
+{
+	struct cc_class *class = &cc_classes[CC_COHERENT];
+	unsigned long pages = 0, used = 0;
+	struct cc_chunk *chunk;
+
+	list_for_each_entry(chunk, &class->chunks, node) {
+		unsigned long n = cc_chunk_slots(chunk);
+
+		KUNIT_EXPECT_PTR_EQ(test, chunk->class, class);
+		KUNIT_EXPECT_EQ(test, chunk->shift, PAGE_SHIFT);
+		pages += n;
+		used += bitmap_weight(chunk->gpc->bits, n);
+	}
+	KUNIT_EXPECT_EQ(test, pages, class->nr_slots);
+	KUNIT_EXPECT_EQ(test, pages - used, atomic_long_read(&class->pool_free));
+	KUNIT_EXPECT_EQ(test, used << PAGE_SHIFT,
+			cc_coherent_bytes() + cc_swiotlb.held_bytes);
+	return pages << PAGE_SHIFT;
+}
+
 /**
  * cc_test_check() - check that every slot is in exactly one place
  * @test: the test, which must have stopped all mapping
@@ -363,6 +400,8 @@ void cc_test_check(struct kunit *test)
 		for (unsigned int i = 0; i < block->nr_chunks; i++) {
 			chunk = &block->chunks[i];
 			nr_reserve += !chunk->class;
+			if (!cc_swiotlb.held_bytes)
+				check_counts(test, chunk);
 			KUNIT_EXPECT_PTR_EQ(test, chunk, cc_chunk_by_addr(chunk->pool.start));
 			KUNIT_EXPECT_PTR_EQ(test, chunk, cc_chunk_by_addr(chunk->pool.end - 1));
 			KUNIT_EXPECT_PTR_EQ(test, cc_slot_by_index(chunk->index),
@@ -382,7 +421,7 @@ void cc_test_check(struct kunit *test)
 		classes += check_class(test, &cc_classes[i]);
 	KUNIT_EXPECT_EQ(test, reserve, cc_swiotlb.reserve_bytes);
 	KUNIT_EXPECT_EQ(test, bytes, cc_swiotlb.shared);
-	KUNIT_EXPECT_EQ(test, bytes, reserve + classes);
+	KUNIT_EXPECT_EQ(test, bytes, reserve + classes + check_coherent(test));
 	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, cc_swiotlb.peak);
 	mutex_unlock(&cc_swiotlb.mutex);
 }

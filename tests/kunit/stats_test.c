@@ -291,6 +291,60 @@ static void stats_chunks(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, strstr(text, "used"));
 }
 
+/* Coherent allocations, in a file of their own. */
+static void stats_coherent(struct kunit *test)
+{
+	unsigned long size = 3 * PAGE_SIZE, val;
+	struct stats_test *t = test->priv;
+	struct page *page[3];
+	struct {
+		const char *key;
+		unsigned long want;
+	} keys[] = {
+		{ "used_bytes", size },
+		{ "used_peak_bytes", 3 * size },
+		{ "held_bytes", size },
+		{ "free_bytes", SZ_512K - 2 * size },
+		{ "chunk_bytes", SZ_512K },
+		{ "allocs", 3 },
+		{ "frees", 2 },
+		{ "other", 1 },
+	};
+	char line[32];
+	const char *text;
+
+	KUNIT_EXPECT_EQ(test, 0, reset(test));
+	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++) {
+		page[i] = cc_swiotlb_alloc_pages(t->dev, size, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, page[i]);
+	}
+	KUNIT_EXPECT_NULL(test, cc_swiotlb_alloc_pages(t->dev, SZ_1M, GFP_KERNEL));
+	get_page(page[0]);
+	cc_swiotlb_free_pages(t->dev, page_to_phys(page[0]), size);
+	cc_swiotlb_free_pages(t->dev, page_to_phys(page[1]), size);
+	text = debugfs(test, DEBUGFS "coherent");
+	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
+		KUNIT_EXPECT_TRUE_MSG(test, find_row(text, keys[i].key, &val, 1),
+				      "no %s", keys[i].key);
+		KUNIT_EXPECT_EQ_MSG(test, val, keys[i].want, "%s", keys[i].key);
+	}
+	snprintf(line, sizeof(line), "%lu\n", size);
+	KUNIT_EXPECT_STREQ(test, cc_test_read(test, "sysfs", SYSFS "coherent_bytes"), line);
+	KUNIT_EXPECT_STREQ(test, cc_test_read(test, "sysfs", SYSFS "used_bytes"), "0\n");
+	snprintf(line, sizeof(line), "%7lu %7lu coherent", PAGE_SIZE,
+		 (SZ_512K - 2 * size) / PAGE_SIZE);
+	text = debugfs(test, DEBUGFS "chunks");
+	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, line), "no %s", line);
+
+	put_page(page[0]);
+	cc_swiotlb_free_pages(t->dev, page_to_phys(page[2]), size);
+	KUNIT_EXPECT_EQ(test, 0, reset(test));
+	text = debugfs(test, DEBUGFS "coherent");
+	KUNIT_EXPECT_TRUE(test, find_row(text, "allocs", &val, 1));
+	KUNIT_EXPECT_EQ(test, val, 0);
+	cc_test_tick();
+}
+
 /* What kccd has done, and what it keeps to. */
 static void stats_kccd(struct kunit *test)
 {
@@ -569,6 +623,7 @@ static struct kunit_case stats_cases[] = {
 	KUNIT_CASE(stats_percpu),
 	KUNIT_CASE(stats_histogram),
 	KUNIT_CASE(stats_chunks),
+	KUNIT_CASE(stats_coherent),
 	KUNIT_CASE(stats_kccd),
 	KUNIT_CASE(stats_copied),
 	KUNIT_CASE(sysfs_show),

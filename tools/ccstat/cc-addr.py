@@ -54,10 +54,15 @@ def slots(chunk):
 
 
 def mapping(chunk, slot):
-    """Who has mapped a slot, as (address, size, text); or None."""
+    """Who has a slot, as (address, size, text); or None."""
     if not slot["dev"]:
         return None
-    name = (slot["dev"]["init_name"] or slot["dev"]["kobj"]["name"]).string()
+    # cc_slot_owner() and cc_slot_is_coherent()
+    dev = gdb.Value(int(slot["dev"]) & ~3).cast(slot["dev"].type)
+    name = (dev["init_name"] or dev["kobj"]["name"]).string()
+    if int(slot["dev"]) & 2:
+        at, size = int(slot["base"]), int(slot["size"])
+        return at, size, f"{at:#x}..{at + size - 1:#x}: allocated by {name}"
     at, mapped, orig = int(slot["base"] + slot["offset"]), int(slot["size"]), int(slot["orig_addr"])
     return at, mapped, (f"{at:#x}..{at + mapped - 1:#x} of a slot of {1 << int(chunk['shift'])}: "
                         f"mapped by {name} for {orig:#x}..{orig + mapped - 1:#x}")

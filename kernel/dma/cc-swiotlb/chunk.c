@@ -6,6 +6,7 @@
 #include <linux/gfp.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
+#include <linux/page_ref.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -205,11 +206,11 @@ void cc_reserve_del(struct cc_chunk *chunk)
 		cc_swiotlb.reserve_low = cc_swiotlb.reserve_bytes;
 }
 
-/* The smallest chunk of the reserve that holds a slot of the class, or NULL. */
-static struct cc_chunk *find_chunk(const struct cc_class *class)
+/* The smallest chunk of the reserve of 1 << @shift bytes at least, or NULL. */
+static struct cc_chunk *find_chunk(unsigned int shift)
 {
 	struct cc_chunk *chunk = NULL;
-	unsigned int i = max(class->shift, CC_FRAME_SHIFT) - CC_FRAME_SHIFT;
+	unsigned int i = max(shift, CC_FRAME_SHIFT) - CC_FRAME_SHIFT;
 
 	for (; i < CC_NR_CHUNK_SIZES && !chunk; i++)
 		chunk = list_first_entry_or_null(&cc_swiotlb.reserve[i],
@@ -218,19 +219,53 @@ static struct cc_chunk *find_chunk(const struct cc_class *class)
 }
 
 /**
- * cc_reserve_holds() - is there a chunk that holds a slot of a class?
- * @class: the class
+ * cc_reserve_holds() - is there a chunk that is large enough?
+ * @shift: log2 of the bytes that it has to hold
  *
  * Context: any; not exact without cc_swiotlb.lock.
  * Return: true if there is one.
  */
-bool cc_reserve_holds(const struct cc_class *class)
+bool cc_reserve_holds(unsigned int shift)
 {
-	unsigned int i = max(class->shift, CC_FRAME_SHIFT) - CC_FRAME_SHIFT;
+	unsigned int i = max(shift, CC_FRAME_SHIFT) - CC_FRAME_SHIFT;
 
 	for (; i < CC_NR_CHUNK_SIZES; i++)
 		if (!list_empty(&cc_swiotlb.reserve[i]))
 			return true;
+	return false;
+}
+
+/*
+ * The pages of a block are one allocation: the first one is counted, the others are not.
+ * While they are for coherent allocations each is counted, as after split_page(): this
+ * one reference is never given up, so that whoever else takes one and drops it does not
+ * free the page. All other pages have a count of 0, and nobody can take one.
+ */
+static void count_pages(const struct cc_chunk *chunk)
+{
+	struct page *page = pfn_to_page(PHYS_PFN(chunk->pool.start));
+	struct page *end = page + (cc_chunk_bytes(chunk) >> PAGE_SHIFT);
+
+	for (; page < end; page++)
+		if (page != chunk->block->page)
+			page_ref_unfreeze(page, 1);
+}
+
+/* Undo count_pages(), unless somebody else has a reference to a page. */
+static bool uncount_pages(const struct cc_chunk *chunk)
+{
+	struct page *first = pfn_to_page(PHYS_PFN(chunk->pool.start)), *page = first;
+	struct page *end = page + (cc_chunk_bytes(chunk) >> PAGE_SHIFT);
+
+	while (page < end && page_ref_freeze(page, 1))
+		page++;
+	if (page == end) {
+		if (first == chunk->block->page)
+			page_ref_unfreeze(first, 1);
+		return true;
+	}
+	while (page-- > first)
+		page_ref_unfreeze(page, 1);
 	return false;
 }
 
@@ -240,6 +275,8 @@ static void chunk_join(struct cc_chunk *chunk, struct cc_class *class)
 	chunk->class = class;
 	chunk->shift = class->shift;
 	chunk->number = class->nr_joined++;
+	if (cc_chunk_is_coherent(chunk))
+		count_pages(chunk);
 	class->joined = true;
 	list_add_tail(&chunk->node, &class->chunks);
 	WRITE_ONCE(class->nr_slots, class->nr_slots + cc_chunk_slots(chunk));
@@ -253,14 +290,14 @@ static void chunk_join(struct cc_chunk *chunk, struct cc_class *class)
  * No page is converted and no memory allocated: that has been done when the chunk
  * was put into the reserve.
  */
-static bool give(struct cc_class *class, unsigned long want, unsigned long keep,
-		 bool mapping)
+static bool give(struct cc_class *class, unsigned int shift, unsigned long want,
+		 unsigned long keep, bool mapping)
 {
 	struct cc_chunk *chunk;
 	unsigned long flags;
 
 	/* When there is nothing, many CPUs come here to find that out. */
-	if (!cc_reserve_holds(class)) {
+	if (!cc_reserve_holds(shift)) {
 		trace_cc_swiotlb_reserve(class->shift, 0,
 					 READ_ONCE(cc_swiotlb.reserve_bytes));
 		return atomic_long_read(&class->pool_free) >= (long)want;
@@ -272,9 +309,8 @@ static bool give(struct cc_class *class, unsigned long want, unsigned long keep,
 		raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 		return true;
 	}
-	chunk = find_chunk(class);
-	if (chunk && !mapping &&
-	    cc_swiotlb.reserve_bytes < keep + cc_chunk_bytes(chunk))
+	chunk = find_chunk(shift);
+	if (chunk && cc_swiotlb.reserve_bytes < keep + cc_chunk_bytes(chunk))
 		chunk = NULL;
 	if (chunk) {
 		cc_reserve_del(chunk);
@@ -304,7 +340,7 @@ static bool give(struct cc_class *class, unsigned long want, unsigned long keep,
 bool cc_reserve_give(struct cc_class *class, unsigned long want,
 		     unsigned long keep)
 {
-	return give(class, want, keep, false);
+	return give(class, class->shift, want, keep, false);
 }
 
 /**
@@ -317,7 +353,36 @@ bool cc_reserve_give(struct cc_class *class, unsigned long want,
  */
 bool cc_reserve_take(struct cc_class *class, unsigned long want)
 {
-	return give(class, want, 0, true);
+	return give(class, class->shift, want, 0, true);
+}
+
+/**
+ * cc_reserve_take_large() - the same for several slots in a row
+ * @class: class that is short of them
+ * @shift: log2 of the bytes that the chunk has to hold
+ * @keep: bytes that must stay in the reserve; 0 if the caller has no other way
+ *
+ * Context: any but NMI.
+ * Return: true if the class has got a chunk.
+ */
+bool cc_reserve_take_large(struct cc_class *class, unsigned int shift,
+			   unsigned long keep)
+{
+	/* Free slots may be there, but not in a row. */
+	return give(class, shift, LONG_MAX, keep, !keep);
+}
+
+/* Take all slots of a chunk that has none in use; false if it has. */
+static bool seal(struct cc_class *class, struct cc_chunk *chunk)
+{
+	if (!gen_pool_seal_chunk(&class->pool, chunk->gpc))
+		return false;
+	if (!cc_chunk_is_coherent(chunk) || uncount_pages(chunk))
+		return true;
+	/* Somebody has taken a reference to a page in passing: another time. */
+	gen_pool_free(&class->pool, (unsigned long)chunk->pool.vaddr,
+		      cc_chunk_bytes(chunk));
+	return false;
 }
 
 /* Chunks that are moved before interrupts are enabled again. */
@@ -328,9 +393,11 @@ static unsigned long retire_some(struct cc_class *class, unsigned long nr_slots,
 				 unsigned long *left, struct list_head *retired,
 				 struct list_head *kept)
 {
+	/* The pages of a chunk take as long as a batch of chunks. */
+	int batch = class == &cc_classes[CC_COHERENT] ? 1 : CC_RETIRE_BATCH;
 	unsigned long done = 0;
 
-	for (int i = 0; i < CC_RETIRE_BATCH && *left; i++) {
+	for (int i = 0; i < batch && *left; i++) {
 		struct cc_chunk *chunk;
 		unsigned long slots;
 
@@ -341,8 +408,7 @@ static unsigned long retire_some(struct cc_class *class, unsigned long nr_slots,
 		chunk = list_last_entry(&class->chunks, struct cc_chunk, node);
 		slots = cc_chunk_slots(chunk);
 		*left -= min(*left, slots);
-		if (done + slots > nr_slots ||
-		    !gen_pool_seal_chunk(&class->pool, chunk->gpc)) {
+		if (done + slots > nr_slots || !seal(class, chunk)) {
 			list_move(&chunk->node, kept);
 			continue;
 		}

@@ -2,14 +2,15 @@
 /*
  * Size classes.
  *
- * The table of classes holds every power of two from 512 bytes to 512 KiB. A class costs
- * nothing until it is used: it owns no chunk before its first mapping.
+ * The table of classes holds every power of two from 512 bytes to 512 KiB, and behind
+ * them the pages of coherent allocations. A class costs nothing until it is used: it owns
+ * no chunk before its first mapping.
  */
 #include <linux/bitops.h>
 
 #include "internal.h"
 
-struct cc_class cc_classes[CC_NR_CLASSES];
+struct cc_class cc_classes[CC_NR_OWNERS];
 u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1] __read_mostly;
 
 /*
@@ -41,13 +42,14 @@ static unsigned int magazine_slots(unsigned int nr_cpus, unsigned long max,
  */
 void cc_class_init(unsigned int nr_cpus, unsigned long max)
 {
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+	for (unsigned int i = 0; i < CC_NR_OWNERS; i++) {
 		struct cc_class *class = &cc_classes[i];
 		unsigned long mark = class->mark;
 
 		memset(class, 0, sizeof(*class));
 		class->mark = mark;
-		class->shift = CC_SLOT_MIN_SHIFT + i;
+		class->shift = i == CC_COHERENT ? PAGE_SHIFT : CC_SLOT_MIN_SHIFT + i;
+		class->wanted = class->shift;
 		gen_pool_init(&class->pool, class->shift);
 		INIT_LIST_HEAD(&class->chunks);
 		raw_spin_lock_init(&class->depot.lock);

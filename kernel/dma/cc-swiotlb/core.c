@@ -71,6 +71,8 @@ int cc_swiotlb_start(const struct cc_options *opts)
 	cc_swiotlb.peak = 0;
 	cc_swiotlb.quarantined = 0;
 	cc_swiotlb.lossy = false;
+	cc_swiotlb.held = 0;
+	cc_swiotlb.held_bytes = 0;
 	cc_swiotlb.reserve_bytes = 0;
 	cc_swiotlb.reserve_low = opts->reserve;
 	cc_swiotlb.taken = 0;
@@ -123,7 +125,8 @@ void cc_swiotlb_stop(void)
 	mutex_lock(&cc_swiotlb.mutex);
 	while (!cc_magazine_drain_all())
 		schedule_timeout_uninterruptible(1);
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+	cc_coherent_look();
+	for (unsigned int i = 0; i < CC_NR_OWNERS; i++) {
 		cc_depot_drain(&cc_classes[i], UINT_MAX);
 		cc_class_retire(&cc_classes[i], ULONG_MAX);
 		WARN_ONCE(cc_classes[i].nr_slots, "slots are still mapped\n");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who holds what: mapped slots by device, counted when somebody asks, so that the
- * fast path notes no more than it needs itself.
+ * Who holds what: mapped slots and coherent allocations by device, counted when
+ * somebody asks, so that the fast path notes no more than it needs itself.
  */
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
@@ -63,13 +63,17 @@ static void look_at(const struct cc_chunk *chunk)
 	for (u32 i = 0; i < cc_chunk_bytes(chunk) >> shift; i++) {
 		const struct cc_slot *slot = cc_slot_by_index(chunk->index + i);
 		struct cc_holder *h = holder_of(slot);
+		unsigned long size = READ_ONCE(slot->size), bytes = BIT(shift);
 
 		if (!h)
 			continue;
+		/* Its other pages have no device. */
+		if (cc_slot_is_coherent(slot))
+			bytes = size;
 		h->slots++;
-		h->bytes += READ_ONCE(slot->size);
-		h->slot_bytes += BIT(shift);
-		h->largest = max(h->largest, BIT(shift));
+		h->bytes += size;
+		h->slot_bytes += bytes;
+		h->largest = max(h->largest, bytes);
 	}
 }
 

@@ -16,6 +16,9 @@
  * its class; or in a chunk that no class owns. The first two change without a
  * lock.
  *
+ * Coherent allocations have chunks of their own, whose slots are pages: free in
+ * the gen_pool, in an allocation, or freed while somebody else holds the page.
+ *
  * Locks, outermost first:
  *   cc_swiotlb.mutex  kccd's pass against start, stop, sysfs and debugfs. Task
  *                     context. Nothing that is done under it waits without bound.
@@ -24,8 +27,8 @@
  *   depot.lock        raw, irqs off: one class's list of whole magazines.
  *
  * Calls go one way, each file calling only what stands to its left:
- *   state, class, depot, memory, chunk, block, holders, magazine, {map, kccd}, fast,
- *   options, stats, core
+ *   state, class, depot, memory, chunk, block, holders, magazine, coherent,
+ *   {map, kccd}, fast, options, stats, core
  * The one signal that goes up, cc_kccd_kick(), is state and an irq_work.
  *
  * Everything that the kernel relies on is in private memory: no list pointer,
@@ -56,6 +59,10 @@
 #define CC_SLOT_MAX_SHIFT	19
 #define CC_NR_CLASSES		(CC_SLOT_MAX_SHIFT - CC_SLOT_MIN_SHIFT + 1)
 #define CC_SLOT_MAX		BIT(CC_SLOT_MAX_SHIFT)
+/* Behind the classes of mappings: the pages of coherent allocations. */
+#define CC_COHERENT		CC_NR_CLASSES
+/* All that own chunks. */
+#define CC_NR_OWNERS		(CC_NR_CLASSES + 1)
 
 #define CC_CHUNK_SHIFT		19
 #define CC_BLOCK_SHIFT		21
@@ -71,12 +78,15 @@ static_assert(CC_CHUNK_SHIFT >= CC_SLOT_MAX_SHIFT);
 /**
  * struct cc_slot - what the kernel knows of one slot
  * @orig_addr:	physical address of the buffer that is bounced, when mapped
- * @dev:	owning device; NULL when not mapped; see cc_slot_stale()
+ * @dev:	owning device; NULL when not mapped; see cc_slot_stale() and
+ *		cc_slot_coherent()
  * @base:	physical address of the slot, since it has left the gen_pool
- * @size:	bytes mapped; in the first slot of a chain: slots in the chain
+ * @size:	bytes mapped; in the first slot of a chain: slots in the chain; in
+ *		the first one of a coherent allocation: bytes of its pages
  * @offset:	bytes in front of the buffer, when mapped
  * @cpu:	the CPU that has mapped it
- * @next:	index of the next slot of the same magazine, when free
+ * @next:	index of the next slot of the same magazine, when free, or of the
+ *		next allocation of which somebody holds a page
  * @chain:	index of the next chain in the depot, in the first of a chain
  */
 struct cc_slot {
@@ -182,6 +192,18 @@ struct cc_magazine {
 /* Requested sizes: bin n counts the sizes up to 1 << n. */
 #define CC_NR_BINS		(CC_SLOT_MAX_SHIFT + 1)
 
+/* Per-CPU counters of coherent allocations. */
+enum cc_coherent_counter {
+	CC_COHERENT_ALLOCS,	/* allocations */
+	CC_COHERENT_FREES,	/* allocations that were freed */
+	CC_COHERENT_OTHER,	/* left to dma-direct: none at hand, or not for it */
+	CC_COHERENT_TAKEN,	/* bytes of the pages of CC_COHERENT_ALLOCS */
+	CC_COHERENT_GIVEN,	/* the same of CC_COHERENT_FREES */
+	CC_NR_COHERENT_COUNTERS
+};
+
+DECLARE_PER_CPU(unsigned long [CC_NR_COHERENT_COUNTERS], cc_coherent_count);
+
 struct cc_cpu {
 	struct cc_magazine mag[CC_NR_CLASSES];
 	unsigned long bin[CC_NR_BINS];
@@ -227,6 +249,7 @@ struct cc_depot {
  * @nr_joined:	chunks that have ever been in it; under cc_swiotlb.lock
  * @joined:	it was given a chunk since kccd's last tick; under cc_swiotlb.lock
  * @starved:	a mapping found no chunk in the reserve that is large enough
+ * @wanted:	log2 of the bytes that it has to hold: @shift, or those of pages
  * @high:	high water of the slots out of @pool and depot
  * @peak:	the same since kccd's last tick
  * @last_peak:	the same in the second before
@@ -249,6 +272,7 @@ struct cc_class {
 	unsigned long nr_joined;
 	bool joined;
 	bool starved;
+	u8 wanted;
 	unsigned long high;
 	unsigned long peak;
 	unsigned long last_peak;
@@ -274,6 +298,9 @@ struct cc_class {
  * @target:	the reserve that kccd keeps now
  * @quarantined: of unknown state and leaked for ever
  * @lossy:	the last block to be shared was quarantined; under @mutex
+ * @held:	index of the first coherent allocation that was freed while somebody
+ *		held a page of it; under @lock
+ * @held_bytes:	sum of these; under @lock
  */
 struct cc_swiotlb {
 	struct mutex mutex;	/* see the lock order above */
@@ -293,6 +320,8 @@ struct cc_swiotlb {
 	unsigned long target;
 	unsigned long quarantined;
 	bool lossy;
+	u32 held;
+	unsigned long held_bytes;
 };
 
 enum cc_kick {
@@ -323,7 +352,7 @@ extern struct cc_kicks cc_kicks;
 void cc_kccd_kick(enum cc_kick kick);
 
 /* class.c */
-extern struct cc_class cc_classes[CC_NR_CLASSES];
+extern struct cc_class cc_classes[CC_NR_OWNERS];
 /* The class that serves a space of up to 1 << index bytes. */
 extern u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1];
 void cc_class_init(unsigned int nr_cpus, unsigned long max);
@@ -380,8 +409,10 @@ int cc_chunk_publish(struct cc_chunk *chunk);
 void cc_chunk_unpublish(struct cc_chunk *chunk);
 void cc_reserve_add(struct cc_chunk *chunk);
 void cc_reserve_del(struct cc_chunk *chunk);
-bool cc_reserve_holds(const struct cc_class *class);
+bool cc_reserve_holds(unsigned int shift);
 bool cc_reserve_take(struct cc_class *class, unsigned long want);
+bool cc_reserve_take_large(struct cc_class *class, unsigned int shift,
+			   unsigned long keep);
 bool cc_reserve_give(struct cc_class *class, unsigned long want,
 		     unsigned long keep);
 unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots);
@@ -436,6 +467,15 @@ bool cc_magazine_drain_idle(void);
 bool cc_magazine_drain_all(void);
 int cc_magazine_init(void);
 void cc_magazine_exit(void);
+
+/* coherent.c */
+
+/* Of the memory that may be shared, coherent allocations leave this share to others. */
+#define CC_COHERENT_SHARE	2
+
+unsigned long cc_coherent_sum(enum cc_coherent_counter counter);
+unsigned long cc_coherent_bytes(void);
+void cc_coherent_look(void);
 
 /* kccd.c */
 #define CC_TICK			HZ
@@ -561,17 +601,31 @@ static inline u32 cc_index_by_addr(const struct cc_chunk *chunk,
  * It is no device's, so that whoever does not know of this, a sync or an unmap
  * after an error, finds nothing that may be copied.
  */
-static_assert(__alignof__(struct device) > 1);
-
 static inline struct device *cc_slot_stale(struct device *dev)
 {
 	return (struct device *)((unsigned long)dev | 1);
 }
 
-/* The device that has mapped a slot, stale or not. */
+/*
+ * What the first slot of a coherent allocation has as the device. For the same reason
+ * it is no device's: nothing is mapped there, and there is nothing to be copied.
+ */
+static inline struct device *cc_slot_coherent(struct device *dev)
+{
+	return (struct device *)((unsigned long)dev | 2);
+}
+
+static_assert(__alignof__(struct device) > 3);
+
+/* The device that has a slot, whatever for. */
 static inline struct device *cc_slot_owner(const struct cc_slot *slot)
 {
-	return (struct device *)((unsigned long)READ_ONCE(slot->dev) & ~1UL);
+	return (struct device *)((unsigned long)READ_ONCE(slot->dev) & ~3UL);
+}
+
+static inline bool cc_slot_is_coherent(const struct cc_slot *slot)
+{
+	return (unsigned long)READ_ONCE(slot->dev) & 2;
 }
 
 static inline void *cc_slot_vaddr(const struct cc_chunk *chunk, u32 index)
@@ -621,6 +675,12 @@ static __always_inline unsigned int cc_order(struct device *dev,
 	/* A size of 0 is too much, too, whatever the offset. */
 	return fls_long((offset + size - 1) | (size - 1) | min_align_mask |
 			alloc_align_mask);
+}
+
+/* Does a chunk consist of pages for coherent allocations? */
+static inline bool cc_chunk_is_coherent(const struct cc_chunk *chunk)
+{
+	return READ_ONCE(chunk->class) == &cc_classes[CC_COHERENT];
 }
 
 static inline size_t cc_chunk_bytes(const struct cc_chunk *chunk)

@@ -218,7 +218,7 @@ static int grow(unsigned int size, unsigned long now)
 
 static unsigned int size_for(const struct cc_class *class)
 {
-	return max(class->shift, CC_FRAME_SHIFT) - CC_FRAME_SHIFT;
+	return max(READ_ONCE(class->wanted), CC_FRAME_SHIFT) - CC_FRAME_SHIFT;
 }
 
 /*
@@ -228,7 +228,7 @@ static unsigned int size_for(const struct cc_class *class)
  */
 static void feed_starved(unsigned long now)
 {
-	for (unsigned int i = CC_NR_CLASSES; i--; ) {
+	for (unsigned int i = CC_NR_OWNERS; i--; ) {
 		struct cc_class *class = &cc_classes[i];
 		unsigned int size = size_for(class);
 		int err;
@@ -236,7 +236,7 @@ static void feed_starved(unsigned long now)
 		/* Before the reserve is looked at; see grow_class(). */
 		if (!READ_ONCE(class->starved) || !xchg(&class->starved, false))
 			continue;
-		err = cc_reserve_holds(class) ? 0 : grow(size, now);
+		err = cc_reserve_holds(CC_FRAME_SHIFT + size) ? 0 : grow(size, now);
 		if (!err)
 			continue;
 		if (err != -ENOSPC && backoff[size].delay < CC_BACKOFF_MAX)
@@ -394,7 +394,7 @@ static unsigned long idle_bytes(void)
 	unsigned long bytes = READ_ONCE(cc_swiotlb.reserve_bytes);
 	unsigned long shared = READ_ONCE(cc_swiotlb.shared);
 
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+	for (unsigned int i = 0; i < CC_NR_OWNERS; i++) {
 		struct cc_class *class = &cc_classes[i];
 		unsigned long free = cc_class_free(class);
 
@@ -425,7 +425,8 @@ static void move_down(unsigned long now, bool reclaiming)
 	if (quiet == CC_QUIET_TICKS - 1)
 		synchronize_rcu();
 	busy = cc_magazine_drain_idle();
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+	cc_coherent_look();
+	for (unsigned int i = 0; i < CC_NR_OWNERS; i++)
 		busy |= shrink_class(&cc_classes[i], reclaiming);
 	busy |= shrink_reserve(reclaiming);
 	moves = cc_magazine_moves();

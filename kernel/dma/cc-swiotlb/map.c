@@ -292,6 +292,9 @@ static noinline void __cold unmap_wrong(struct device *dev,
 {
 	bool mapped = is_mapped(dev, tlb_addr, slot);
 
+	/* Shared already, and not bounced: there is nothing to undo. */
+	if (cc_chunk_is_coherent(chunk_of(pool)))
+		return;
 	/* An error: what is in it is nobody's. */
 	if (is_mapped(cc_slot_stale(dev), tlb_addr, slot)) {
 		slot->dev = dev;
@@ -375,7 +378,8 @@ static noinline void unmap_slow(struct device *dev, phys_addr_t tlb_addr,
  * @pool: the pool that holds @tlb_addr
  *
  * Warns once if that is not what is mapped. If it is not the start of a mapping
- * of this device, nothing is changed.
+ * of this device, nothing is changed. What is in a coherent allocation was never
+ * bounced, but found here by its address: that is no mistake of anybody.
  *
  * Context: any but NMI, on any CPU.
  */
@@ -411,6 +415,9 @@ static void __cold sync_wrong(struct device *dev, phys_addr_t tlb_addr,
 {
 	const char *why = "where nothing is mapped";
 
+	/* The device sees what is there; drivers of dma_alloc_pages() have to ask. */
+	if (cc_chunk_is_coherent(cc_chunk_by_addr(tlb_addr)))
+		return;
 	if (slot->dev == cc_slot_stale(dev))
 		why = "which only an unmap with DMA_ATTR_OVERWRITE copies";
 	else if (slot->dev && slot->dev != dev)
@@ -425,7 +432,8 @@ static void __cold sync_wrong(struct device *dev, phys_addr_t tlb_addr,
  * @pool: the pool that holds @tlb_addr
  * @left: receives the number of bytes that are mapped from @tlb_addr on
  *
- * Warns once if @tlb_addr is not inside of a mapping of the device, or that is stale.
+ * Warns once if @tlb_addr is not inside of a mapping of the device, or that is stale,
+ * but not about a coherent allocation: nothing is behind that.
  *
  * Context: any but NMI.
  * Return: the physical address that @tlb_addr stands for, or DMA_MAPPING_ERROR.

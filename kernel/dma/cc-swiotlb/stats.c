@@ -18,6 +18,7 @@
 /* The counters at the last reset: they belong to other CPUs' fast paths. */
 static DEFINE_PER_CPU(unsigned long [CC_NR_CLASSES][CC_NR_COUNTERS], count_base);
 static unsigned long bin_base[CC_NR_BINS];
+static unsigned long coherent_base[CC_NR_COHERENT_COUNTERS];
 
 static unsigned long raw_count(unsigned int nr, enum cc_counter counter)
 {
@@ -219,6 +220,8 @@ static const char *chunk_state(struct cc_chunk *chunk, unsigned long free)
 {
 	if (!chunk->class)
 		return "reserve";
+	if (cc_chunk_is_coherent(chunk))
+		return "coherent";
 	return free == cc_chunk_slots(chunk) ? "empty" : "used";
 }
 
@@ -248,6 +251,27 @@ static int chunks_show(struct seq_file *m, void *unused)
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(chunks);
+
+static unsigned long coherent_count(enum cc_coherent_counter counter)
+{
+	return cc_coherent_sum(counter) - coherent_base[counter];
+}
+
+static int coherent_show(struct seq_file *m, void *unused)
+{
+	struct cc_class *class = &cc_classes[CC_COHERENT];
+
+	seq_printf(m, "used_bytes %lu\n", cc_coherent_bytes());
+	seq_printf(m, "used_peak_bytes %lu\n", READ_ONCE(class->high) << class->shift);
+	seq_printf(m, "held_bytes %lu\n", READ_ONCE(cc_swiotlb.held_bytes));
+	seq_printf(m, "free_bytes %lu\n", cc_class_free(class) << class->shift);
+	seq_printf(m, "chunk_bytes %lu\n", READ_ONCE(class->nr_slots) << class->shift);
+	seq_printf(m, "allocs %lu\n", coherent_count(CC_COHERENT_ALLOCS));
+	seq_printf(m, "frees %lu\n", coherent_count(CC_COHERENT_FREES));
+	seq_printf(m, "other %lu\n", coherent_count(CC_COHERENT_OTHER));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(coherent);
 
 static int devices_show(struct seq_file *m, void *unused)
 {
@@ -316,10 +340,12 @@ static int reset_set(void *data, u64 val)
 			memcpy(per_cpu(count_base, cpu)[i],
 			       per_cpu(cc_cpu, cpu).mag[i].count,
 			       sizeof(per_cpu(count_base, cpu)[i]));
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+	for (unsigned int i = 0; i < CC_NR_OWNERS; i++) {
 		WRITE_ONCE(cc_classes[i].high, 0);
 		cc_class_note_peak(&cc_classes[i]);
 	}
+	for (unsigned int i = 0; i < CC_NR_COHERENT_COUNTERS; i++)
+		coherent_base[i] = cc_coherent_sum(i);
 	for (unsigned int i = 0; i < CC_NR_BINS; i++)
 		bin_base[i] = raw_bin(i);
 	memset(&cc_kccd_stats, 0, sizeof(cc_kccd_stats));
@@ -343,6 +369,7 @@ static void debugfs_init(void)
 	debugfs_create_file("percpu", 0400, dir, NULL, &percpu_fops);
 	debugfs_create_file("histogram", 0400, dir, NULL, &histogram_fops);
 	debugfs_create_file("chunks", 0400, dir, NULL, &chunks_fops);
+	debugfs_create_file("coherent", 0400, dir, NULL, &coherent_fops);
 	debugfs_create_file("devices", 0400, dir, NULL, &devices_fops);
 	debugfs_create_file("kccd", 0400, dir, NULL, &kccd_fops);
 	debugfs_create_file_unsafe("reset", 0200, dir, NULL, &reset_fops);
@@ -402,6 +429,7 @@ static struct cc_file cc_files[] = {
 	{ __ATTR(shared_bytes, 0444, show, NULL), &cc_swiotlb.shared },
 	{ __ATTR(shared_peak_bytes, 0444, show, NULL), &cc_swiotlb.peak },
 	{ __ATTR(used_bytes, 0444, show, NULL), .get = cc_used_bytes },
+	{ __ATTR(coherent_bytes, 0444, show, NULL), .get = cc_coherent_bytes },
 	{ __ATTR(map_failures, 0444, show, NULL), .get = map_failures },
 	{ __ATTR(legacy_maps, 0444, show, NULL), .get = legacy_maps },
 	{ __ATTR(quarantined_bytes, 0444, show, NULL), &cc_swiotlb.quarantined },
