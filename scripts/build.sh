@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# build.sh [variant...]: build the guest kernels of these variants, which are
-# configs/x86-guest.config + configs/<variant>.config, cc-debug, cc-trace and iommu with
-# configs/x86-small.config between them. legacy and dynamic are of the kernel without the
-# series, but for the patch that counts what is copied; cc, cc-off, cc-debug, cc-stress,
-# cc-trace and iommu are of the patched one; cc-seam is cc without the last, optional
-# patch. A warning is an error. Prints the path of each image.
+# build.sh [-n] [variant...]: build, or with -n only configure, the guest kernels of these variants, which are
+# configs/x86-guest.config + configs/<version>.config + configs/<variant>.config; cc-debug,
+# cc-trace and iommu with configs/x86-small.config before the last one. legacy and dynamic
+# are of the kernel without the series, but for the patch that counts what is copied; cc,
+# cc-off, cc-debug, cc-stress, cc-trace and iommu are of the patched one; cc-seam is cc
+# without the last, optional patch. A warning is an error. Prints the path of each image.
 . "$(dirname "$0")/lib.sh"
 
 # Every symbol that a fragment asks for must have come out as asked; the last wins.
@@ -47,11 +47,12 @@ build() {
 		t=$("$top/scripts/apply.sh" peer)
 	fi
 	b=$t/build-$variant
+	[ -z "$only_configure" ] || b=$t/build-configure/$variant
 	lock "build-$(basename "$t")-$variant"
-	fragments=("$top/configs/x86-guest.config" "$top/configs/$variant.config")
+	fragments=("$top/configs/x86-guest.config" "$top/configs/$kver.config" "$top/configs/$variant.config")
 	case $variant in
-	cc-debug | cc-trace | iommu) fragments=("${fragments[0]}" "$top/configs/x86-small.config" "${fragments[1]}") ;;
-	*) [ -f "$b/vmlinux" ] || begin_with_objects ;;
+	cc-debug | cc-trace | iommu) fragments=("${fragments[@]:0:2}" "$top/configs/x86-small.config" "${fragments[2]}") ;;
+	*) [ -f "$b/vmlinux" ] || [ "$only_configure" ] || begin_with_objects ;;
 	esac
 	mkdir -p "$b"
 
@@ -65,6 +66,7 @@ build() {
 		printf '%s\n' "$key" >"$b/.config-key"
 	fi
 
+	[ -z "$only_configure" ] || return 0
 	step "building $variant"
 	kmake "$t" "$b" bzImage >"$b/build.log" 2>&1 || {
 		grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$b/build.log" >&2
@@ -74,6 +76,11 @@ build() {
 }
 
 need gcc ccache bc bison flex
+only_configure=
+if [ "${1:-}" = -n ]; then
+	only_configure=1
+	shift
+fi
 [ $# -gt 0 ] || set -- legacy dynamic cc
 for v; do
 	(build "$v") # a subshell, so that each lock ends with its build

@@ -32,7 +32,7 @@ make_tree "$t" --link
 mkdir -p "$b"
 
 export ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC='ccache aarch64-linux-gnu-gcc'
-fragments=("$top/configs/cvm-arm64.config" "$top/configs/$variant.config")
+fragments=("$top/configs/cvm-arm64.config" "$top/configs/$kver.config" "$top/configs/$variant.config")
 # The host is of 7.3; what takes over its objects has the same configuration.
 [ "$kver" != 7.3 ] || fragments+=("$top/configs/cvm-host.config")
 
