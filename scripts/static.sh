@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # The fast static checks: checkpatch --strict, shellcheck, sparse and W=1 on our
 # objects and on the files that we patch, kernel-doc, and calls between our files
-# that go the wrong way. Writes out/static.json.
+# that go the wrong way; and whether the guests' kernels configure as they are to.
+# Writes out/static.json.
 . "$(dirname "$0")/lib.sh"
 
 need shellcheck sparse perl python3 gcc ccache
@@ -48,6 +49,11 @@ objects() {
 	! grep -E -e "^(\.\./)?($(IFS='|' && echo "${ours[*]}")):.*(warning|error):" -e '\*\*\*' "$b/build.log"
 }
 
+# The guests' kernels have the options that are asked for, by the names of this version.
+configurations() {
+	"$top/scripts/build.sh" -n dynamic cc cc-off cc-debug cc-stress cc-trace iommu
+}
+
 # What the hunks for two versions have in common is there twice.
 duplicates() {
 	local first=${versions[0]} last=${versions[-1]}
@@ -61,6 +67,7 @@ check shellcheck shell
 check checkpatch "$top/scripts/checkpatch-run.sh"
 check kernel-doc kernel_doc
 check sparse-and-W1 objects
+check configurations configurations
 check layers "$top/scripts/layers.sh" "$t/build-static"
 n=$(duplicates)
 emit patches cc lines_in_both_versions "$n" lines
