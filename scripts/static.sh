@@ -69,6 +69,7 @@ check kernel-doc kernel_doc
 check sparse-and-W1 objects
 check configurations configurations
 check layers "$top/scripts/layers.sh" "$t/build-static"
+check order "$top/scripts/series-order.sh" "$t/build-static"
 n=$(duplicates)
 emit patches cc lines_in_both_versions "$n" lines
 step "patches/${versions[0]} and patches/${versions[-1]} have $n changed lines in common"
