@@ -31,21 +31,23 @@ begin_with_objects() {
 	take_over "${d%/*}" "${d##*/}" "$t" "build-$variant"
 }
 
-build() {
-	local variant=$1 patched='' t b fragments key
-	case $variant in
-	legacy | dynamic) ;;
-	cc | cc-seam | cc-off | cc-debug | cc-stress | cc-trace | iommu) patched=1 ;;
-	*) die "no variant '$variant': use legacy, dynamic, cc, cc-seam, cc-off, cc-debug, cc-stress, cc-trace or iommu" ;;
+# The tree of each kind is brought up to date once.
+declare -A trees=()
+tree_for() { # variant: into $t
+	local kind=patched
+	case $1 in
+	legacy | dynamic) kind=peer ;;
+	cc-seam) kind=seam ;;
+	cc | cc-off | cc-debug | cc-stress | cc-trace | iommu) ;;
+	*) die "no variant '$1': use legacy, dynamic, cc, cc-seam, cc-off, cc-debug, cc-stress, cc-trace or iommu" ;;
 	esac
-	if [ "$variant" = cc-seam ]; then
-		t=$("$top/scripts/apply.sh" seam)
-		variant=cc
-	elif [ "$patched" ]; then
-		t=$("$top/scripts/apply.sh")
-	else
-		t=$("$top/scripts/apply.sh" peer)
-	fi
+	[ "${trees[$kind]:-}" ] || trees[$kind]=$("$top/scripts/apply.sh" ${kind#patched})
+	t=${trees[$kind]}
+}
+
+build() {
+	local variant=${1/cc-seam/cc} patched='' b fragments key
+	[ "$t" = "$src_peer" ] || patched=1
 	b=$t/build-$variant
 	[ -z "$only_configure" ] || b=$t/build-configure/$variant
 	lock "build-$(basename "$t")-$variant"
@@ -83,5 +85,6 @@ if [ "${1:-}" = -n ]; then
 fi
 [ $# -gt 0 ] || set -- legacy dynamic cc
 for v; do
+	tree_for "$v"
 	(build "$v") # a subshell, so that each lock ends with its build
 done
