@@ -624,6 +624,20 @@ static void defects_lossy(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, cc_swiotlb.lossy);
 }
 
+/* What was risked first, and worked, counts, though more could not be had. */
+static void defects_probe(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_4M, 0);
+	cc_swiotlb.lossy = true;
+	cc_fake.max_order = CC_FRAME_SHIFT - PAGE_SHIFT;
+	cc_test_log_begin(test);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(LARGEST, 16));
+	cc_kccd_pass(cc_test_now);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_GT(test, cc_swiotlb.shared, SZ_4M);
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown, cc_swiotlb.shared);
+}
+
 /*
  * A CPU that goes may wait for I/O that waits for memory: kccd does not wait for the
  * CPU, but does what it can and comes back.
@@ -805,6 +819,7 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_leftover),
 	KUNIT_CASE(defects_least_limit),
 	KUNIT_CASE_PARAM(defects_lossy, lossy_gen_params),
+	KUNIT_CASE(defects_probe),
 	KUNIT_CASE(defects_hotplug),
 	KUNIT_CASE(defects_reclaim),
 	KUNIT_CASE(defects_shrinker),

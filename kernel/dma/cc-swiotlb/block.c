@@ -124,7 +124,8 @@ static struct cc_block *block_alloc_largest(unsigned long limit,
  *
  * Context: task, under cc_swiotlb.mutex.
  * Return: 0, or -ENOMEM or what the conversion said, after which nothing has
- * changed, except that memory may have been quarantined.
+ * changed, except that memory may have been quarantined, or a first small block
+ * been added to find out whether conversions work again.
  */
 int cc_block_grow(unsigned long limit, unsigned int min_shift)
 {

@@ -368,7 +368,10 @@ bool cc_reserve_take(struct cc_class *class, unsigned long want)
 bool cc_reserve_take_large(struct cc_class *class, unsigned int shift,
 			   unsigned long keep)
 {
-	/* Free slots may be there, but not in a row. */
+	/*
+	 * Free slots may be there, but not in a row. The target is for those who have
+	 * no other way.
+	 */
 	return give(class, shift, LONG_MAX, keep, !keep);
 }
 

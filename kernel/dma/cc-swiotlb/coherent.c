@@ -116,9 +116,9 @@ static bool grow(unsigned int shift, gfp_t gfp)
 		return false;
 	given = cc_reserve_take_large(coherent, shift, reserve_keep(gfp));
 	if (!given) {
-		/* As in grow_class() */
-		smp_mb();
 		WRITE_ONCE(coherent->wanted, shift);
+		/* As in grow_class(); and it is known what is wanted. */
+		smp_mb();
 		WRITE_ONCE(coherent->starved, true);
 	}
 	if (!given || READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target)

@@ -199,6 +199,8 @@ static int grow(unsigned int size, unsigned long now)
 		return -ENOSPC;
 	}
 	err = cc_block_grow(cc_swiotlb.max - sum, min_shift);
+	/* Something, maybe, even if not what was asked for. */
+	cc_kccd_stats.grown += cc_swiotlb.shared - before;
 	if (err) {
 		report_failure(min_shift, err);
 		b->delay = clamp(2 * b->delay, CC_BACKOFF_MIN, CC_BACKOFF_MAX);
@@ -206,7 +208,6 @@ static int grow(unsigned int size, unsigned long now)
 		wait_for(&b->wait, now, b->delay);
 		return err;
 	}
-	cc_kccd_stats.grown += cc_swiotlb.shared - before;
 	/* What serves a size serves those that are smaller. */
 	for (size = 0; size < CC_NR_CHUNK_SIZES &&
 	     BIT(CC_FRAME_SHIFT + size) <= cc_swiotlb.shared - before; size++) {
@@ -230,12 +231,13 @@ static void feed_starved(unsigned long now)
 {
 	for (unsigned int i = CC_NR_OWNERS; i--; ) {
 		struct cc_class *class = &cc_classes[i];
-		unsigned int size = size_for(class);
+		unsigned int size;
 		int err;
 
-		/* Before the reserve is looked at; see grow_class(). */
+		/* Before the reserve and what is wanted are looked at; see grow_class(). */
 		if (!READ_ONCE(class->starved) || !xchg(&class->starved, false))
 			continue;
+		size = size_for(class);
 		err = cc_reserve_holds(CC_FRAME_SHIFT + size) ? 0 : grow(size, now);
 		if (!err)
 			continue;
