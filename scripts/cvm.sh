@@ -19,7 +19,7 @@ dir=$cache/cvm
 evidence=$out/cvm
 
 # name, backend, kernel, mode, kernel arguments
-all='control cc 7.3-cc control swiotlb=noforce
+all='control cc 7.3-cc control
 legacy legacy 7.3-legacy io
 cc cc 7.3-cc io swiotlb=cc
 dynamic dynamic 7.3-dynamic io

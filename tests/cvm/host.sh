@@ -26,6 +26,8 @@ start_qemu() { # image, kernel arguments
 	# refuse to go on, which says nothing about the guest.
 	case $2 in
 	mode=hostile*) virtio=$virtio,indirect_desc=off ;;
+	# A driver that believes it talks to such a device shares nothing with it.
+	mode=control*) virtio=disable-legacy=on ;;
 	esac
 	for d in vd0 vd1 vd2 vd3; do
 		rm -f /tmp/disks/$d
