@@ -17,7 +17,7 @@ apply: ## patch a copy of the kernel tree, print where it is
 series: ## the patches as one sends them to a list, for git am, into out/series/<version>/
 series-check: ## each patch of the series: applies, builds, passes checkpatch and its KUnit tests
 build: ## the guest kernels: unpatched, unpatched with SWIOTLB_DYNAMIC, patched
-demo: ## verified I/O in a guest with each allocator, compared in one table
+demo: ## verified I/O in a guest with cc, none and legacy, compared in one table; ALL=1: unpatched kernels, too
 test: ## what must pass before a commit
 test-all: ## every verb below that can fail, on both kernels; hours
 cvm: ## protected guests under an emulated pKVM host: isolation, verified I/O, a hostile host

@@ -9,7 +9,7 @@ record_to test-all
 
 for v in "${versions[@]}"; do
 	for s in static-full series-check litmus kunit demo trace iommu nvme-errors stress; do
-		KVER=$v check "$s-$v" "$top/scripts/$s.sh"
+		KVER=$v ALL=1 check "$s-$v" "$top/scripts/$s.sh"
 	done
 done
 for s in coverage mutants cvm bench; do
