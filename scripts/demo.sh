@@ -29,7 +29,7 @@ done
 # guest <name> <variant> <file size> <I/O per disk> <seconds to settle> <swiotlb argument>
 guest() {
 	local file=$out/demo/file.$3 image
-	image=$("$top/scripts/build.sh" "$2")
+	image=$("$top/scripts/build.sh" "$2") || exit # which "&&" below would keep from happening
 	step "$1: swiotlb=$6"
 	NET_FILE=$file "$top/scripts/qemu.sh" -N -n 4 -b 1 -t 600 "$image" "$out/demo/$1" demo "io=$4" "settle=$5" \
 		"sum=$(sha256sum <"$file" | cut -d' ' -f1)" "swiotlb=$6"
@@ -55,7 +55,7 @@ total() { # column
 }
 
 collect() { # run, name of the records, backend
-	local b=$1 m verify read written in out
+	local b=$1 m verify read written copied_in copied_out
 	verify=$(grep -c '^verify:' "$out/demo/$b/files/fio.err" || true)
 	emit "$2" "$3" iops_read "$(fio "$b" '.read.iops | round')" 1/s
 	emit "$2" "$3" iops_write "$(fio "$b" '.write.iops | round')" 1/s
@@ -65,12 +65,12 @@ collect() { # run, name of the records, backend
 	emit "$2" "$3" map_failures "$(metric "$b" map_failures)" maps
 	emit "$2" "$3" log_errors "$(bad_lines "$out/demo/$b/console.log" | wc -l)" lines
 	read=$(io_bytes "$b" read) written=$(io_bytes "$b" write)
-	in=$(metric "$b" copied_in) out=$(metric "$b" copied_out)
+	copied_in=$(metric "$b" copied_in) copied_out=$(metric "$b" copied_out)
 	emit "$2" "$3" read_bytes "$read" B
 	emit "$2" "$3" written_bytes "$written" B
-	emit "$2" "$3" copied_in_bytes "$in" B
-	emit "$2" "$3" copied_out_bytes "$out" B
-	emit "$2" "$3" copied_bytes_per_byte "$(jq -n "($in + $out) / ($read + $written) * 1000 | round / 1000")" ratio
+	emit "$2" "$3" copied_in_bytes "$copied_in" B
+	emit "$2" "$3" copied_out_bytes "$copied_out" B
+	emit "$2" "$3" copied_bytes_per_byte "$(jq -n "($copied_in + $copied_out) / ($read + $written) * 1000 | round / 1000")" ratio
 	for m in shared_boot_bytes shared_peak_bytes shared_after_bytes; do
 		emit "$2" "$3" $m "$(metric "$b" $m)" B
 	done

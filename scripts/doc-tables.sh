@@ -8,7 +8,7 @@
 # shellcheck disable=SC2016 # the variables are jq's
 . "$(dirname "$0")/lib.sh"
 
-need jq
+"$top/scripts/deps.sh" --only jq
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 

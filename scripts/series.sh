@@ -6,18 +6,10 @@
 # is patches/cover; its figures come from out/*.json, and what was not measured is left
 # out. Without KVER and KSRC for all versions. Prints the directories.
 # series.sh [directory]: there instead and to nobody, for a check of it.
-each=
-[ "${KVER:-}${KSRC:-}" ] || each=1
 . "$(dirname "$0")/lib.sh"
 
-if [ "$each" ]; then
-	for v in "${versions[@]}"; do
-		KVER=$v "$0" "$@" || failed=$?
-	done
-	exit "$failed"
-fi
-
-need git perl jq
+"$top/scripts/deps.sh" --only git perl jq patch rsync xz-utils
+[ "$asked" ] || for_each_version "$@"
 . "$(dirname "$0")/stage.sh"
 ident=$(git -C "$top" -c user.useConfigOnly=true var GIT_AUTHOR_IDENT 2>/dev/null) ||
 	die "git does not know who sends this: git config --global user.name '<name>' and user.email '<address>'"

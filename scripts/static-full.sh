@@ -5,7 +5,6 @@
 # coccinelle, and the documents with sphinx. Writes out/static-full.json.
 . "$(dirname "$0")/lib.sh"
 
-"$top/scripts/deps.sh"
 "$top/scripts/deps.sh" clang-19 lld-19 llvm-19 coccinelle ocaml python3-sphinx "${triplet[@]/#/gcc-}"
 t=$("$top/scripts/apply.sh")
 record_to static-full
