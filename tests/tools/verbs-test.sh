@@ -70,7 +70,7 @@ verb true
 ended 'another machine is refused' 1 '^error: this machine is sparc64'
 rm "$tmp/bin/uname"
 # The first waits until the second says that it waits.
-verb 'lock a; (lock a) 2>"$out/waits" & until [ -s "$out/waits" ]; do sleep 0.01; done; cat "$out/waits"; kill $!'
+verb 'lock a; (lock a) 2>"$out/waits" & for ((i = 0; i < 500; i++)); do [ ! -s "$out/waits" ] || break; sleep 0.01; done; cat "$out/waits"; kill $!'
 ended 'a lock says who holds it' 0 'waiting for the end of verb.sh, process [0-9]*, which holds .*lock-a'
 for k in 6.12 7.3; do
 	echo 'die "no, this is no perl"' >"$tmp/cache/cc-swiotlb/src/linux-$k/scripts/checkpatch.pl"
@@ -135,6 +135,22 @@ record_to demo; collect cc demo cc; finish true'
 ended 'demo: what a guest sends is collected' 0
 ok 'demo: and is in the record' jq -e '.results | map({(.metric): .value}) | add | .iops_read == 10 and .io_errors == 0
 	and .verify_errors == 1 and .read_bytes == 1200 and .copied_bytes_per_byte == 1.083 and .shared_peak_bytes == 8192' "$out/demo.json"
+
+# series
+cat >"$tmp/message" <<'EOF'
+One figure:
+~{demo:demo:cc:iops_read} IOPS of Linux {demo}
+|  | cc
+|  IOPS | {demo:demo:cc:iops_read}
+~{demo:demo:cc:nothing} and {demo:demo:cc:iops_read}
+EOF
+text='stage=$top/out/x; . <(sed -n "/^figure() /,/^commit() /{/^commit() /d; p}" "$top/scripts/series.sh"); text "'$tmp/message'"'
+verb "$text"
+ok 'series: figures are filled in, and what is not measured left out' diff "$tmp/said" <(printf '%s\n' 'One figure:' \
+	'10 IOPS of Linux 6.12.99' "$(printf '%26scc')" "$(printf '%-26s10' '  IOPS')" '')
+jq '.pass = false' "$out/demo.json" >"$tmp/demo" && mv "$tmp/demo" "$out/demo.json"
+verb "$text"
+ok 'series: none of a run that failed' diff "$tmp/said" <(printf '%s\n' 'One figure:' '')
 
 # stress
 mkdir -p "$repo/tests/stress"
