@@ -10,23 +10,23 @@ export KSRC
 endif
 
 help: ## this text
-	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1|\2/p' Makefile | column -t -s'|'
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "make %-15s %s\n", $$1, $$2 }'
 
 deps: ## install the Debian packages that are missing
 apply: ## patch a copy of the kernel tree, print where it is
 series: ## the patches as one sends them to a list, for git am, into out/series/<version>/
-series-check: ## each patch of the series: applies, builds, passes checkpatch and its KUnit tests
-build: ## the guest kernels: unpatched, unpatched with SWIOTLB_DYNAMIC, patched
+series-check: ## each patch of the series: applies, builds, passes checkpatch and its KUnit tests; BUILDS='<name>...': less
+build: ## the guest kernels: with swiotlb as it is but that it counts copies, with SWIOTLB_DYNAMIC too, with the series
 demo: ## verified I/O in a guest with cc, none and legacy, compared in one table; ALL=1: unpatched kernels, too
 test: ## what must pass before a commit
-test-all: ## every verb below that can fail, on both kernels; hours
-cvm: ## protected guests under an emulated pKVM host: isolation, verified I/O, a hostile host
+test-all: ## every verb below that can fail, on both kernels, but coverage, mutants, cvm and bench on one; hours
+cvm: ## protected guests under an emulated pKVM host: isolation, verified I/O, a hostile host; GUESTS='<name>...': these
 bench: ## all benchmarks, their tables and plots
 doc-tables: ## write what was measured into README.md and Documentation/
-bench-native: ## nanoseconds of map and unmap by size and fill, on UML
+bench-native: ## nanoseconds of map and unmap by size and fill, on UML; ROUNDS=n
 bench-icount: ## instructions of map and unmap, counted exactly in QEMU
-bench-fio: ## fio on 1 and 21 NVMe disks, timed and counted, and iperf3, in the guest; QUICK=1: less
-stress: ## bursts, starvation, fragmentation, hotplug, suspend and more in guests; SCENARIO=<name>: one
+bench-fio: ## fio on 1 and 21 NVMe disks, timed and counted, and iperf3, in the guest; QUICK=1, JOBS=<regex> or ROUNDS=n: less
+stress: ## bursts, starvation, fragmentation, hotplug, suspend and more in guests; SCENARIO='<name>...': these
 new-scenario: ## a file to begin a scenario of "make stress" with; NAME=<name>
 iommu: ## verified I/O on untrusted disks behind an IOMMU, one of them of 32 bits
 nvme-errors: ## reads that fail, resets and maps that fail: no byte of another's data in a buffer

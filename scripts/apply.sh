@@ -9,6 +9,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/stage.sh"
 
+"$top/scripts/deps.sh" --only patch rsync xz-utils
 "$top/scripts/get-kernel.sh" >/dev/null
 lock "apply-$tree"
 stage_begin

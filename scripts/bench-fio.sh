@@ -12,12 +12,12 @@
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh" iperf3
-need jq iperf3 tar
 record_to bench-fio
 dir=$out/bench-fio
 mkdir -p "$dir"
+whole_number ROUNDS 0
+whole_number SECONDS_PER_JOB 1
 rounds=${ROUNDS:-3} seconds=${SECONDS_PER_JOB:-1}
-[[ "$rounds $seconds" =~ ^[0-9]+\ [1-9][0-9]*$ ]] || die "ROUNDS=$rounds SECONDS_PER_JOB=$seconds: take whole numbers, of seconds from 1 on"
 sizes='512 4k 16k 64k 128k 512k mixed' depths='1 256' ways='randread randwrite randrw'
 runs='none legacy cc legacy-1g dynamic'
 if [ "${QUICK:-}" ]; then
@@ -196,6 +196,15 @@ jq -cs '
 	   backend: (.[0].run | backend), metric: $m[1], value: $v, unit: .[0].unit})' "$dir/lines" >>"$records"
 # What is counted is emulated in any case.
 testbed=$(qemu_of "$dir/$([ "$runs" ] && echo cc || echo cc-counted)")
-finish true
-"$top/scripts/bench-report.py"
+errors() { # metric: of cc, in all jobs
+	jq -cs --arg m "$1" 'map(select(.backend == "cc" and .metric == $m).value)' "$records"
+}
+if [ "$runs" ] && [[ ${jobs[*]} = *' job '* ]]; then
+	must 'cc: no I/O errors' "$(errors io_errors) | length > 0 and all(. == 0)"
+fi
+must 'cc: no lockup, hung task or warning in the log' "$(errors log_errors) | length > 0 and all(. == 0)"
 step "wrote out/bench-fio.json"
+status=0
+conclude || status=1
+"$top/scripts/bench-report.py"
+exit $status

@@ -9,8 +9,9 @@ export KVER=7.3
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/stage.sh"
 
-need gcc ccache flex bison jq
+"$top/scripts/deps.sh"
 export ARCH=um
+whole_number ROUNDS 1
 rounds=${ROUNDS:-5}
 dir=$out/bench-native
 mkdir -p "$dir"
@@ -33,9 +34,7 @@ build() { # tree variant [config line...]
 	mkdir -p "$b"
 	printf '%s\n' "$@" | cat "$top/configs/bench-uml.config" - >"$b/fragment"
 	if ! cmp -s "$b/fragment" "$b/fragment.done"; then
-		(cd "$t" && scripts/kconfig/merge_config.sh -n -O "$b" "$b/fragment") >"$b/config.log" 2>&1 ||
-			die "configuring $variant failed: see $b/config.log"
-		grep '^CONFIG_' "$b/fragment" | grep -vxF -f "$b/.config" && die "not configured as asked, see above: correct configs/bench-uml.config"
+		configure_kernel "$t" "$b" "$b/fragment"
 		cp "$b/fragment" "$b/fragment.done"
 	fi
 	step "building UML, $variant"

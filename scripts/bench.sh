@@ -3,8 +3,6 @@
 # make bench: all benchmarks, then out/bench.json, out/bench.md and out/plots/.
 . "$(dirname "$0")/lib.sh"
 
-"$top/scripts/deps.sh"
-"$top/scripts/deps.sh" iperf3 python3-matplotlib
 "$top/scripts/bench-native.sh"
 "$top/scripts/bench-icount.sh"
 "$top/scripts/bench-fio.sh"

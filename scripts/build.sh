@@ -8,18 +8,6 @@
 # without the last, optional patch. A warning is an error. Prints the path of each image.
 . "$(dirname "$0")/lib.sh"
 
-# Every symbol that a fragment asks for must have come out as asked; the last wins.
-configure() {
-	local asked missing
-	(cd "$t" && ARCH=x86_64 scripts/kconfig/merge_config.sh -n -O "$b" "${fragments[@]}") >"$b/config.log" 2>&1 ||
-		die "configuring $variant failed: see $b/config.log"
-	asked=$(awk '/^(# )?CONFIG_/ { split($0, f, /^# |[= ]/); v[f[1] == "" ? f[2] : f[1]] = $0 }
-		END { for (s in v) print v[s] }' "${fragments[@]}")
-	missing=$(grep '^CONFIG_' <<<"$asked" | grep -vxF -f "$b/.config" || true)
-	missing+=$(sed -n 's/^# \(CONFIG_.*\) is not set/\1=/p' <<<"$asked" | grep -F -f - "$b/.config" || true)
-	[ -z "$missing" ] || die "Linux $(tree_version "$t") does not configure as asked: ${missing//$'\n'/ }: correct configs/"
-}
-
 # The first build of a variant begins with the objects of the one that was built last.
 begin_with_objects() {
 	local found d
@@ -64,7 +52,7 @@ build() {
 		[ -z "$patched" ] || sed -n "s|^/\(.*Kconfig.*\)|$t/\1|p" "$t/.cc-swiotlb-files" | xargs -r cat
 	)
 	if [ "$key" != "$(cat "$b/.config-key" 2>/dev/null)" ]; then
-		configure
+		configure_kernel "$t" "$b" "${fragments[@]}"
 		printf '%s\n' "$key" >"$b/.config-key"
 	fi
 
@@ -77,7 +65,7 @@ build() {
 	echo "$b/arch/x86/boot/bzImage"
 }
 
-need gcc ccache bc bison flex
+"$top/scripts/deps.sh"
 only_configure=
 if [ "${1:-}" = -n ]; then
 	only_configure=1

@@ -7,7 +7,7 @@
 [ -n "${KSRC:-}" ] || export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
 
-need python3 gcc gcov ccache jq
+"$top/scripts/deps.sh"
 least=90
 t=$("$top/scripts/apply.sh")
 lock "coverage-$tree"
@@ -22,18 +22,17 @@ mapfile -t sources < <(find kernel/dma/cc-swiotlb -maxdepth 1 -name '*.c' | sort
 # libgcov and fs/seq_file.c each have a mangle_path(), which only the latter uses.
 args=(--kunitconfig=kernel/dma/cc-swiotlb/tests --build_dir="$b" --jobs="$(nproc)" --timeout=900
 	--make_options 'CC=ccache gcc' --make_options 'LD_FLAGS_CMDLINE=--coverage -Wl,--allow-multiple-definition,-fini=__gcov_exit'
-	--kernel_args 'swiotlb=cc' --kernel_args 'cc_swiotlb=max=64M')
+	"${uml_config[@]}" "${uml_run[@]}" --kernel_args 'swiotlb=cc' --kernel_args 'cc_swiotlb=max=64M')
 for f in "${sources[@]}"; do
 	o=$(basename "$f" .c)
 	flags="--coverage -fprofile-update=atomic"
 	[ "$o" != core ] || flags+=" -I\$(src)"
 	args+=(--make_options "CFLAGS_$o.o=\$(if \$(filter ${f%/*},\$(obj)),$flags)")
 done
-[ "$kver" = 6.12 ] || args+=(--kconfig_add CONFIG_SMP=y --kernel_args seccomp=on --kernel_args ncpus=2)
 
 step "KUnit with gcov"
 find $b -name '*.gcda' -delete 2>/dev/null || true
-KBUILD_BUILD_TIMESTAMP='1970-01-01' python3 tools/testing/kunit/kunit.py run "${args[@]}" >"$log" 2>&1 ||
+kunit_py "$t" run "${args[@]}" >"$log" 2>&1 ||
 	die "KUnit fails: see $log; 'make kunit' must pass first"
 
 # Lines of a file by gcov, those of inlined headers apart: {line, count}.

@@ -36,23 +36,13 @@ fragments=("$top/configs/cvm-arm64.config" "$top/configs/$kver.config" "$top/con
 # The host is of 7.3; what takes over its objects has the same configuration.
 [ "$kver" != 7.3 ] || fragments+=("$top/configs/cvm-host.config")
 
-# Every symbol that a fragment asks for must have come out as asked.
-configure() {
-	local missing
-	(cd "$t" && scripts/kconfig/merge_config.sh -n -O "$b" "${fragments[@]}") >"$b/config.log" 2>&1 ||
-		die "configuring $variant failed: see $b/config.log"
-	missing=$(cat "${fragments[@]}" | grep '^CONFIG_' | grep -vxF -f "$b/.config" || true)
-	missing+=$(cat "${fragments[@]}" | sed -n 's/^# \(CONFIG_.*\) is not set/\1=/p' | grep -F -f - "$b/.config" || true)
-	[ -z "$missing" ] || die "Linux $(tree_version "$t") does not configure as asked: ${missing//$'\n'/ }: correct configs/"
-}
-
 if [ "$variant" != cc ] && [ ! -e "$b/vmlinux" ] && [ -e "$src_cc-cvm/build-cc/.built" ]; then
 	take_over "$src_cc-cvm" build-cc "$t" "build-$variant"
 fi
 key=$(cat "${fragments[@]}"; find "$t/kernel/dma" "$t/arch/arm64/Kconfig" -name 'Kconfig*' -exec cat {} +; aarch64-linux-gnu-gcc --version)
 if [ "$key" != "$(cat "$b/.config-key" 2>/dev/null)" ]; then
 	rm -f "$b/.built"
-	configure
+	configure_kernel "$t" "$b" "${fragments[@]}"
 	printf '%s\n' "$key" >"$b/.config-key"
 fi
 

@@ -13,17 +13,6 @@ dir=$cache/cvm
 tar=$dir/debian-$suite.tar
 mkdir -p "$dir"
 
-fetch() {
-	local uri
-	for uri in $(mirrors); do
-		mmdebstrap --quiet --variant=extract --architectures=arm64 --include="$packages" \
-			--format=tar "$suite" "$tar.new" "deb $uri $suite main" 2>"$dir/mmdebstrap.log" || continue
-		mv "$tar.new" "$tar"
-		return 0
-	done
-	return 1
-}
-
 # Libraries of programs in a root of another architecture, by name: the loader
 # there would search the same two directories.
 closure() { # root program...
@@ -51,7 +40,8 @@ closure() { # root program...
 
 if [ ! -f "$tar" ]; then
 	step "fetching $packages of Debian $suite arm64"
-	fetch || die "cannot fetch $packages for arm64: check the network and the apt sources: $(tail -1 "$dir/mmdebstrap.log")"
+	fetch_packages "$suite" "$tar" "$packages" --architectures=arm64 ||
+		die "cannot fetch $packages for arm64: check the network and the apt sources: $(tail -1 "$dir/mmdebstrap.log")"
 fi
 
 key=$(sha256sum "$0" "$top"/tests/cvm/host-init "$top"/tests/guest/cvm* "$top"/tools/cvm-mem/*; stat -c '%s %Y' "$tar")

@@ -1,15 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # Install what is missing of the Debian packages that the other scripts need.
-# deps.sh [package...]: these; without an argument: the basic set.
+# deps.sh [package...]: the basic set, and these. deps.sh --only <package>...: no others.
 . "$(dirname "$0")/lib.sh"
 
 base=(gcc make bc bison flex libelf-dev libssl-dev ccache patch xz-utils cpio
 	rsync git python3 python3-matplotlib perl jq qemu-system-x86 busybox-static fio e2fsprogs
-	xfsprogs sparse shellcheck)
+	xfsprogs sparse shellcheck bsdextrautils)
 
-command -v dpkg-query >/dev/null || die "this is not a Debian system: install by hand what scripts/deps.sh lists"
-[ $# -gt 0 ] || set -- "${base[@]}"
+if [ "${1:-}" = --only ]; then
+	shift
+else
+	set -- "${base[@]}" "$@"
+fi
+command -v dpkg-query >/dev/null || {
+	step "not a Debian system: if something is missing, install by hand what these packages have: $*"
+	exit 0
+}
 # shellcheck disable=SC2046 # a list of words
 set -- $(comm -23 <(printf '%s\n' "$@" | sort -u) \
 	<(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p' | sort -u))

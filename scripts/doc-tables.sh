@@ -3,12 +3,12 @@
 # make doc-tables: write the measurements in out/ where documents have room for them,
 # between "begin <name>" and "end <name>": all tables of Documentation/benchmarks.rst,
 # that of README.md, and two paragraphs of Documentation/core-api/cc-swiotlb.rst. Each
-# says what it was measured on, and when. What was not measured here stays as it is. The
-# same out/ gives the same text.
+# says what it was measured on, and when. What was not measured here, or by a run that
+# failed, stays as it is. The same out/ gives the same text.
 # shellcheck disable=SC2016 # the variables are jq's
 . "$(dirname "$0")/lib.sh"
 
-need jq
+"$top/scripts/deps.sh" --only jq
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
@@ -99,6 +99,10 @@ section() {
 	for v in "${@:2}"; do
 		[ -s "$out/$v.json" ] || {
 			step "$name: stays as it is, no out/$v.json"
+			return
+		}
+		jq -e '.pass == true' "$out/$v.json" >/dev/null || {
+			step "$name: stays as it is, out/$v.json is of a run that failed"
 			return
 		}
 	done

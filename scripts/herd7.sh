@@ -19,17 +19,11 @@ at_least() { # version, what there is
 
 # What is signed is signed, also if a mirror is some weeks behind.
 fetch() {
-	local uri
-	for uri in $(mirrors); do
-		mmdebstrap --quiet --variant=extract --include=herdtools7 --aptopt='Acquire::Check-Valid-Until "false"' \
-			--format=tar "$suite" "$dir/root.tar" "deb $uri $suite main" 2>"$dir/mmdebstrap.log" || continue
-		mkdir "$dir/root.new"
-		tar -xf "$dir/root.tar" -C "$dir/root.new" --wildcards './usr/bin/herd7' './usr/lib*' './usr/share/herdtools7/herd'
-		rm "$dir/root.tar"
-		mv "$dir/root.new" "$dir/root"
-		return 0
-	done
-	return 1
+	fetch_packages "$suite" "$dir/root.tar" herdtools7 --aptopt='Acquire::Check-Valid-Until "false"' || return
+	mkdir "$dir/root.new"
+	tar -xf "$dir/root.tar" -C "$dir/root.new" --wildcards './usr/bin/herd7' './usr/lib*' './usr/share/herdtools7/herd'
+	rm "$dir/root.tar"
+	mv "$dir/root.new" "$dir/root"
 }
 
 of_sid() {
@@ -56,7 +50,7 @@ if [ ! -d "$dir/root" ]; then
 	rm -rf "$dir"/root*
 	step "fetching herdtools7 of Debian $suite"
 	if ! fetch; then
-		echo "skipped: herdtools7 of Debian $suite cannot be fetched ($(grep -s -m1 '^E:' "$dir/mmdebstrap.log" || echo 'no apt source is a mirror of Debian')): check the network and the apt sources, or install herd7 $2 or newer"
+		echo "skipped: herdtools7 of Debian $suite cannot be fetched ($(grep -m1 '^E:' "$dir/mmdebstrap.log" || tail -n 1 "$dir/mmdebstrap.log")): check the network and the apt sources, or install herd7 $2 or newer"
 		exit $gone
 	fi
 fi

@@ -6,33 +6,11 @@
 # 64 KiB); without an argument all, which are those that Kconfig lets choose it.
 # Without KVER and KSRC for both kernels. Writes out/kunit.json. Each argument of
 # kunit.py in $KUNIT_ARGS is passed on. Fails if a case failed.
-both=
-[ "${KVER:-}${KSRC:-}" ] || both=1
 . "$(dirname "$0")/lib.sh"
 
-if [ "$both" ]; then
-	need jq
-	rm -f "$out"/.kunit-*.json
-	for v in "${versions[@]}"; do
-		status=0
-		KVER=$v "$0" "$@" || status=$?
-		case $status in
-		0) ;;
-		"$gone") skipped=$((skipped + 1)) ;;
-		*) failed=1 ;;
-		esac
-		[ ! -f "$out/kunit.json" ] || mv "$out/kunit.json" "$out/.kunit-$v.json"
-	done
-	[ $skipped -lt ${#versions[@]} ] || exit "$gone"
-	jq -s '.[0] + {verb: "kunit", kver: (map(.kver) | join(" ")), kernel: (map(.kernel) | join(" ")),
-		results: [.[] | .kver as $v | .results[] | .name += "-" + $v],
-		pass: (length == '$((${#versions[@]} - skipped))' and all(.pass))}' "$out"/.kunit-*.json >"$out/kunit.json"
-	rm -f "$out"/.kunit-*.json
-	exit $failed
-fi
-
+"$top/scripts/deps.sh"
+[ "$asked" ] || for_each_version "$@"
 [ $# -gt 0 ] || set -- uml x86_64 "${!triplet[@]}"
-need python3 gcc ccache jq
 t=$("$top/scripts/apply.sh")
 [ -d "$t/kernel/dma/cc-swiotlb/tests" ] || die "tests/kunit is missing: restore it from git"
 record_to kunit
@@ -63,14 +41,8 @@ for arch; do
 	# What the kernel's configuration of the machine lacks, and what takes long to compile.
 	config=() emulator=
 	case $arch in
-	uml)
-		if [ "$kver" != 6.12 ]; then
-			config=(SMP=y)
-			args+=(--kernel_args seccomp=on --kernel_args ncpus=2)
-		fi
-		;;
+	uml) args+=("${uml_config[@]}" "${uml_run[@]}") ;;
 	x86_64)
-		need qemu-system-x86_64
 		without_kvm
 		# Every fifth object is of ACPI, and objtool takes as long for mitigations.
 		config=(ACPI=n CPU_MITIGATIONS=n)
@@ -107,7 +79,7 @@ for arch; do
 	log=$out/kunit-$kver-$arch.log
 	rm -f "$out/kunit-$kver-$arch.json"
 	# shellcheck disable=SC2086 # a list of words
-	(cd "$t" && KBUILD_BUILD_TIMESTAMP='1970-01-01' python3 tools/testing/kunit/kunit.py run "${args[@]}" ${KUNIT_ARGS:-}) >"$log" 2>&1 || failed=1
+	kunit_py "$t" run "${args[@]}" ${KUNIT_ARGS:-} >"$log" 2>&1 || failed=1
 	[ -s "$out/kunit-$kver-$arch.json" ] || {
 		tail -20 "$log" >&2
 		die "KUnit did not run on $arch: see $log"

@@ -7,6 +7,9 @@
 #                   version that is not known it gets the series for the newest
 #                   one that is, or that of KVER.
 #
+# An x86_64 machine with Debian, and paths without white space: make and the kernel's
+# scripts know no others.
+#
 # Sets $top, $out, $cache, $kver, and the kernel trees that get-kernel.sh and apply.sh
 # keep: $src (as it came), $src_cc (with this repository in it), and $src_peer (as it
 # came, but that it counts the bytes that swiotlb copies).
@@ -18,6 +21,7 @@ export LC_ALL=C
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 out=$top/out
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/cc-swiotlb
+asked=${KVER:-}${KSRC:-} # nothing, if a script is to run for each version
 versions=(6.12 7.3) # the versions that the series is for, the newest last
 gone=77 # exit status: no Debian suite has this version any more
 # The architectures other than x86, and the prefix of their compilers in Debian.
@@ -35,6 +39,11 @@ die() { # <thing>: <remedy>
 	exit 1
 }
 
+case $top$cache${KSRC:-} in
+*[[:space:]]*) die "white space in '$top', '$cache' or KSRC='${KSRC:-}': move the repository, or set XDG_CACHE_HOME=<directory without>" ;;
+esac
+[ "$(uname -m)" = x86_64 ] || die "this machine is $(uname -m): the guests and compilers are those of an x86_64 machine"
+
 step() {
 	local t=$(($(date +%s) - started))
 	printf '[%3d:%02d] %s\n' $((t / 60)) $((t % 60)) "$*" >&2
@@ -47,6 +56,12 @@ need() { # command...
 	done
 }
 
+# A number that the user may set: its name, and the least that makes sense.
+whole_number() {
+	local v=${!1:-$2}
+	[[ $v =~ ^(0|[1-9][0-9]{0,8})$ && $v -ge $2 ]] || die "$1=$v: set it to a whole number from $2 on"
+}
+
 # Debian's mirrors among the system's apt sources, those known to be Debian's first.
 # shellcheck disable=SC2016 # the format is apt's
 mirrors() {
@@ -54,12 +69,29 @@ mirrors() {
 		sort -u | sed -n 's/^Debian //p; s/^\$(ORIGIN) //p'
 }
 
-# One at a time per name; held until the script ends.
+# Packages of a Debian suite in a tar file, from the first mirror that has them.
+fetch_packages() { # suite, tar file, packages, [option of mmdebstrap...]
+	local uri log=${2%/*}/mmdebstrap.log
+	for uri in $(mirrors); do
+		mmdebstrap --quiet --variant=extract --include="$3" --format=tar "${@:4}" "$1" "$2.new" \
+			"deb $uri $1 main" 2>"$log" || continue
+		mv "$2.new" "$2"
+		return 0
+	done
+	[ -s "$log" ] || echo 'E: no apt source is a mirror of Debian' >"$log"
+	return 1
+}
+
+# One at a time per name; held until the script and what it has started end.
 lock() {
-	local fd
+	local fd file=$cache/.lock-$1
 	mkdir -p "$cache"
-	exec {fd}>"$cache/.lock-$1"
-	flock "$fd"
+	exec {fd}>>"$file"
+	flock -n "$fd" || {
+		step "waiting for the end of $(<"$file"), which holds $file"
+		flock "$fd"
+	}
+	echo "${0##*/}, process $$" >"$file"
 }
 
 # The first fields of the tree's Makefile: version and whether it is a kernel.
@@ -108,6 +140,44 @@ kmake() {
 		make -C "$t" O="$b" ARCH="${ARCH:-x86_64}" CC="${CC:-ccache gcc}" -j"$(nproc)" --no-print-directory "$@"
 }
 
+# Configure as fragments ask. Every symbol must come out as asked; the last one wins.
+configure_kernel() { # tree, build directory, fragment...
+	local t=$1 b=$2 asked missing
+	shift 2
+	(cd "$t" && ARCH="${ARCH:-x86_64}" scripts/kconfig/merge_config.sh -n -O "$b" "$@") >"$b/config.log" 2>&1 ||
+		die "configuring ${b##*/} failed: see $b/config.log"
+	asked=$(awk '/^(# )?CONFIG_/ { split($0, f, /^# |[= ]/); v[f[1] == "" ? f[2] : f[1]] = $0 }
+		END { for (s in v) print v[s] }' "$@")
+	missing=$(grep '^CONFIG_' <<<"$asked" | grep -vxF -f "$b/.config" || true)
+	missing+=$(sed -n 's/^# \(CONFIG_.*\) is not set/\1=/p' <<<"$asked" | grep -F -f - "$b/.config" || true)
+	[ -z "$missing" ] || die "Linux $(tree_version "$t") does not configure as asked: ${missing//$'\n'/ }: correct configs/"
+}
+
+# kunit.py of a tree; for UML, two CPUs where the kernel can.
+kunit_py() { # tree, argument...
+	(cd "$1" && KBUILD_BUILD_TIMESTAMP='1970-01-01' python3 tools/testing/kunit/kunit.py "${@:2}")
+}
+# shellcheck disable=SC2034 # for the scripts
+if [ "$kver" = 6.12 ]; then
+	uml_config=() uml_run=()
+else
+	uml_config=(--kconfig_add CONFIG_SMP=y) uml_run=(--kernel_args seccomp=on --kernel_args ncpus=2)
+fi
+
+# The kernel's checkpatch --strict: prints what it reports, or that it failed.
+# FILE_PATH_CHANGES asks about MAINTAINERS, which a patch of its own changes; commits are
+# unknown without a git repository; it does not know how TRACE_EVENT() is indented.
+checkpatch() { # argument...
+	local said status=0
+	said=$(GIT_DIR=none perl "$src/scripts/checkpatch.pl" --root="$src" --strict --no-summary --terse --show-types \
+		--showfile --ignore FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID "$@") || status=$?
+	case $status${said:+ reported} in
+	0) ;;
+	'1 reported') grep -vE '^include/trace/events/.* CHECK:(OPEN_ENDED_LINE|PARENTHESIS_ALIGNMENT):' <<<"$said" || true ;;
+	*) printf '%s\n' "$said" "checkpatch.pl ended with status $status: $*" ;;
+	esac
+}
+
 # A first build takes over the objects of another configuration, maybe of another tree,
 # but those made of a file that differs: without their .cmd files make takes them for
 # out of date, as it does those that the configuration changes.
@@ -148,6 +218,7 @@ testbed=
 record_to() { # verb
 	verb=$1
 	mkdir -p "$out"
+	rm -f "$out/$verb.json" # of another run
 	records=$out/.$verb.jsonl
 	: >"$records"
 }
@@ -164,6 +235,43 @@ finish() { # true|false
 		'{verb: $verb, kver: $kver, kernel: $kernel, date: $date, commit: $commit, machine: $machine,
 		  results: ., pass: $pass}' "$records" >"$out/$verb.json"
 	rm -f "$records"
+}
+
+# Run the script once for each version, and make one record of theirs. Ends it: with 77 if
+# no version can be had.
+for_each_version() { # argument...
+	local v status parts=()
+	verb=$(basename "$0" .sh)
+	for v in "${versions[@]}"; do
+		rm -f "$out/$verb.json"
+		status=0
+		KVER=$v "$0" "$@" || status=$?
+		case $status in
+		0) ;;
+		"$gone") skipped=$((skipped + 1)) ;;
+		*) failed=1 ;;
+		esac
+		[ -f "$out/$verb.json" ] || continue
+		mv "$out/$verb.json" "$out/.$verb-$v.json"
+		parts+=("$out/.$verb-$v.json")
+	done
+	if [ ${#parts[@]} -gt 0 ]; then
+		jq -s --argjson n $((${#versions[@]} - skipped)) '.[0] + {kver: (map(.kver) | join(" ")), kernel: (map(.kernel) | join(" ")),
+			results: [.[] | .kver as $v | .results[] | .name += "-" + $v],
+			pass: (length == $n and all(.pass))}' "${parts[@]}" >"$out/$verb.json"
+		rm "${parts[@]}"
+	fi
+	[ $skipped -lt ${#versions[@]} ] || exit $gone
+	exit $failed
+}
+
+# What a guest has emitted, the last of a name; null if nothing.
+emitted() { # directory that qemu.sh was given, metric
+	jq -s --arg m "$2" 'map(select(.metric == $m)) | last.value' "$1/results.jsonl"
+}
+
+quiet_log() { # directory that qemu.sh was given
+	[ -s "$1/console.log" ] && ! bad_lines "$1/console.log"
 }
 
 # Lines of a guest's console that must never appear.
@@ -202,10 +310,11 @@ check() {
 	esac
 }
 
-# What was recorded last, or none
+# What was recorded last, by any backend if none is given; or none, which no expression
+# for "must" can have in it.
 value() { # name backend metric
 	jq -rs --arg n "$1" --arg b "$2" --arg m "$3" \
-		'map(select(.name == $n and .backend == $b and .metric == $m)) | last.value // "none"' "$records"
+		'map(select(.name == $n and ($b == "" or .backend == $b) and .metric == $m)) | last.value // "none"' "$records"
 }
 
 # Judge by a jq expression, which has the values in it.
@@ -215,6 +324,13 @@ must() { # what expression
 	else
 		judge failed "$1" "$2"
 	fi
+}
+
+tool_tests() {
+	local t
+	for t in "$top"/tests/tools/*-test.sh; do
+		check "$(basename "$t" -test.sh)" "$t"
+	done
 }
 
 # Everything that was recorded of a name by backend, or of all names: a line for each

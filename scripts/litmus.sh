@@ -16,7 +16,7 @@ for name in ${LITMUS:-.}; do
 	[ ${#found[@]} -gt 0 ] || die "tests/litmus has no '$name': take a name from there"
 	tests+=("${found[@]}")
 done
-"$top/scripts/deps.sh" spin gcc jq
+"$top/scripts/deps.sh" spin
 "$top/scripts/get-kernel.sh" >/dev/null
 model=$src/tools/memory-model
 [ -f "$model/linux-kernel.cfg" ] || die "$src has no tools/memory-model: set KSRC to a complete tree"

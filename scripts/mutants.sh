@@ -9,7 +9,7 @@
 [ -n "${KSRC:-}" ] || export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
 
-need python3 gcc ccache jq patch rsync
+"$top/scripts/deps.sh"
 shopt -s nullglob
 mutants=()
 for name in ${MUTANT:-.patch}; do
@@ -34,16 +34,9 @@ restore() { # file...
 	done
 }
 
-kunit() { # config|exec argument...
-	local verb=$1
-	shift
-	(cd "$m" && KBUILD_BUILD_TIMESTAMP='1970-01-01' python3 tools/testing/kunit/kunit.py "$verb" --build_dir=$b "$@")
-}
-
 configure() {
-	local args=(--kunitconfig=kernel/dma/cc-swiotlb/tests --make_options 'CC=ccache gcc')
-	[ "$kver" = 6.12 ] || args+=(--kconfig_add CONFIG_SMP=y)
-	kunit config "${args[@]}" >"$log.build" 2>&1
+	kunit_py "$m" config --build_dir=$b --kunitconfig=kernel/dma/cc-swiotlb/tests --make_options 'CC=ccache gcc' \
+		"${uml_config[@]}" >"$log.build" 2>&1
 }
 
 build() {
@@ -52,11 +45,19 @@ build() {
 
 # All cases pass; else the file that is left says which did not.
 run() { # seconds argument...
-	local args=(--timeout="$1" --json="$json")
-	shift
-	[ "$kver" = 6.12 ] || args+=(--kernel_args seccomp=on --kernel_args ncpus=2)
 	rm -f "$json"
-	kunit exec "${args[@]}" "$@" >>"$log" 2>&1
+	kunit_py "$m" exec --build_dir=$b --timeout="$1" --json="$json" "${uml_run[@]}" "${@:2}" >>"$log" 2>&1
+}
+
+# A case that ran to its end has failed; or twice, the kernel has crashed or hung. If
+# kunit.py itself fails, as on a full disk, that says nothing.
+noticed() { # seconds argument...
+	local tries=2
+	while ((tries--)); do
+		! run "$@" || return 1
+		! jq -es 'any(.. | .test_cases? // empty | .[]; .status == "FAIL")' "$json" >/dev/null 2>&1 || return 0
+	done
+	jq -es 'length == 1' "$json" >/dev/null 2>&1 || die "$name: KUnit gives no result: see $log"
 }
 
 # The first of the cases that failed, or did not end.
@@ -104,24 +105,28 @@ worker() { # number
 		patch -d "$m" -p1 -F0 -f -s --no-backup-if-mismatch -i "$p" >>"$log"
 		build || die "$name does not compile: mend tests/mutants/$name.patch, see $log.build"
 		# The quick cases first; only all cases together can say that it survives.
-		if run $quick_limit "${quick[@]}" && run $limit; then
-			emit "$name" cc survived 1 mutants
-			step "SURVIVED $name: $(head -1 "$p")"
-		else
+		if noticed $quick_limit "${quick[@]}" || noticed $limit; then
 			emit "$name" cc killed 1 mutants
 			step "killed $name: $(culprits)"
+		else
+			emit "$name" cc survived 1 mutants
+			step "SURVIVED $name: $(head -1 "$p")"
 		fi
 		restore "${changed[@]}"
 	done
 }
 
+# Each with what it starts is a process group, which does not outlive this script.
 pids=()
+trap 'for p in "${pids[@]}"; do kill -- "-$p" 2>/dev/null || true; done; wait' EXIT
+set -m
 for ((w = 0; w < workers; w++)); do
-	(worker $w) &
+	(worker $w) </dev/null &
 	pids+=($!)
 done
+set +m
 for w in "${pids[@]}"; do
-	wait "$w" || die "not all mutants were tried: see above"
+	wait -n || die "not all mutants were tried: see above"
 done
 killed=$(jq -s 'map(select(.metric == "killed")) | length' "$records")
 emit all cc killed "$killed" mutants

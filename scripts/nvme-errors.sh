@@ -7,7 +7,7 @@
 # out/nvme-errors.json.
 . "$(dirname "$0")/lib.sh"
 
-need gcc qemu-system-x86_64 jq
+"$top/scripts/deps.sh"
 record_to nvme-errors
 dir=$out/nvme-errors
 rm -rf "$dir"
@@ -29,15 +29,12 @@ boot() { # name, kernel argument...
 	"$top/scripts/qemu.sh" -t 600 -n 1 -q "-drive $drive -device nvme,serial=bad,drive=bad" "$kernel" "$d" nvme-errors \
 		"mib=$mib" seconds=20 "${@:2}"
 }
-emitted() { # name metric, what it must be
+measured() { # name metric, what it must be
 	local v
-	v=$(jq -s --arg m "$2" 'map(select(.metric == $m)) | last.value' "$dir/$1/results.jsonl")
+	v=$(emitted "$dir/$1" "$2")
 	echo "$1 $2: $v"
 	emit "$1" cc "$2" "$v" "$(jq -rs --arg m "$2" 'map(select(.metric == $m)) | last.unit' "$dir/$1/results.jsonl")"
 	[ "$(jq -n "$v | $3")" = true ]
-}
-quiet_log() { # name
-	[ -s "$dir/$1/console.log" ] && ! bad_lines "$dir/$1/console.log"
 }
 
 # In the small one, 1 MiB of swiotlb's own pool is all there is to fall back to.
@@ -45,12 +42,12 @@ for run in usual small; do
 	args=(threads=32 "swiotlb=cc,force")
 	[ $run = usual ] || args=(threads=64 "swiotlb=512,cc,force" "cc_swiotlb=max=2M,reserve=1M")
 	check $run-boot boot $run "${args[@]}"
-	check $run-reads emitted $run reads '. > 1000'
-	check $run-failed emitted $run failed '. > 10'
-	check $run-right emitted $run wrong '. == 0'
-	check $run-poisoned emitted $run leaked '. == 0'
-	check $run-resets emitted $run resets '. > 3'
-	check $run-quiet-log quiet_log $run
+	check $run-reads measured $run reads '. > 1000'
+	check $run-failed measured $run failed '. > 10'
+	check $run-right measured $run wrong '. == 0'
+	check $run-poisoned measured $run leaked '. == 0'
+	check $run-resets measured $run resets '. > 3'
+	check $run-quiet-log quiet_log "$dir/$run"
 done
-check small-failed-maps emitted small map_failures '. > 10'
+check small-failed-maps measured small map_failures '. > 10'
 conclude

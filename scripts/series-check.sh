@@ -8,16 +8,10 @@
 # versions. Writes out/series-check.json.
 #
 #   BUILDS='uml-on x86_64-on'   only these (and uml-off x86_64-off: default all)
-each=
-[ "${KVER:-}${KSRC:-}" ] || each=1
 . "$(dirname "$0")/lib.sh"
 
-if [ "$each" ]; then
-	for v in "${versions[@]}"; do
-		KVER=$v "$0" "$@" || failed=$?
-	done
-	exit "$failed"
-fi
+"$top/scripts/deps.sh"
+[ "$asked" ] || for_each_version "$@"
 
 need git perl jq python3 gcc ccache
 . "$(dirname "$0")/stage.sh"
@@ -66,15 +60,6 @@ same_tree() {
 	done <"$src_cc/.cc-swiotlb-files"
 }
 
-checkpatch() { # patch
-	# FILE_PATH_CHANGES asks about MAINTAINERS, which a patch of its own changes;
-	# commits are unknown without a git repository; checkpatch does not know how
-	# TRACE_EVENT() is indented.
-	! GIT_DIR=none perl "$src/scripts/checkpatch.pl" --root="$src" --strict --no-summary --terse --show-types \
-		--showfile --ignore FILE_PATH_CHANGES,UNKNOWN_COMMIT_ID "$1" |
-		grep -vE '^include/trace/events/.* CHECK:(OPEN_ENDED_LINE|PARENTHESIS_ALIGNMENT):'
-}
-
 # The configurations. Symbols that have not entered yet are left out.
 configure() { # build
 	local b=$t/build-$1 arch=${1%-*} ours=$t/kernel/dma/cc-swiotlb/Kconfig has=''
@@ -83,7 +68,6 @@ configure() { # build
 	{
 		if [ "$arch" = uml ]; then
 			grep -v CC_SWIOTLB "$top/tests/kunit/.kunitconfig"
-			[ "$kver" = 6.12 ] || echo CONFIG_SMP=y
 		else
 			printf 'CONFIG_%s=y\n' 64BIT EXPERT SMP PCI VIRTIO_MENU DEBUG_FS SYSFS FTRACE ENABLE_DEFAULT_TRACERS \
 				SHRINKER_DEBUG KEXEC_FILE KUNIT
@@ -100,8 +84,7 @@ configure() { # build
 	} >"$b/wanted"
 	cmp -s "$b/wanted" "$b/.kunitconfig" && [ -f "$b/.config" ] && return
 	if [ "$arch" = uml ]; then
-		(cd "$t" && python3 tools/testing/kunit/kunit.py config --kunitconfig="$b/wanted" --build_dir="$b" \
-			--make_options 'CC=ccache gcc')
+		kunit_py "$t" config --kunitconfig="$b/wanted" --build_dir="$b" --make_options 'CC=ccache gcc' "${uml_config[@]}"
 	else
 		(cd "$t" && ARCH=x86_64 scripts/kconfig/merge_config.sh -n -O "$b" "$b/wanted")
 	fi || return
@@ -128,11 +111,10 @@ build() { # uml-on|uml-off|x86_64-on|x86_64-off
 }
 
 kunit() {
-	local args=() b=$t/build-uml-on
-	[ "$kver" = 6.12 ] || args=(--kernel_args seccomp=on --kernel_args ncpus=2)
+	local b=$t/build-uml-on
 	rm -f "$b/kunit.json"
-	(cd "$t" && timeout 900 python3 tools/testing/kunit/kunit.py exec --build_dir="$b" --timeout=600 \
-		--filter 'speed>slow' --json="$b/kunit.json" "${args[@]}") >"$b/kunit.log" 2>&1 || {
+	kunit_py "$t" exec --build_dir="$b" --timeout=600 \
+		--filter 'speed>slow' --json="$b/kunit.json" "${uml_run[@]}" >"$b/kunit.log" 2>&1 || {
 		grep -E '\[(FAILED|CRASHED)\]|^# .*(FAIL|EXPECT|ASSERT)' "$b/kunit.log" || tail "$b/kunit.log"
 		return 1
 	}
@@ -159,7 +141,7 @@ builds_for() { # patch
 one() { # patch
 	local b builds
 	am "$1" || return
-	checkpatch "$1" || return
+	! checkpatch "$1" | grep . || return
 	make_tree "$t" --link
 	read -r -a builds < <(builds_for "$1")
 	for b in "${builds[@]}"; do

@@ -3,21 +3,13 @@
 # make series: the series as one sends it to a list, made by git format-patch on a
 # scratch repository, into out/series/<version>/. "git am" applies it to a tree of that
 # version. Author and sign-off are git's identity of whoever runs this. The cover letter
-# is patches/cover; its figures come from out/*.json, and what was not measured is left
-# out. Without KVER and KSRC for all versions. Prints the directories.
+# is patches/cover; its figures and those of the messages come from out/*.json, and what
+# was not measured, or by a run that failed, is left out. Without KVER and KSRC for all versions. Prints the directories.
 # series.sh [directory]: there instead and to nobody, for a check of it.
-each=
-[ "${KVER:-}${KSRC:-}" ] || each=1
 . "$(dirname "$0")/lib.sh"
 
-if [ "$each" ]; then
-	for v in "${versions[@]}"; do
-		KVER=$v "$0" "$@" || failed=$?
-	done
-	exit "$failed"
-fi
-
-need git perl jq
+"$top/scripts/deps.sh" --only git perl jq patch rsync xz-utils
+[ "$asked" ] || for_each_version "$@"
 . "$(dirname "$0")/stage.sh"
 ident=$(git -C "$top" -c user.useConfigOnly=true var GIT_AUTHOR_IDENT 2>/dev/null) ||
 	die "git does not know who sends this: git config --global user.name '<name>' and user.email '<address>'"
@@ -38,36 +30,18 @@ scratch() { # git command...
 	git --git-dir="$repo" --work-tree="$stage" -c advice.addIgnoredFile=false "$@"
 }
 
-commit() { # i
-	local message=$top/patches/messages/${patch_name[$1]}
-	stage_patch "$1"
-	stage_end
-	scratch add -Af .
-	scratch diff --cached --quiet && die "patches/series: ${patch_name[$1]} changes nothing: take it out of the list"
-	scratch commit -q -s --no-verify -F "$message"
-}
-
-# The kernel's own files that the series changes; git am looks at no others.
-scratch init -q
-for p in "${patch_hunks[@]}"; do
-	[ -z "$p" ] || stage_originals "$hunks_dir/$p"
-done
-scratch add -Af .
-scratch commit -q --allow-empty -m "Linux $version"
-base=$(scratch rev-parse HEAD)
-for ((i = 0; i < ${#patch_name[@]}; i++)); do
-	commit $i
-done
+: >"$stage.unmeasured"
 
 # A figure of out/*.json: <verb>:<name>:<backend>:<metric>, or <verb> for the kernel
-# that it is of; fails if it was not measured.
+# that it is of; fails if it was not measured, or by a run that failed.
 figure() {
 	local verb name backend metric value
 	IFS=: read -r verb name backend metric <<<"$1"
 	[ "$verb" != version ] || { echo "$version" && return; }
 	value=$(jq -r --arg n "$name" --arg b "$backend" --arg m "$metric" '
 		def of($metric): [.results[] | select(.name == $n and .backend == $b and .metric == $metric) | .value][0];
-		if $n == "" then .kernel // empty
+		if .pass != true then empty
+		elif $n == "" then .kernel // empty
 		elif $m == "ns" and of("failed") then "fails"
 		else of($m) | if . == null then empty elif type != "number" then .
 			elif $m | endswith("_bytes") then "\(. / 1048576 | round) MiB"
@@ -99,10 +73,10 @@ row() { # cells, with "|" between them
 	echo
 }
 
-# patches/cover. Lines that start with "~" are a block, and one that starts with "|" is
-# the row of a table, that are left out if a figure in them was not measured. The head
-# of a table goes with its last row.
-cover() {
+# The cover letter or a message. Lines that start with "~" are a block, and one that
+# starts with "|" is the row of a table, that are left out if a figure in them was not
+# measured. The head of a table goes with its last row.
+text() { # file
 	local line block='' head=''
 	while IFS= read -r line; do
 		if [[ $line = '~'* ]]; then
@@ -121,8 +95,28 @@ cover() {
 		'|'*) head=${line#|} ;;
 		*) filled "$line" || true ;;
 		esac
-	done <"$top/patches/cover" | sed 's/ *$//' | cat -s
+	done < <(cat "$1" && echo) | sed 's/ *$//' | cat -s
 }
+
+commit() { # i
+	stage_patch "$1"
+	stage_end
+	scratch add -Af .
+	scratch diff --cached --quiet && die "patches/series: ${patch_name[$1]} changes nothing: take it out of the list"
+	text "$top/patches/messages/${patch_name[$1]}" | scratch commit -q -s --no-verify -F -
+}
+
+# The kernel's own files that the series changes; git am looks at no others.
+scratch init -q
+for p in "${patch_hunks[@]}"; do
+	[ -z "$p" ] || stage_originals "$hunks_dir/$p"
+done
+scratch add -Af .
+scratch commit -q --allow-empty -m "Linux $version"
+base=$(scratch rev-parse HEAD)
+for ((i = 0; i < ${#patch_name[@]}; i++)); do
+	commit $i
+done
 
 # Who has to see it, by the kernel's own list: maintainers, and whom to copy
 recipients() {
@@ -135,8 +129,7 @@ recipients() {
 }
 to=() cc=()
 [ $# -gt 0 ] || recipients
-: >"$stage.unmeasured"
-scratch config branch."$(scratch branch --show-current)".description "$(cover)"
+scratch config branch."$(scratch branch --show-current)".description "$(text "$top/patches/cover")"
 rm -rf "$dir"
 scratch format-patch -q -o "$dir" --base="$base" --cover-letter --cover-from-description=subject \
 	"${to[@]}" "${cc[@]}" "$base"
@@ -146,6 +139,6 @@ if [ -n "${KSRC:-}" ] && theirs=$(git -C "$KSRC" rev-parse --verify -q HEAD 2>/d
 	sed -i "s/^base-commit: .*/base-commit: $theirs/" "$dir"/*.patch
 fi
 [ ! -s "$stage.unmeasured" ] ||
-	step "left out of the cover letter, because not measured here: lines with figures of make $(sort -u "$stage.unmeasured" | tr '\n' ' ')"
+	step "left out of cover letter and messages, because not measured here: lines with figures of make $(sort -u "$stage.unmeasured" | tr '\n' ' ')"
 step "${#patch_name[@]} patches for Linux $version"
 echo "$dir"

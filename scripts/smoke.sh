@@ -4,6 +4,7 @@
 # short verified I/O through cc-swiotlb on the demo's devices. Writes out/smoke.json.
 . "$(dirname "$0")/lib.sh"
 
+"$top/scripts/deps.sh"
 record_to smoke
 dir=$out/smoke
 mkdir -p "$dir"
@@ -19,17 +20,11 @@ boot() {
 	NET_FILE=$file "$top/scripts/qemu.sh" -c 2,sockets=2 -N -n 4 -b 1 "$kernel" "$dir" demo io=2m settle=0 "sum=$sum" \
 		swiotlb=cc,force cc_swiotlb=reserve=64M
 }
-emitted() { # metric
-	jq -s --arg m "$1" 'map(select(.metric == $m)) | last.value' "$dir/results.jsonl"
-}
 is_zero() { # metric
-	[ "$(emitted "$1")" = 0 ]
+	[ "$(emitted "$dir" "$1")" = 0 ]
 }
 disk_errors() {
 	[ -f "$dir/files/fio.err" ] && ! grep . "$dir/files/fio.err" && [ "$(jq '.jobs[0].total_err' "$dir/files/fio.json")" = 0 ]
-}
-quiet_log() {
-	[ -s "$dir/console.log" ] && ! bad_lines "$dir/console.log"
 }
 
 check boot boot
@@ -38,5 +33,5 @@ check disk-io-verified disk_errors
 check network-verified is_zero net_errors
 check file-system-verified is_zero fs_errors
 check no-failed-map is_zero map_failures
-check quiet-log quiet_log
+check quiet-log quiet_log "$dir"
 conclude

@@ -19,8 +19,8 @@ kernel_path() {
 	esac
 }
 
-# The files of this repository that belong into the kernel. Documentation/benchmarks.rst
-# does not.
+# The files of this repository that belong into the kernel. What is in Documentation/
+# itself does not.
 kernel_files() {
 	local dirs=(Documentation/{ABI,admin-guide,core-api} include kernel lib tests/kunit tools/ccstat) f
 	{

@@ -5,7 +5,6 @@
 # coccinelle, and the documents with sphinx. Writes out/static-full.json.
 . "$(dirname "$0")/lib.sh"
 
-"$top/scripts/deps.sh"
 "$top/scripts/deps.sh" clang-19 lld-19 llvm-19 coccinelle ocaml python3-sphinx "${triplet[@]/#/gcc-}"
 t=$("$top/scripts/apply.sh")
 record_to static-full
@@ -70,8 +69,8 @@ documents() {
 		echo "   ${f%.rst}" >>"$d/Documentation/index.rst"
 	done < <(grep '/cc-swiotlb.*\.rst$' "$t/.cc-swiotlb-files")
 	# Not of the series.
-	cp "$top/Documentation/benchmarks.rst" "$d/Documentation"
-	echo '   benchmarks' >>"$d/Documentation/index.rst"
+	cp "$top"/Documentation/{benchmarks,tested}.rst "$d/Documentation"
+	printf '   %s\n' benchmarks tested >>"$d/Documentation/index.rst"
 	cp "$top"/Documentation/ABI/testing/* "$d/abi"
 	tool=$t/tools/docs/get_abi.py
 	[ -x "$tool" ] || tool=$t/scripts/get_abi.pl

@@ -6,7 +6,7 @@
 # Writes out/static.json.
 . "$(dirname "$0")/lib.sh"
 
-need shellcheck sparse perl python3 gcc ccache
+"$top/scripts/deps.sh"
 t=$("$top/scripts/apply.sh")
 record_to static
 

@@ -11,6 +11,8 @@
 # legacy and dynamic do is recorded beside it.
 . "$(dirname "$0")/lib.sh"
 
+whole_number MINUTES 1
+whole_number BURST_MIB 1
 scenarios=()
 for s in ${SCENARIO:-$(cd "$top/tests/stress" && grep -L '^# Only by its name' -- *)}; do
 	[ -f "$top/tests/stress/$s" ] ||
@@ -80,7 +82,7 @@ report() {
 	echo
 	holds 'completed' "$(cc completed) == 1"
 	holds 'no I/O errors' "$(jq -cs --arg n "$s" \
-		'map(select(.name == $n and .backend == "cc" and (.metric | startswith("io_errors"))).value)' "$records") | all(. == 0)"
+		'map(select(.name == $n and .backend == "cc" and (.metric | startswith("io_errors"))).value)' "$records") | length > 0 and all(. == 0)"
 	holds 'no lockup, hung task or warning in the log' "$(cc log_errors) == 0"
 }
 

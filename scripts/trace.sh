@@ -6,7 +6,6 @@
 # Writes out/trace.json and a log of each; last line "N passed, M failed".
 . "$(dirname "$0")/lib.sh"
 
-"$top/scripts/deps.sh"
 "$top/scripts/deps.sh" bpftrace linux-perf trace-cmd gdb
 step "kernel $kver${KSRC:+ of $KSRC}"
 record_to trace

@@ -10,6 +10,12 @@ emit() { # metric value unit
 	echo "{\"metric\":\"$1\",\"value\":${2:-null},\"unit\":\"$3\"}" >/dev/ttyS1
 }
 
+# Memory that the host can see, in bytes.
+shared() {
+	echo $(($(cat $cc/shared_bytes 2>/dev/null || echo 0) +
+		$(cat $dbg/swiotlb/io_tlb_nslabs 2>/dev/null || echo 0) * 2048))
+}
+
 # A whole file to the host, which finds it under this name.
 send() { # name file
 	echo "{\"file\":\"$1\",\"data\":\"$(base64 -w0 "$2")\"}" >/dev/ttyS1

@@ -13,12 +13,6 @@ tools() { # unpack programs that the host gave as a disk
 	tar xf /dev/vda -C / || fail 'no programs on /dev/vda'
 }
 
-# Memory that the host can see, in bytes.
-shared() {
-	echo $(($(cat $cc/shared_bytes 2>/dev/null || echo 0) +
-		$(cat $dbg/swiotlb/io_tlb_nslabs 2>/dev/null || echo 0) * 2048))
-}
-
 emit_shared() { # when
 	emit "shared_$1_bytes" "$(shared)" B
 }

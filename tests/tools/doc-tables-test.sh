@@ -121,6 +121,12 @@ jq 'del(.date) | .results[].value = 99' "$out/demo.json" >"$tmp/demo" && mv "$tm
 ok 'results without a date' write
 ok 'stay out of the documents' unchanged "$repo/README.md" "$benchmarks"
 
+result demo <<<'demo cc io_errors 1'
+jq '.pass = false' "$out/demo.json" >"$tmp/demo" && mv "$tmp/demo" "$out/demo.json"
+ok 'a run that failed' write
+ok 'stays out of the documents' unchanged "$repo/README.md" "$benchmarks"
+ok 'and that is said' said 'results: stays as it is, out/demo.json is of a run that failed'
+
 # What a verb writes
 cat >"$repo/scripts/verb.sh" <<'END'
 . "$(dirname "$0")/lib.sh"

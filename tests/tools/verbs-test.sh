@@ -1,0 +1,201 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The verbs when something goes wrong under them: what has not been measured passes
+# nothing, and what ends with an error is no success. In a copy of the repository; what
+# installs, builds and boots is a fake. TAP on stdout.
+# shellcheck disable=SC2016 # expressions are those of the fakes
+set -eu
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+unset KVER KSRC MUTANT SCENARIO MINUTES
+export XDG_CACHE_HOME=$tmp/cache FAKE='' REPO=$tmp/repo PATH=$tmp/bin:$PATH
+repo=$tmp/repo out=$tmp/repo/out
+mkdir -p "$repo/tests/tools" "$out/demo" "$tmp/bin"
+cp -r "$top/scripts" "$repo/"
+for v in 6.12 7.3; do
+	tree=$tmp/cache/cc-swiotlb/src/linux-$v
+	mkdir -p "$tree/kernel/dma" "$tree/scripts"
+	touch "$tree"/{Kbuild,kernel/dma/swiotlb.c}
+	printf 'VERSION = %s\nPATCHLEVEL = %s\nSUBLEVEL = 99\n' ${v/./ } >"$tree/Makefile"
+done
+
+. "$(dirname "$0")/tap.sh"
+status=0
+run() { # command...
+	status=0
+	"$@" >"$tmp/said" 2>&1 || status=$?
+}
+ended() { # description, status, [what was said]
+	local bad=1
+	[ $status != "$2" ] || ! { [ -z "${3:-}" ] || grep -q -- "$3" "$tmp/said"; } || bad=0
+	tap $bad "$1" "$tmp/said"
+}
+ok() { # description, command...
+	local bad=0
+	"${@:2}" >>"$tmp/said" 2>&1 || bad=1
+	tap $bad "$1" "$tmp/said"
+}
+program() { # file: its body from stdin
+	{ echo '#!/bin/bash' && cat; } >"$1"
+	chmod +x "$1"
+}
+fake() { # name of a script: its body from stdin
+	program "$repo/scripts/$1.sh"
+}
+verb() { # body
+	{ echo '. "$(dirname "$0")/lib.sh"' && echo "$1"; } | fake verb
+	run "$repo/scripts/verb.sh"
+}
+fake deps </dev/null
+
+# lib.sh
+verb 'record_to verb; emit a cc n null x; must null "$(value a cc n) <= 1"; must none "$(value a "" m) <= 1"; must one "$(value a cc n) >= 0"; conclude'
+ended 'what was not measured meets no bound' 1 '^0 passed, 3 failed$'
+MINUTES=ten verb 'whole_number MINUTES 1'
+ended 'what is no number is refused' 1 '^error: MINUTES=ten: set it to a whole number from 1 on'
+MINUTES=0 verb 'whole_number MINUTES 1'
+ended 'and what is too small' 1 '^error: MINUTES=0: '
+MINUTES=08 verb 'whole_number MINUTES 1'
+ended 'and what the shell takes for octal' 1 '^error: MINUTES=08: '
+verb 'whole_number MINUTES 1'
+ended 'unset is no error' 0
+mkdir "$tmp/a b"
+cp -r "$repo/scripts" "$tmp/a b/"
+run "$tmp/a b/scripts/verb.sh"
+ended 'a path with a space is refused with the remedy' 1 '^error: white space in .*: move the repository'
+echo 'echo sparc64' | program "$tmp/bin/uname"
+verb true
+ended 'another machine is refused' 1 '^error: this machine is sparc64'
+rm "$tmp/bin/uname"
+# The first waits until the second says that it waits.
+verb 'lock a; (lock a) 2>"$out/waits" & for ((i = 0; i < 500; i++)); do [ ! -s "$out/waits" ] || break; sleep 0.01; done; cat "$out/waits"; kill $!'
+ended 'a lock says who holds it' 0 'waiting for the end of verb.sh, process [0-9]*, which holds .*lock-a'
+for k in 6.12 7.3; do
+	echo 'die "no, this is no perl"' >"$tmp/cache/cc-swiotlb/src/linux-$k/scripts/checkpatch.pl"
+done
+verb 'checkpatch a.patch'
+ended 'a checkpatch that dies is not silent' 0 '^checkpatch.pl ended with status'
+echo 'print ":1: WARNING:X: x", $/, "include/trace/events/x.h:1: CHECK:OPEN_ENDED_LINE: x", $/; exit 1' >"$tmp/cache/cc-swiotlb/src/linux-6.12/scripts/checkpatch.pl"
+verb 'checkpatch a.patch | grep -c .'
+ended 'it is asked about style, but for trace events' 0 '^1$'
+
+# Both versions
+echo '. "$(dirname "$0")/lib.sh"
+[ "$asked" ] || for_each_version "$@"
+case $FAKE-$kver in
+first-6.12) exit 1 ;;
+*-7.3 | none-*) exit 77 ;;
+esac
+record_to verb
+emit n cc passed 1 tests
+finish true' | fake verb
+echo '{"results": [{"name": "stale"}], "pass": true}' >"$out/verb.json"
+FAKE=first run "$repo/scripts/verb.sh"
+ended 'an error of the first version outlives that the second cannot be had' 1
+ok 'and no old record does' test ! -e "$out/verb.json"
+FAKE=none run "$repo/scripts/verb.sh"
+ended 'neither version can be had' 77
+FAKE='' run "$repo/scripts/verb.sh"
+ended 'one can' 0
+ok 'and is in the record' jq -e '.pass and .kver == "6.12" and [.results[].name] == ["n-6.12"]' "$out/verb.json"
+
+# demo
+touch "$out/demo"/file.{64M,8M}
+fake build <<'EOF'
+case $FAKE in
+no-build) exit 1 ;;
+gone) exit 77 ;;
+esac
+EOF
+fake qemu <<'EOF'
+while getopts c:m:n:b:Ns:t:q:D:V:P: o; do :; done
+shift $((OPTIND - 1))
+mkdir -p "$2/files"
+: >"$2/console.log"
+echo '{"metric": "maps", "value": 1, "unit": ""}' >"$2/results.jsonl"
+EOF
+FAKE=no-build run "$repo/scripts/demo.sh"
+ended 'demo: a kernel that does not build ends it' 1
+ok 'demo: at once, and without a record' test ! -e "$out/demo.json" -a "$(grep -c 'swiotlb=' "$tmp/said")" = 0
+FAKE=gone run "$repo/scripts/demo.sh"
+ended 'demo: a kernel that cannot be had skips it' 77
+mkdir -p "$out/demo/cc/files"
+: >"$out/demo/cc/console.log"
+echo 'verify: bad' >"$out/demo/cc/files/fio.err"
+cat >"$out/demo/cc/files/fio.json" <<'EOF'
+{"jobs": [{"read": {"iops": 10.4, "io_bytes": 1000, "bw_bytes": 1}, "write": {"iops": 1, "io_bytes": 1000, "bw_bytes": 1}, "total_err": 1}]}
+EOF
+for m in net_bytes:200 fs_bytes:200 copied_in:1300 copied_out:1300 shared_peak_bytes:8192; do
+	echo "{\"metric\": \"${m%:*}\", \"value\": ${m#*:}}"
+done >"$out/demo/cc/results.jsonl"
+verb '. <(sed -n "/^metric() /,/^bounced() /{/^bounced() /d; p}" "$top/scripts/demo.sh")
+record_to demo; collect cc demo cc; finish true'
+ended 'demo: what a guest sends is collected' 0
+ok 'demo: and is in the record' jq -e '.results | map({(.metric): .value}) | add | .iops_read == 10 and .io_errors == 0
+	and .verify_errors == 1 and .read_bytes == 1200 and .copied_bytes_per_byte == 1.083 and .shared_peak_bytes == 8192' "$out/demo.json"
+
+# series
+cat >"$tmp/message" <<'EOF'
+One figure:
+~{demo:demo:cc:iops_read} IOPS of Linux {demo}
+|  | cc
+|  IOPS | {demo:demo:cc:iops_read}
+~{demo:demo:cc:nothing} and {demo:demo:cc:iops_read}
+EOF
+text='stage=$top/out/x; . <(sed -n "/^figure() /,/^commit() /{/^commit() /d; p}" "$top/scripts/series.sh"); text "'$tmp/message'"'
+verb "$text"
+ok 'series: figures are filled in, and what is not measured left out' diff "$tmp/said" <(printf '%s\n' 'One figure:' \
+	'10 IOPS of Linux 6.12.99' "$(printf '%26scc')" "$(printf '%-26s10' '  IOPS')" '')
+jq '.pass = false' "$out/demo.json" >"$tmp/demo" && mv "$tmp/demo" "$out/demo.json"
+verb "$text"
+ok 'series: none of a run that failed' diff "$tmp/said" <(printf '%s\n' 'One figure:' '')
+
+# stress
+mkdir -p "$repo/tests/stress"
+echo 'guest cc cc cc,force -- stress-nothing
+report' >"$repo/tests/stress/nothing"
+run "$repo/scripts/stress.sh"
+ended 'stress: no I/O is not I/O without errors' 1 'not ok .* nothing: no I/O errors'
+
+# test
+program "$repo/tests/tools/some-test.sh" </dev/null
+for s in static series-check litmus smoke kunit; do
+	fake $s <<-'EOF'
+		echo '{"results": [{"metric": "passed", "value": 1}]}' >"$REPO/out/$(basename "$0" .sh).json"
+		[ "$FAKE" != "$(basename "$0" .sh)" ]
+	EOF
+done
+FAKE=smoke KSRC=$tmp/cache/cc-swiotlb/src/linux-6.12 run "$repo/scripts/test.sh"
+ended 'test: a verb that fails after it has recorded has failed' 1 '^7 passed, 1 failed$'
+
+# mutants
+tree=$tmp/tree
+mkdir -p "$tree" "$repo/tests/mutants" "$tree/tools/testing/kunit"
+echo good >"$tree/code.c"
+echo /code.c >"$tree/.cc-swiotlb-files"
+printf '%s\n' 'a bug' '' '--- a/code.c' '+++ b/code.c' '@@ -1 +1 @@' '-good' '+bad' >"$repo/tests/mutants/1-bug.patch"
+echo "echo '$tree'" | fake apply
+program "$tmp/bin/make" </dev/null
+program "$tmp/bin/python3" <<'EOF'
+verb=$2
+for a; do
+	case $a in --json=*) json=${a#*=} ;; esac
+done
+[ "$verb" = exec ] && grep -q bad code.c || FAKE=''
+cases() { echo "{\"sub_groups\": [{\"name\": \"s\", \"test_cases\": [{\"name\": \"c\", \"status\": \"$1\"}]}]}" >"$json"; }
+case $FAKE in
+fail) cases FAIL && exit 1 ;;
+crash) cases ERROR && exit 1 ;;
+once) [ -e once ] || { touch once && cases ERROR && exit 1; } ;;
+error) [ -z "$json" ] || : >"$json" && exit 1 ;;
+esac
+EOF
+for f in 'fail 0 ^killed' 'crash 0 ^killed' 'once 1 SURVIVED' 'error 1 KUnit.gives.no.result'; do
+	read -r FAKE wanted said <<<"$f"
+	run "$repo/scripts/mutants.sh"
+	ended "mutants: ${FAKE}" "$wanted" "${said/^/ }"
+done
+
+tap_end
