@@ -284,7 +284,7 @@ static void stats_chunks(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, line), "%s", line);
 	give(test, 1);
 	cc_magazine_drain_all();
-	cc_depot_drain(&cc_classes[cc_test_class(SIZE)], UINT_MAX);
+	cc_depot_drain(&cc_classes[cc_test_class(SIZE)], 0, UINT_MAX);
 	text = debugfs(test, DEBUGFS "chunks");
 	snprintf(line, sizeof(line), "   4096 %7u    empty", SZ_512K / SZ_4K);
 	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, line), "%s", line);

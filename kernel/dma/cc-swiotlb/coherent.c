@@ -61,6 +61,15 @@ unsigned long cc_coherent_bytes(void)
 	return max(bytes, 0L);
 }
 
+/* The NUMA node of a device, or of this CPU. */
+static int device_node(const struct device *dev)
+{
+	int nid = dev_to_node((struct device *)dev);
+
+	return nid == NUMA_NO_NODE || nid >= cc_nr_nodes ?
+		cc_cpu_node(raw_smp_processor_id()) : nid;
+}
+
 /* Is there memory that only this device has? */
 static bool has_own_memory(const struct device *dev)
 {
@@ -72,27 +81,38 @@ static bool has_own_memory(const struct device *dev)
 }
 
 /* Pages in a row, aligned to the power of two that holds them, and their chunk. */
-static void *take(size_t size, struct cc_chunk **chunk)
+static void *take_from(struct cc_class_node *node, size_t size, struct cc_chunk **chunk)
 {
 	unsigned long vaddr;
 	void *owner;
 
-	vaddr = gen_pool_alloc_algo_owner(&coherent->pool, size,
+	vaddr = gen_pool_alloc_algo_owner(&node->pool, size,
 					  gen_pool_first_fit_order_align, NULL,
 					  &owner);
 	if (!vaddr)
 		return NULL;
-	atomic_long_sub(size >> PAGE_SHIFT, &coherent->pool_free);
+	atomic_long_sub(size >> PAGE_SHIFT, &node->pool_free);
 	*chunk = owner;
 	return (void *)vaddr;
 }
 
+/* Of this NUMA node, or of another one. */
+static void *take(size_t size, int nid, struct cc_chunk **chunk)
+{
+	void *vaddr = NULL;
+
+	for (unsigned int i = 0; i < cc_nr_nodes && !vaddr; i++)
+		vaddr = take_from(&coherent->node[(nid + i) % cc_nr_nodes], size, chunk);
+	return vaddr;
+}
+
 static void give(const struct cc_chunk *chunk, phys_addr_t base, size_t size)
 {
+	struct cc_class_node *node = &coherent->node[chunk->nid];
 	void *vaddr = chunk->pool.vaddr + (base - chunk->pool.start);
 
-	gen_pool_free(&coherent->pool, (unsigned long)vaddr, size);
-	atomic_long_add(size >> PAGE_SHIFT, &coherent->pool_free);
+	gen_pool_free(&node->pool, (unsigned long)vaddr, size);
+	atomic_long_add(size >> PAGE_SHIFT, &node->pool_free);
 }
 
 /*
@@ -126,7 +146,7 @@ static bool grow(unsigned int shift, gfp_t gfp)
 	return given;
 }
 
-static void *take_or_grow(size_t size, gfp_t gfp, struct cc_chunk **chunk)
+static void *take_or_grow(size_t size, int nid, gfp_t gfp, struct cc_chunk **chunk)
 {
 	unsigned int shift = PAGE_SHIFT + get_order(size);
 	void *vaddr;
@@ -135,7 +155,7 @@ static void *take_or_grow(size_t size, gfp_t gfp, struct cc_chunk **chunk)
 		return NULL;
 	/* Others may take what is new: then each time for what they have allocated. */
 	do {
-		vaddr = take(size, chunk);
+		vaddr = take(size, nid, chunk);
 	} while (!vaddr && grow(shift, gfp));
 	return vaddr;
 }
@@ -163,7 +183,7 @@ struct page *cc_swiotlb_alloc_pages(struct device *dev, size_t size, gfp_t gfp)
 	size = PAGE_ALIGN(size);
 	if (!size || has_own_memory(dev))
 		goto other;
-	vaddr = take_or_grow(size, gfp, &chunk);
+	vaddr = take_or_grow(size, device_node(dev), gfp, &chunk);
 	if (!vaddr)
 		goto other;
 	base = chunk->pool.start + (vaddr - chunk->pool.vaddr);
