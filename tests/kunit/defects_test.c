@@ -501,8 +501,6 @@ static void defects_kexec(struct kunit *test)
 {
 	struct cc_block *block;
 
-	if (IS_ENABLED(CONFIG_X86))
-		kunit_skip(test, "x86 does that for all memory");
 	start(test, SZ_128M, SZ_8M, 0);
 	/* The fake wants private memory not to be found. */
 	list_for_each_entry(block, &cc_swiotlb.blocks, node)

@@ -282,8 +282,8 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 /**
  * cc_swiotlb_kexec() - make all blocks private, since the next kernel expects that
  *
- * x86 does that for all memory, and stops the other CPUs before. What was shared by
- * others, or is quarantined, stays as it is.
+ * Not every platform does that by itself. What was shared by others, or is
+ * quarantined, stays as it is.
  *
  * Context: task; devices have been shut down.
  */
@@ -291,7 +291,7 @@ void cc_swiotlb_kexec(void)
 {
 	struct cc_block *block;
 
-	if (!cc_swiotlb_enabled() || IS_ENABLED(CONFIG_X86))
+	if (!cc_swiotlb_enabled())
 		return;
 	mutex_lock(&cc_swiotlb.mutex);
 	list_for_each_entry(block, &cc_swiotlb.blocks, node)

@@ -450,6 +450,33 @@ bool cc_reserve_take_large(struct cc_class *class, unsigned int shift,
 	return give(class, NUMA_NO_NODE, shift, LONG_MAX, keep, !keep);
 }
 
+/**
+ * cc_chunk_put() - give neighbouring slots of a chunk back to the gen_pool
+ * @chunk: the chunk
+ * @offset: bytes in front of the first slot
+ * @size: bytes of the slots
+ *
+ * gen_pool_free() would look for the chunk, which may be one of thousands.
+ *
+ * Context: any but NMI.
+ * Return: the number of slots.
+ */
+unsigned int cc_chunk_put(const struct cc_chunk *chunk, size_t offset, size_t size)
+{
+	struct gen_pool *pool = &cc_chunk_class_node(chunk)->pool;
+	unsigned int nr = size >> chunk->shift;
+	unsigned long addrs[16];
+
+	for (unsigned int i = 0; i < nr; i++, offset += BIT(chunk->shift)) {
+		unsigned int n = i % ARRAY_SIZE(addrs);
+
+		addrs[n] = (unsigned long)chunk->pool.vaddr + offset;
+		if (n + 1 == ARRAY_SIZE(addrs) || i + 1 == nr)
+			gen_pool_free_bulk(pool, chunk->gpc, addrs, n + 1);
+	}
+	return nr;
+}
+
 /* Take all slots of a chunk that has none in use; false if it has. */
 static bool seal(struct cc_class *class, struct cc_chunk *chunk)
 {
@@ -460,7 +487,7 @@ static bool seal(struct cc_class *class, struct cc_chunk *chunk)
 	if (!cc_chunk_is_coherent(chunk) || uncount_pages(chunk))
 		return true;
 	/* Somebody has taken a reference to a page in passing: another time. */
-	gen_pool_free(pool, (unsigned long)chunk->pool.vaddr, cc_chunk_bytes(chunk));
+	cc_chunk_put(chunk, 0, cc_chunk_bytes(chunk));
 	return false;
 }
 

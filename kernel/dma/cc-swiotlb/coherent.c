@@ -109,21 +109,22 @@ static void *take(size_t size, int nid, struct cc_chunk **chunk)
 static void give(const struct cc_chunk *chunk, phys_addr_t base, size_t size)
 {
 	struct cc_class_node *node = &coherent->node[chunk->nid];
-	void *vaddr = chunk->pool.vaddr + (base - chunk->pool.start);
 
-	gen_pool_free(&node->pool, (unsigned long)vaddr, size);
-	atomic_long_add(size >> PAGE_SHIFT, &node->pool_free);
+	atomic_long_add(cc_chunk_put(chunk, base - chunk->pool.start, size),
+			&node->pool_free);
 }
 
 /*
- * What the reserve keeps. Who can wait has another way, so that this is not what a burst
- * of mappings finds it empty for; who cannot is like a mapping.
+ * What the reserve keeps. A caller that can wait has another way, and so has one that
+ * does not insist, so that this is not what a burst of mappings finds it empty for. Any
+ * other is like a mapping.
  */
 static unsigned long reserve_keep(gfp_t gfp)
 {
 	unsigned long half = READ_ONCE(cc_swiotlb.reserve_min) / 2;
+	bool other_way = gfpflags_allow_blocking(gfp) || (gfp & __GFP_NORETRY);
 
-	return gfpflags_allow_blocking(gfp) && half >= BIT(CC_CHUNK_SHIFT) ? half : 0;
+	return other_way && half >= BIT(CC_CHUNK_SHIFT) ? half : 0;
 }
 
 /* Have a chunk of the reserve for 1 << @shift bytes, and tell kccd. */
@@ -232,13 +233,24 @@ static void hold(struct cc_slot *slot)
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 }
 
+/* The page allocator wants pages back as it gave them: what drivers note in them goes. */
+static void clean(const struct cc_slot *slot)
+{
+	struct page *page = pfn_to_page(PHYS_PFN(slot->base));
+
+	for (struct page *end = page + (slot->size >> PAGE_SHIFT); page < end; page++)
+		set_page_private(page, 0);
+}
+
 /* Nobody uses the allocation any more, as far as its owner knows. */
 static void release(struct cc_slot *slot)
 {
-	if (is_held(slot))
+	if (is_held(slot)) {
 		hold(slot);
-	else
-		give(cc_chunk_by_addr(slot->base), slot->base, slot->size);
+		return;
+	}
+	clean(slot);
+	give(cc_chunk_by_addr(slot->base), slot->base, slot->size);
 }
 
 static void __cold free_wrong(struct device *dev, phys_addr_t paddr, size_t size,

@@ -17,6 +17,7 @@
 #include <linux/mm.h>
 #include <linux/string.h>
 #include <asm/setup.h>
+#include <xen/xen.h>
 
 #include "internal.h"
 
@@ -179,6 +180,11 @@ static int __init cc_swiotlb_init(void)
 		pr_info("cc_swiotlb= has no effect without swiotlb=cc\n");
 	if (!cc_swiotlb.selected)
 		return 0;
+	/* x86 has said so before; elsewhere swiotlb-xen maps through swiotlb's functions. */
+	if (!IS_ENABLED(CONFIG_X86) && xen_domain()) {
+		cc_swiotlb_deselect("Xen");
+		return 0;
+	}
 	if (!is_swiotlb_allocated()) {
 		cc_swiotlb_deselect("no device must bounce; swiotlb=cc,force makes all do");
 		return 0;

@@ -451,6 +451,7 @@ int cc_chunk_publish(struct cc_chunk *chunk);
 void cc_chunk_unpublish(struct cc_chunk *chunk);
 void cc_reserve_add(struct cc_chunk *chunk);
 void cc_reserve_del(struct cc_chunk *chunk);
+unsigned int cc_chunk_put(const struct cc_chunk *chunk, size_t offset, size_t size);
 bool cc_reserve_holds(unsigned int shift, int nid);
 void cc_reserve_use(int nid);
 unsigned long cc_reserve_share(void);

@@ -6,12 +6,14 @@
  */
 #include <kunit/static_stub.h>
 #include <linux/gfp.h>
+#include <linux/kasan.h>
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/set_memory.h>
 #include <linux/slab.h>
 #include <linux/topology.h>
+#include <linux/vmalloc.h>
 
 #include "internal.h"
 
@@ -159,13 +161,20 @@ void cc_free_metadata_page(struct page *page)
  */
 int cc_convert(struct page *page, unsigned int order, bool share)
 {
-	unsigned long vaddr = (unsigned long)page_address(page);
+	/* What is not in the direct map is refused, and with a tag it seems not to be. */
+	unsigned long vaddr = (unsigned long)kasan_reset_tag(page_address(page));
 	unsigned int noreclaim;
 	int err;
 
 	KUNIT_STATIC_STUB_REDIRECT(cc_convert, page, order, share);
 	if (!swiotlb_is_shared())
 		return 0;
+	/*
+	 * x86 does that before it converts, and may wait for a workqueue, which nobody
+	 * must who allocates from the reserves. Then there is nothing left to wait for.
+	 */
+	if (IS_ENABLED(CONFIG_X86))
+		vm_unmap_aliases();
 	/* To split an entry of the direct map takes a page: have it, or fail. */
 	noreclaim = memalloc_noreclaim_save();
 	err = share ? set_memory_decrypted(vaddr, 1 << order) :
