@@ -4,6 +4,7 @@
  * are on one of them, which the test chooses.
  */
 #include <linux/dma-mapping.h>
+#include <linux/prandom.h>
 #include <linux/random.h>
 
 #include "cc_test.h"
