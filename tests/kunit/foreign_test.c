@@ -127,7 +127,7 @@ static void foreign_home(struct kunit *test)
 	slot = cc_slot_by_index(cc_index_by_addr(cc_chunk_by_addr(t->tlb[0]),
 						 t->tlb[0]));
 	KUNIT_EXPECT_EQ(test, slot->cpu, 0);
-	slot->cpu = U16_MAX;
+	slot->cpu = CC_NO_CPU - 1;
 	give(test, 0, 1);
 	KUNIT_EXPECT_EQ(test, foreign(t, 0), 1);
 	KUNIT_EXPECT_EQ(test, loaded(t), count + 1);

@@ -100,6 +100,17 @@ static void take_reserve(int nid)
 		;
 }
 
+/* A CPU of the node has mapped, and kccd has done what follows from it. */
+static void use(struct kunit *test, int nid)
+{
+	cc_reserve_use(nid);
+	cc_kccd_kick(CC_KICK_GROW);
+	if (!cc_kccd_pending(cc_test_now))
+		cc_test_now += CC_BACKOFF_MIN;
+	cc_test_grow();
+	KUNIT_ASSERT_GE(test, cc_swiotlb.node[nid].bytes, cc_reserve_share());
+}
+
 /* Nothing is promised to a node that no CPU has mapped on; then it gets its share. */
 static void numa_share(struct kunit *test)
 {
@@ -124,10 +135,9 @@ static void numa_local(struct kunit *test)
 {
 	for (int nid = NODES - 1; nid >= 0; nid--) {
 		move_to(test, nid);
-		cc_reserve_use(nid);
-		cc_test_grow();
+		use(test, nid);
 		KUNIT_EXPECT_EQ(test, map(test, 0, MAPS / 2, nid), MAPS / 2);
-		cc_test_grow();
+		use(test, nid);
 		KUNIT_EXPECT_EQ(test, map(test, MAPS / 2, MAPS / 2, nid), MAPS / 2);
 		unmap(test, 0, MAPS);
 		cc_test_check(test);
@@ -250,8 +260,7 @@ static void numa_mark(struct kunit *test)
 
 	KUNIT_ASSERT_TRUE(test, cc_reserve_take(larger, 0, 1));
 	move_to(test, 1);
-	cc_reserve_use(1);
-	cc_test_grow();
+	use(test, 1);
 	KUNIT_ASSERT_TRUE(test, cc_reserve_take(larger, 1, 1));
 	larger->mark = atomic_long_read(&larger->node[0].pool_free);
 	take_reserve(NUMA_NO_NODE);
@@ -281,6 +290,7 @@ static void numa_refused(struct kunit *test)
 	cc_test_settle(test);
 	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, cc_swiotlb.target + 2 * SZ_2M);
 	KUNIT_EXPECT_EQ(test, cc_kccd_pass(cc_test_now), MAX_SCHEDULE_TIMEOUT);
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_UNSHARE], 0);
 
 	/* When it has some, it is used. */
 	cc_fake.no_memory = 0;
@@ -313,12 +323,11 @@ static void numa_return(struct kunit *test)
 
 	for (int nid = 0; nid < 2; nid++) {
 		move_to(test, nid);
-		cc_reserve_use(nid);
-		cc_test_grow();
+		use(test, nid);
 	}
 	for (unsigned int i = 0; i < MAPS; i += MAPS / 10) {
 		map(test, i, MAPS / 10, 1);
-		cc_test_grow();
+		use(test, 1);
 	}
 	unmap(test, 0, MAPS);
 	cc_test_settle(test);
@@ -336,8 +345,10 @@ static void numa_coherent(struct kunit *test)
 	struct numa_test *t = test->priv;
 	struct page *page;
 
-	cc_reserve_use(2);
-	cc_test_grow();
+	use(test, 2);
+	/* Without CONFIG_NUMA a device has no node, and this CPU's counts. */
+	if (!IS_ENABLED(CONFIG_NUMA))
+		move_to(test, 2);
 	set_dev_node(t->dev, 2);
 	page = cc_swiotlb_alloc_pages(t->dev, SIZE, GFP_ATOMIC);
 	KUNIT_ASSERT_NOT_NULL(test, page);

@@ -74,7 +74,8 @@ static int reset(struct kunit *test)
 /* The columns of stats that follow the size of the slots. */
 enum column {
 	SLOTS, IN_USE, HIGH, CACHED, DEPOT, MAPS, REQUESTED, SLOT_BYTES, HITS,
-	INBOX_HITS, DEPOT_HITS, POOL_HITS, RESERVE, LARGER, LEGACY, FAILED, NR_COLUMNS
+	INBOX_HITS, DEPOT_HITS, POOL_HITS, RESERVE, REMOTE, LARGER, LEGACY, FAILED,
+	NR_COLUMNS
 };
 
 /* The numbers of the line of @text that starts with @name. */

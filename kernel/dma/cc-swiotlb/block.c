@@ -110,24 +110,20 @@ static struct cc_block *block_alloc_largest(unsigned long limit,
 					    unsigned int min_shift, int nid)
 {
 	unsigned int shift = min(CC_BLOCK_SHIFT, PAGE_SHIFT + MAX_PAGE_ORDER);
-	bool try_hard = nid == NUMA_NO_NODE;
+	bool try_hard = nid == NUMA_NO_NODE; /* else others may have free memory */
 	struct cc_block *block = NULL;
 
 	for (; !block && shift >= min_shift; shift--)
 		if (1UL << shift <= limit)
 			block = block_alloc(shift, try_hard && shift == min_shift, nid);
-	if (block || nid == NUMA_NO_NODE)
-		return block;
-	/* A node without free memory uses another one. */
-	cc_swiotlb.node[nid].refused = true;
-	return block_alloc_largest(limit, min_shift, NUMA_NO_NODE);
+	return block;
 }
 
 /**
  * cc_block_grow() - convert one more block and put it into the reserve
  * @limit: bytes that it may have at most
  * @min_shift: log2 of the bytes that it must have, CC_FRAME_SHIFT at least
- * @nid: NUMA node that it should be on, or NUMA_NO_NODE
+ * @nid: NUMA node that it must be on, or NUMA_NO_NODE
  *
  * Context: task, under cc_swiotlb.mutex.
  * Return: 0, or -ENOMEM or what the conversion said, after which nothing has

@@ -434,20 +434,21 @@ bool cc_reserve_take(struct cc_class *class, int nid, unsigned long want)
 /**
  * cc_reserve_take_large() - the same for several slots in a row
  * @class: class that is short of them
+ * @nid: NUMA node of the chunk, or NUMA_NO_NODE
  * @shift: log2 of the bytes that the chunk has to hold
  * @keep: bytes that must stay in the reserve; 0 if the caller has no other way
  *
  * Context: any but NMI.
  * Return: true if the class has got a chunk.
  */
-bool cc_reserve_take_large(struct cc_class *class, unsigned int shift,
+bool cc_reserve_take_large(struct cc_class *class, int nid, unsigned int shift,
 			   unsigned long keep)
 {
 	/*
 	 * Free slots may be there, but not in a row. The target is for those who have
 	 * no other way.
 	 */
-	return give(class, NUMA_NO_NODE, shift, LONG_MAX, keep, !keep);
+	return give(class, nid, shift, LONG_MAX, keep, !keep);
 }
 
 /**

@@ -128,14 +128,15 @@ static unsigned long reserve_keep(gfp_t gfp)
 }
 
 /* Have a chunk of the reserve for 1 << @shift bytes, and tell kccd. */
-static bool grow(unsigned int shift, gfp_t gfp)
+static bool grow(unsigned int shift, int nid, gfp_t gfp)
 {
 	unsigned long bytes = READ_ONCE(coherent->nr_slots) << PAGE_SHIFT;
 	bool given;
 
 	if (bytes + BIT(CC_CHUNK_SHIFT) > READ_ONCE(cc_swiotlb.max) / CC_COHERENT_SHARE)
 		return false;
-	given = cc_reserve_take_large(coherent, shift, reserve_keep(gfp));
+	given = cc_reserve_take_large(coherent, nid, shift, reserve_keep(gfp)) ||
+		cc_reserve_take_large(coherent, NUMA_NO_NODE, shift, reserve_keep(gfp));
 	if (!given) {
 		WRITE_ONCE(coherent->wanted, shift);
 		/* As in grow_class(); and it is known what is wanted. */
@@ -157,7 +158,7 @@ static void *take_or_grow(size_t size, int nid, gfp_t gfp, struct cc_chunk **chu
 	/* Others may take what is new: then each time for what they have allocated. */
 	do {
 		vaddr = take(size, nid, chunk);
-	} while (!vaddr && grow(shift, gfp));
+	} while (!vaddr && grow(shift, nid, gfp));
 	return vaddr;
 }
 

@@ -456,7 +456,7 @@ bool cc_reserve_holds(unsigned int shift, int nid);
 void cc_reserve_use(int nid);
 unsigned long cc_reserve_share(void);
 bool cc_reserve_take(struct cc_class *class, int nid, unsigned long want);
-bool cc_reserve_take_large(struct cc_class *class, unsigned int shift,
+bool cc_reserve_take_large(struct cc_class *class, int nid, unsigned int shift,
 			   unsigned long keep);
 bool cc_reserve_give(struct cc_class *class, unsigned long want,
 		     unsigned long keep);

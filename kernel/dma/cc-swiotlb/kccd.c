@@ -195,14 +195,17 @@ static int neediest_node(void)
 	return found;
 }
 
-/* Is there room to have on one node what another one has already? */
-static bool may_balance(void)
+/* A block of the node that needs it most, if there is one with memory; or an error. */
+static int grow_node(unsigned long limit, unsigned int min_shift)
 {
-	unsigned long sum = cc_swiotlb.shared + cc_swiotlb.quarantined;
+	int nid = cc_nr_nodes > 1 ? neediest_node() : NUMA_NO_NODE, err;
 
-	return cc_nr_nodes > 1 && neediest_node() != NUMA_NO_NODE &&
-	       READ_ONCE(cc_swiotlb.reserve_bytes) < 2 * cc_swiotlb.target &&
-	       sum + BIT(CC_BLOCK_SHIFT) <= cc_swiotlb.max;
+	if (nid == NUMA_NO_NODE)
+		return -ENOMEM;
+	err = cc_block_grow(limit, min_shift, nid);
+	if (err)
+		cc_swiotlb.node[nid].refused = true;
+	return err;
 }
 
 /* More memory in chunks of 1 << (CC_FRAME_SHIFT + @size) bytes at least. */
@@ -229,8 +232,9 @@ static int grow(unsigned int size, unsigned long now)
 		no_room = true;
 		return -ENOSPC;
 	}
-	err = cc_block_grow(cc_swiotlb.max - sum, min_shift,
-			    cc_nr_nodes > 1 ? neediest_node() : NUMA_NO_NODE);
+	err = grow_node(cc_swiotlb.max - sum, min_shift);
+	if (err == -ENOMEM)
+		err = cc_block_grow(cc_swiotlb.max - sum, min_shift, NUMA_NO_NODE);
 	/* Something, maybe, even if not what was asked for. */
 	cc_kccd_stats.grown += cc_swiotlb.shared - before;
 	if (err) {
@@ -284,7 +288,27 @@ static void feed_starved(unsigned long now)
 static bool wants_memory(void)
 {
 	return READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target ||
-	       cc_swiotlb.shared < cc_swiotlb.min || may_balance();
+	       cc_swiotlb.shared < cc_swiotlb.min;
+}
+
+/*
+ * Have on each node what the reserve should have there, though others have too much: up
+ * to twice the target, until that has been returned.
+ */
+static void balance(void)
+{
+	while (READ_ONCE(cc_swiotlb.reserve_bytes) < 2 * cc_swiotlb.target) {
+		unsigned long before = cc_swiotlb.shared;
+		unsigned long sum = before + cc_swiotlb.quarantined;
+
+		if (cc_kccd_stats.grown - pass_grown >= CC_PASS_BYTES ||
+		    READ_ONCE(cc_swiotlb.stopping) ||
+		    sum + BIT(CC_BLOCK_SHIFT) > cc_swiotlb.max ||
+		    grow_node(BIT(CC_BLOCK_SHIFT), CC_FRAME_SHIFT))
+			break;
+		cc_kccd_stats.grown += cc_swiotlb.shared - before;
+		cond_resched();
+	}
 }
 
 /*
@@ -316,6 +340,7 @@ static void move_up(unsigned long now)
 	feed_starved(now);
 	while (wants_memory() && !grow(0, now))
 		cond_resched();
+	balance();
 	for (unsigned int i = CC_NR_CLASSES; i--; )
 		keep_mark(&cc_classes[i], now);
 }
