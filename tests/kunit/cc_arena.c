@@ -83,7 +83,7 @@ bool cc_arena_has(unsigned int shift)
 	       find_free(shift - PAGE_SHIFT, &frame);
 }
 
-static struct page *arena_alloc(unsigned int order, bool try_hard)
+static struct page *arena_alloc(unsigned int order, bool try_hard, int nid)
 {
 	unsigned int frame;
 	struct unit *u;

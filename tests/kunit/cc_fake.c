@@ -21,6 +21,7 @@ struct fake_block {
 	struct list_head node;
 	struct page *page;
 	unsigned int order;
+	int nid;
 	enum fake_state state;
 };
 
@@ -61,10 +62,14 @@ static struct page *alloc_above(unsigned int order)
 	return page;
 }
 
-static struct page *fake_alloc_memory(unsigned int order, bool try_hard)
+static struct page *fake_alloc_memory(unsigned int order, bool try_hard, int nid)
 {
 	struct fake_block *block;
 
+	if (nid == NUMA_NO_NODE)
+		nid = ffz(cc_fake.no_memory);
+	else if (cc_fake.no_memory & BIT(nid))
+		return NULL;
 	if (order > cc_fake.max_order || fails(CC_FAKE_MEMORY))
 		return NULL;
 	block = kunit_kzalloc(fake_test, sizeof(*block), GFP_KERNEL);
@@ -72,6 +77,7 @@ static struct page *fake_alloc_memory(unsigned int order, bool try_hard)
 		return NULL;
 	block->page = alloc_above(order);
 	block->order = order;
+	block->nid = nid;
 	if (!block->page) {
 		kunit_kfree(fake_test, block);
 		return NULL;
@@ -145,6 +151,39 @@ static void fake_free_metadata_page(struct page *page)
 	__free_page(page);
 }
 
+static unsigned int fake_count_nodes(void)
+{
+	return cc_fake.nr_nodes;
+}
+
+static int fake_cpu_node(unsigned int cpu)
+{
+	return cc_fake.cpu_node;
+}
+
+static int fake_page_node(const struct page *page)
+{
+	struct fake_block *block;
+
+	list_for_each_entry(block, &cc_fake.blocks, node)
+		if (page >= block->page && page < block->page + (1 << block->order))
+			return block->nid;
+	return 0;
+}
+
+/**
+ * cc_fake_nodes() - have some NUMA nodes
+ * @test: the test; after cc_fake_begin() and before it starts the allocator
+ * @nr: number of nodes
+ */
+void cc_fake_nodes(struct kunit *test, unsigned int nr)
+{
+	cc_fake.nr_nodes = nr;
+	kunit_activate_static_stub(test, cc_count_nodes, fake_count_nodes);
+	kunit_activate_static_stub(test, cc_cpu_node, fake_cpu_node);
+	kunit_activate_static_stub(test, cc_page_node, fake_page_node);
+}
+
 /**
  * cc_fake_begin() - put the fake in place, and let nothing fail
  * @test: the test; before it starts the allocator
@@ -215,4 +254,9 @@ void cc_fake_remove(struct kunit *test)
 	kunit_deactivate_static_stub(test, cc_alloc_metadata_page);
 	kunit_deactivate_static_stub(test, cc_free_metadata_page);
 	kunit_deactivate_static_stub(test, cc_convert);
+	if (!cc_fake.nr_nodes)
+		return;
+	kunit_deactivate_static_stub(test, cc_count_nodes);
+	kunit_deactivate_static_stub(test, cc_cpu_node);
+	kunit_deactivate_static_stub(test, cc_page_node);
 }

@@ -303,19 +303,21 @@ static unsigned long check_magazines(struct kunit *test, struct cc_class *class)
 	return slots;
 }
 
-static unsigned long check_depot(struct kunit *test, struct cc_class *class)
+static unsigned long check_depot(struct kunit *test, struct cc_class *class, int nid)
 {
+	struct cc_depot *depot = &class->node[nid].depot;
 	unsigned long slots = 0;
-	u32 head = class->depot.head;
+	u32 head = depot->head;
 
 	while (head) {
 		struct cc_slot *first = cc_slot_by_index(head);
 
+		KUNIT_EXPECT_EQ(test, nid, cc_chunk_by_index(head)->nid);
 		slots += check_chain(test, class, cc_chain(head, first->size));
 		head = first->chain;
 	}
-	KUNIT_EXPECT_EQ(test, slots, class->depot.slots);
-	KUNIT_EXPECT_LE(test, class->depot.low, class->depot.slots);
+	KUNIT_EXPECT_EQ(test, slots, depot->slots);
+	KUNIT_EXPECT_LE(test, depot->low, depot->slots);
 	return slots;
 }
 
@@ -338,12 +340,13 @@ static unsigned long check_class(struct kunit *test, struct cc_class *class)
 		used += weight;
 		bytes += cc_chunk_bytes(chunk);
 	}
-	out = check_magazines(test, class) + check_depot(test, class) +
+	out = check_magazines(test, class) +
 	      cc_test_count(nr, CC_MAPS) - cc_test_count(nr, CC_UNMAPS);
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		out += check_depot(test, class, nid);
 	KUNIT_EXPECT_EQ(test, slots, class->nr_slots);
 	KUNIT_EXPECT_EQ(test, used, out);
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&class->pool_free),
-			(long)(slots - used));
+	KUNIT_EXPECT_EQ(test, cc_class_pool_free(class), slots - used);
 	return bytes;
 }
 
@@ -376,10 +379,29 @@ static unsigned long check_coherent(struct kunit *test)
 		used += bitmap_weight(chunk->gpc->bits, n);
 	}
 	KUNIT_EXPECT_EQ(test, pages, class->nr_slots);
-	KUNIT_EXPECT_EQ(test, pages - used, atomic_long_read(&class->pool_free));
+	KUNIT_EXPECT_EQ(test, pages - used, cc_class_pool_free(class));
 	KUNIT_EXPECT_EQ(test, used << PAGE_SHIFT,
 			cc_coherent_bytes() + cc_swiotlb.held_bytes);
 	return pages << PAGE_SHIFT;
+}
+
+/* Returns the bytes that the reserve has on a node. */
+static unsigned long check_reserve(struct kunit *test, int nid)
+{
+	struct cc_node *node = &cc_swiotlb.node[nid];
+	unsigned long bytes = 0;
+	struct cc_chunk *chunk;
+
+	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
+		list_for_each_entry(chunk, &node->reserve[i], node) {
+			KUNIT_EXPECT_EQ(test, cc_chunk_bytes(chunk),
+					1UL << (CC_FRAME_SHIFT + i));
+			KUNIT_EXPECT_NULL(test, chunk->class);
+			KUNIT_EXPECT_EQ(test, nid, chunk->nid);
+			bytes += cc_chunk_bytes(chunk);
+		}
+	KUNIT_EXPECT_EQ(test, bytes, node->bytes);
+	return bytes;
 }
 
 /**
@@ -410,13 +432,8 @@ void cc_test_check(struct kunit *test)
 		}
 		KUNIT_EXPECT_EQ(test, nr_reserve, block->nr_reserve);
 	}
-	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
-		list_for_each_entry(chunk, &cc_swiotlb.reserve[i], node) {
-			KUNIT_EXPECT_EQ(test, cc_chunk_bytes(chunk),
-					1UL << (CC_FRAME_SHIFT + i));
-			KUNIT_EXPECT_NULL(test, chunk->class);
-			reserve += cc_chunk_bytes(chunk);
-		}
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		reserve += check_reserve(test, nid);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		classes += check_class(test, &cc_classes[i]);
 	KUNIT_EXPECT_EQ(test, reserve, cc_swiotlb.reserve_bytes);

@@ -108,6 +108,9 @@ enum cc_fake_call {
  * @fail_to: the next one that does not
  * @max_order: larger pages are not to be had
  * @above: physical address below which no page is to be had
+ * @nr_nodes: NUMA nodes
+ * @cpu_node: the one of all CPUs
+ * @no_memory: a bit for each node that has no memory to be had
  * @converted: called for each conversion that works, unless NULL
  * @blocks: memory that has not been freed
  * @metadata: pieces of metadata that have not been freed
@@ -118,6 +121,9 @@ struct cc_fake {
 	unsigned int fail_to[CC_FAKE_NR];
 	unsigned int max_order;
 	phys_addr_t above;
+	unsigned int nr_nodes;
+	int cpu_node;
+	unsigned long no_memory;
 	void (*converted)(struct page *page, unsigned int order, bool share);
 	struct list_head blocks;
 	unsigned int metadata;
@@ -126,6 +132,7 @@ struct cc_fake {
 extern struct cc_fake cc_fake;
 
 void cc_fake_begin(struct kunit *test);
+void cc_fake_nodes(struct kunit *test, unsigned int nr);
 void cc_fake_fail(enum cc_fake_call call, unsigned int from, unsigned int nr);
 void cc_fake_end(struct kunit *test);
 void cc_fake_remove(struct kunit *test);

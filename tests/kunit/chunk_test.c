@@ -187,7 +187,7 @@ static void chunk_retire(struct kunit *test)
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	KUNIT_ASSERT_GT(test, slots, 0);
 	cc_magazine_drain_all();
-	cc_depot_drain(class, UINT_MAX);
+	cc_depot_drain(class, 0, UINT_MAX);
 	mutex_lock(&cc_swiotlb.mutex);
 	KUNIT_EXPECT_EQ(test, cc_class_retire(class, ULONG_MAX), 0);
 	mutex_unlock(&cc_swiotlb.mutex);
@@ -200,7 +200,7 @@ static void chunk_retire(struct kunit *test)
 			    "the slot is in a magazine");
 	mutex_unlock(&cc_swiotlb.mutex);
 	cc_magazine_drain_all();
-	cc_depot_drain(class, UINT_MAX);
+	cc_depot_drain(class, 0, UINT_MAX);
 	mutex_lock(&cc_swiotlb.mutex);
 	KUNIT_EXPECT_EQ(test, cc_class_retire(class, slots - 1), 0);
 	KUNIT_EXPECT_EQ(test, cc_class_retire(class, ULONG_MAX), slots);
@@ -216,7 +216,7 @@ static void chunk_shrink(struct kunit *test)
 	unsigned long before = cc_swiotlb.shared, done;
 
 	mutex_lock(&cc_swiotlb.mutex);
-	KUNIT_EXPECT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
+	KUNIT_EXPECT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT, NUMA_NO_NODE));
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, before + SZ_2M);
 	KUNIT_EXPECT_EQ(test, 0, cc_block_shrink(cc_swiotlb.reserve_bytes, ULONG_MAX));
 	KUNIT_EXPECT_EQ(test, 0, cc_block_shrink(cc_swiotlb.reserve_bytes - SZ_2M + 1, ULONG_MAX));
@@ -235,8 +235,8 @@ static void chunk_shrink(struct kunit *test)
 static void chunk_shrink_small(struct kunit *test)
 {
 	mutex_lock(&cc_swiotlb.mutex);
-	KUNIT_ASSERT_EQ(test, 0, cc_block_grow(SZ_64K, CC_FRAME_SHIFT));
-	KUNIT_ASSERT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
+	KUNIT_ASSERT_EQ(test, 0, cc_block_grow(SZ_64K, CC_FRAME_SHIFT, NUMA_NO_NODE));
+	KUNIT_ASSERT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT, NUMA_NO_NODE));
 	/* After that no room is left for a large one. */
 	KUNIT_EXPECT_EQ(test, SZ_64K, cc_block_shrink(0, SZ_2M));
 	KUNIT_EXPECT_EQ(test, SZ_2M, cc_block_shrink(0, SZ_2M));
@@ -262,14 +262,14 @@ static void chunk_indexes(struct kunit *test)
 
 	mutex_lock(&cc_swiotlb.mutex);
 	for (int i = 0; i < 20; i++) {
-		KUNIT_ASSERT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
+		KUNIT_ASSERT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT, NUMA_NO_NODE));
 		block = list_last_entry(&cc_swiotlb.blocks, struct cc_block, node);
 		end = end ?: end_index(block);
 		KUNIT_EXPECT_EQ(test, end_index(block), end);
 		KUNIT_ASSERT_EQ(test, SZ_2M, cc_block_shrink(0, SZ_2M));
 	}
 	for (unsigned int size = SZ_64K; size <= SZ_2M; size *= 2)
-		KUNIT_ASSERT_EQ(test, 0, cc_block_grow(size, CC_FRAME_SHIFT));
+		KUNIT_ASSERT_EQ(test, 0, cc_block_grow(size, CC_FRAME_SHIFT, NUMA_NO_NODE));
 	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
 		KUNIT_EXPECT_GT(test, first_index(block), 0);
 		list_for_each_entry(other, &cc_swiotlb.blocks, node)
@@ -331,7 +331,7 @@ static void chunk_readers(struct kunit *test)
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	cc_test_unmap(dev, tlb, SZ_64K, DMA_TO_DEVICE);
 	cc_magazine_drain_all();
-	cc_depot_drain(class, UINT_MAX);
+	cc_depot_drain(class, 0, UINT_MAX);
 	mutex_lock(&cc_swiotlb.mutex);
 	start_reader(test, r);
 	KUNIT_EXPECT_GT(test, cc_class_retire(class, ULONG_MAX), 0);
@@ -347,14 +347,14 @@ static void chunk_readers(struct kunit *test)
 #define ZERO_ORDER	4
 #define ZERO_PAGES	16
 
-static struct page *alloc_dirty(unsigned int order, bool try_hard)
+static struct page *alloc_dirty(unsigned int order, bool try_hard, int nid)
 {
 	return alloc_pages(GFP_KERNEL, order);
 }
 
 /* Fill memory, free it, and allocate as much. Returns how many of it are dirty. */
 static unsigned int dirty_pages(struct kunit *test, bool try_hard,
-				struct page *(*alloc)(unsigned int, bool))
+				struct page *(*alloc)(unsigned int, bool, int))
 {
 	struct page *page[ZERO_PAGES];
 	unsigned int dirty = 0;
@@ -367,7 +367,7 @@ static unsigned int dirty_pages(struct kunit *test, bool try_hard,
 	for (unsigned int i = 0; i < ZERO_PAGES; i++)
 		__free_pages(page[i], ZERO_ORDER);
 	for (unsigned int i = 0; i < ZERO_PAGES; i++) {
-		page[i] = alloc(ZERO_ORDER, try_hard);
+		page[i] = alloc(ZERO_ORDER, try_hard, NUMA_NO_NODE);
 		KUNIT_ASSERT_NOT_NULL(test, page[i]);
 		dirty += !!memchr_inv(page_address(page[i]), 0, PAGE_SIZE << ZERO_ORDER);
 	}
@@ -397,15 +397,15 @@ static void chunk_quarantine(struct kunit *test)
 	/* Decrypting fails, and so does the way back. */
 	cc_fake_fail(CC_FAKE_SHARE, 0, 1);
 	cc_fake_fail(CC_FAKE_UNSHARE, 0, 1);
-	KUNIT_EXPECT_EQ(test, -EIO, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
+	KUNIT_EXPECT_EQ(test, -EIO, cc_block_grow(SZ_2M, CC_FRAME_SHIFT, NUMA_NO_NODE));
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.quarantined, SZ_2M);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, before);
 	/* Decrypting fails, but the way back works. */
 	cc_fake_fail(CC_FAKE_SHARE, 0, 1);
-	KUNIT_EXPECT_EQ(test, -EIO, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
+	KUNIT_EXPECT_EQ(test, -EIO, cc_block_grow(SZ_2M, CC_FRAME_SHIFT, NUMA_NO_NODE));
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.quarantined, SZ_2M);
 	/* Encrypting fails when memory is returned. */
-	KUNIT_EXPECT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT));
+	KUNIT_EXPECT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT, NUMA_NO_NODE));
 	cc_fake_fail(CC_FAKE_UNSHARE, 0, 1);
 	KUNIT_EXPECT_EQ(test, SZ_2M, cc_block_shrink(0, SZ_2M));
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.quarantined, SZ_4M);
@@ -556,7 +556,7 @@ static unsigned long split_by(struct kunit *test, size_t bytes)
 	int err;
 
 	mutex_lock(&cc_swiotlb.mutex);
-	err = cc_block_grow(bytes, ilog2(bytes));
+	err = cc_block_grow(bytes, ilog2(bytes), NUMA_NO_NODE);
 	mutex_unlock(&cc_swiotlb.mutex);
 	KUNIT_EXPECT_EQ(test, 0, err);
 	return direct_map_4k(test) - before;

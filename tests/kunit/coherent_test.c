@@ -198,6 +198,10 @@ static void coherent_reserve(struct kunit *test)
 	KUNIT_EXPECT_GT(test, nr, 0);
 	KUNIT_EXPECT_EQ(test, cc_coherent_sum(CC_COHERENT_OTHER), other + 1);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min / 2);
+	/* A caller that would be content with less has another way, too. */
+	KUNIT_EXPECT_EQ(test, alloc_for(t->dev, SZ_512K, GFP_NOWAIT | __GFP_NORETRY), 0);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min / 2);
+	other++;
 	while (nr < ARRAY_SIZE(addr) &&
 	       (addr[nr] = alloc_for(t->dev, SZ_512K, GFP_ATOMIC)))
 		nr++;
@@ -372,6 +376,20 @@ static void coherent_held_many(struct kunit *test)
 	cc_test_check(test);
 }
 
+/* What a driver has noted in its pages does not reach the page allocator. */
+static void coherent_private(struct kunit *test)
+{
+	phys_addr_t addr = alloc(test, 4 * PAGE_SIZE);
+	struct page *page = pfn_to_page(PHYS_PFN(addr));
+
+	for (unsigned int i = 0; i < 4; i++)
+		set_page_private(page + i, i + 1);
+	give(test, addr, 4 * PAGE_SIZE);
+	for (unsigned int i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test, page_private(page + i), 0);
+	cc_test_settle(test);
+}
+
 /* A reference that somebody takes in passing, to a page that is free. */
 static void coherent_passing(struct kunit *test)
 {
@@ -495,6 +513,7 @@ static struct kunit_case coherent_cases[] = {
 	KUNIT_CASE(coherent_any_context),
 	KUNIT_CASE(coherent_held),
 	KUNIT_CASE(coherent_held_many),
+	KUNIT_CASE(coherent_private),
 	KUNIT_CASE(coherent_passing),
 	KUNIT_CASE(coherent_no_mapping),
 	KUNIT_CASE(coherent_misuse),

@@ -336,7 +336,7 @@ static void defects_joined(struct kunit *test)
 
 	start(test, SZ_128M, SZ_4M, 0);
 	live(10 * HZ);
-	KUNIT_ASSERT_TRUE(test, cc_reserve_take(class, 1));
+	KUNIT_ASSERT_TRUE(test, cc_reserve_take(class, NUMA_NO_NODE, 1));
 	cc_kccd_kick(CC_KICK_TICK);
 	live(CC_TICK);
 	KUNIT_EXPECT_GT(test, class->nr_slots, 0);
@@ -501,8 +501,6 @@ static void defects_kexec(struct kunit *test)
 {
 	struct cc_block *block;
 
-	if (IS_ENABLED(CONFIG_X86))
-		kunit_skip(test, "x86 does that for all memory");
 	start(test, SZ_128M, SZ_8M, 0);
 	/* The fake wants private memory not to be found. */
 	list_for_each_entry(block, &cc_swiotlb.blocks, node)
@@ -688,7 +686,7 @@ static void defects_reclaim(struct kunit *test)
 	cc_kccd_reclaim();
 	cc_kccd_pass(cc_test_now);
 	KUNIT_EXPECT_GE(test, class->nr_slots, 64);
-	KUNIT_EXPECT_EQ(test, class->depot.slots, 0);
+	KUNIT_EXPECT_EQ(test, class->node->depot.slots, 0);
 	/* Seconds later all of it goes. */
 	live(2 * CC_RECLAIM_INTERVAL);
 	cc_kccd_reclaim();
@@ -740,9 +738,9 @@ static void defects_larger(struct kunit *test)
 
 	start(test, SZ_2M, SZ_2M, 0);
 	KUNIT_ASSERT_GT(test, class->batch, 2);
-	KUNIT_ASSERT_TRUE(test, cc_reserve_take(class, 1));
+	KUNIT_ASSERT_TRUE(test, cc_reserve_take(class, NUMA_NO_NODE, 1));
 	while (cc_swiotlb.reserve_bytes)
-		KUNIT_ASSERT_TRUE(test, cc_reserve_take(LARGEST, LARGEST->nr_slots + 1));
+		KUNIT_ASSERT_TRUE(test, cc_reserve_take(LARGEST, NUMA_NO_NODE, LARGEST->nr_slots + 1));
 	cc_test_log_begin(test);
 	class->mark = class->nr_slots - 2;
 	KUNIT_EXPECT_EQ(test, take(test, 3, 512), 2);
@@ -751,7 +749,7 @@ static void defects_larger(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, take(test, 8, SZ_1K), 8);
 	give(test, 8);
 	drain();
-	KUNIT_ASSERT_GE(test, class->depot.slots, 8);
+	KUNIT_ASSERT_GE(test, class->node->depot.slots, 8);
 	class->mark = cc_class_free(class);
 	KUNIT_EXPECT_EQ(test, take(test, 1, 512), 0);
 	class->mark = 0;

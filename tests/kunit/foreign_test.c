@@ -89,11 +89,11 @@ static void foreign_send(struct kunit *test)
 	on_cpu(test, cpu, give, half, 1);
 	KUNIT_EXPECT_EQ(test, foreign(t, cpu), 1);
 	KUNIT_EXPECT_EQ(test, inbox(t, 0), half);
-	KUNIT_EXPECT_EQ(test, t->class->depot.slots, 0);
+	KUNIT_EXPECT_EQ(test, t->class->node->depot.slots, 0);
 	on_cpu(test, cpu, give, half + 1, half);
 	KUNIT_EXPECT_EQ(test, foreign(t, cpu), 1);
 	KUNIT_EXPECT_EQ(test, inbox(t, 0), half);
-	KUNIT_EXPECT_EQ(test, t->class->depot.slots, half);
+	KUNIT_EXPECT_EQ(test, t->class->node->depot.slots, half);
 	cc_test_check(test);
 
 	/* It is needed before the depot; what was freed last comes first. */
@@ -127,7 +127,7 @@ static void foreign_home(struct kunit *test)
 	slot = cc_slot_by_index(cc_index_by_addr(cc_chunk_by_addr(t->tlb[0]),
 						 t->tlb[0]));
 	KUNIT_EXPECT_EQ(test, slot->cpu, 0);
-	slot->cpu = U16_MAX;
+	slot->cpu = CC_NO_CPU - 1;
 	give(test, 0, 1);
 	KUNIT_EXPECT_EQ(test, foreign(t, 0), 1);
 	KUNIT_EXPECT_EQ(test, loaded(t), count + 1);
@@ -153,7 +153,7 @@ static void foreign_bypass(struct kunit *test)
 		on_cpu(test, cpu, give, 0, 10);
 		KUNIT_EXPECT_EQ(test, foreign(t, cpu), 0);
 		KUNIT_EXPECT_EQ(test, inbox(t, 0), 0);
-		KUNIT_EXPECT_GE(test, t->class->depot.slots, 10 - 2 * size);
+		KUNIT_EXPECT_GE(test, t->class->node->depot.slots, 10 - 2 * size);
 		cc_test_check(test);
 	}
 }
@@ -174,7 +174,7 @@ static void foreign_offline(struct kunit *test)
 	give(test, 0, half + 1);
 	KUNIT_EXPECT_EQ(test, foreign(t, 0), 1);
 	KUNIT_EXPECT_EQ(test, inbox(t, cpu), 0);
-	KUNIT_EXPECT_EQ(test, t->class->depot.slots, half);
+	KUNIT_EXPECT_EQ(test, t->class->node->depot.slots, half);
 	cc_test_check(test);
 }
 
@@ -257,11 +257,11 @@ static void foreign_dead_callback(struct kunit *test)
 	unsigned int cpu = other_cpu(), held;
 
 	fill_cpu(test, cpu);
-	held = t->class->depot.slots + foreign(t, cpu) + inbox(t, cpu);
+	held = t->class->node->depot.slots + foreign(t, cpu) + inbox(t, cpu);
 	held += cc_chain_count(magazine_of(t, cpu)->loaded);
 	held += cc_chain_count(magazine_of(t, cpu)->spare);
 	KUNIT_EXPECT_EQ(test, 0, dead(cpu));
-	KUNIT_EXPECT_EQ(test, t->class->depot.slots, held);
+	KUNIT_EXPECT_EQ(test, t->class->node->depot.slots, held);
 	expect_empty(test, cpu);
 }
 

@@ -385,15 +385,15 @@ static void kccd_depot_decay(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, BURST, take(t, BURST, SZ_64K, true));
 	give(t, BURST);
 	cc_magazine_drain_all();
-	slots = class->depot.slots;
+	slots = class->node->depot.slots;
 	KUNIT_ASSERT_GE(test, slots, BURST);
 	/* The first tick sets the mark, the second one drains what is below it. */
 	cc_test_tick();
-	KUNIT_EXPECT_EQ(test, class->depot.slots, slots);
+	KUNIT_EXPECT_EQ(test, class->node->depot.slots, slots);
 	cc_test_tick();
-	KUNIT_EXPECT_LT(test, class->depot.slots, slots);
+	KUNIT_EXPECT_LT(test, class->node->depot.slots, slots);
 	cc_test_settle(test);
-	KUNIT_EXPECT_EQ(test, class->depot.slots, 0);
+	KUNIT_EXPECT_EQ(test, class->node->depot.slots, 0);
 	cc_test_check(test);
 }
 
@@ -409,8 +409,8 @@ static void kccd_depot_large(struct kunit *test)
 	give(t, 16);
 	migrate_enable();
 	cc_magazine_drain_all();
-	large = cc_depot_pop(class);
-	cc_depot_drain(class, UINT_MAX);
+	large = cc_depot_pop(class, 0);
+	cc_depot_drain(class, 0, UINT_MAX);
 	KUNIT_ASSERT_GT(test, cc_chain_count(large), 2);
 	/* Make it two: one slot below, the rest above. */
 	small = cc_chain(cc_chain_index(large), 1);
@@ -419,10 +419,10 @@ static void kccd_depot_large(struct kunit *test)
 	cc_slot_by_index(cc_chain_index(small))->next = 0;
 	cc_depot_push(class, small);
 	cc_depot_push(class, large);
-	class->depot.low = 1;
+	class->node->depot.low = 1;
 	for (int i = 0; i < 3; i++)
 		cc_test_tick();
-	KUNIT_EXPECT_EQ(test, class->depot.slots, 0);
+	KUNIT_EXPECT_EQ(test, class->node->depot.slots, 0);
 }
 
 /* Fragmented memory must not starve a class, which has no mark, for ever. */

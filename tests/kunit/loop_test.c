@@ -153,7 +153,7 @@ static void do_steal(struct history *h)
 	struct cc_class *class = &cc_classes[rnd(h, CC_NR_CLASSES)];
 	unsigned long before = cc_swiotlb.reserve_bytes;
 
-	cc_reserve_take(class, ULONG_MAX >> 1);
+	cc_reserve_take(class, NUMA_NO_NODE, ULONG_MAX >> 1);
 	h->loop.taken += before - cc_swiotlb.reserve_bytes;
 	cc_kccd_kick(CC_KICK_GROW);
 	event(h, "a chunk for %lu", BIT(class->shift));

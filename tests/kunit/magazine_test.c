@@ -57,7 +57,7 @@ static void magazine_refill(struct kunit *test)
 	take(test, batch, 1);
 	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_POOL), 1);
 	KUNIT_EXPECT_EQ(test, loaded(t), batch - 1);
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&t->class->pool_free),
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&t->class->node->pool_free),
 			(long)t->class->nr_slots - 2 * batch);
 	cc_test_check(test);
 	give(test, 0, batch + 1);
@@ -72,7 +72,7 @@ static void magazine_flush(struct kunit *test)
 	KUNIT_ASSERT_LE(test, 4 * size, MAX_TLB);
 	take(test, 0, 4 * size);
 	cc_magazine_drain_all();
-	cc_depot_drain(t->class, UINT_MAX);
+	cc_depot_drain(t->class, 0, UINT_MAX);
 	give(test, 0, size);
 	KUNIT_EXPECT_EQ(test, loaded(t), size);
 	KUNIT_EXPECT_EQ(test, spare(t), 0);
@@ -80,20 +80,20 @@ static void magazine_flush(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, loaded(t), 1);
 	KUNIT_EXPECT_EQ(test, spare(t), size);
 	give(test, size + 1, size - 1);
-	KUNIT_EXPECT_EQ(test, t->class->depot.slots, 0);
+	KUNIT_EXPECT_EQ(test, t->class->node->depot.slots, 0);
 	give(test, 2 * size, 1);
 	KUNIT_EXPECT_EQ(test, loaded(t), 1);
 	KUNIT_EXPECT_EQ(test, spare(t), size);
-	KUNIT_EXPECT_EQ(test, t->class->depot.slots, size);
+	KUNIT_EXPECT_EQ(test, t->class->node->depot.slots, size);
 	cc_test_check(test);
 
 	/* And the way back: loaded, spare, depot. */
 	take(test, 0, 1 + size);
-	KUNIT_EXPECT_EQ(test, t->class->depot.slots, size);
+	KUNIT_EXPECT_EQ(test, t->class->node->depot.slots, size);
 	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_DEPOT), 0);
 	take(test, 1 + size, 1);
 	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_DEPOT), 1);
-	KUNIT_EXPECT_EQ(test, t->class->depot.slots, 0);
+	KUNIT_EXPECT_EQ(test, t->class->node->depot.slots, 0);
 	KUNIT_EXPECT_EQ(test, loaded(t), size - 1);
 	cc_test_check(test);
 	give(test, 0, size + 2);
@@ -186,14 +186,14 @@ static void magazine_bypass(struct kunit *test)
 	take(test, 0, 10);
 	KUNIT_EXPECT_EQ(test, loaded(t), 0);
 	KUNIT_EXPECT_EQ(test, spare(t), 0);
-	KUNIT_EXPECT_EQ(test, t->class->depot.slots, 0);
+	KUNIT_EXPECT_EQ(test, t->class->node->depot.slots, 0);
 	cc_test_check(test);
 	give(test, 0, 10);
 	KUNIT_EXPECT_EQ(test, loaded(t), 0);
 	KUNIT_EXPECT_EQ(test, spare(t), 0);
-	KUNIT_EXPECT_EQ(test, t->class->depot.slots, 10);
+	KUNIT_EXPECT_EQ(test, t->class->node->depot.slots, 10);
 	take(test, 0, 10);
-	KUNIT_EXPECT_EQ(test, t->class->depot.slots, 0);
+	KUNIT_EXPECT_EQ(test, t->class->node->depot.slots, 0);
 	cc_test_check(test);
 	give(test, 0, 10);
 }
@@ -211,12 +211,12 @@ static void magazine_short_batch(struct kunit *test)
 	/* The last batch of the first chunk is short. */
 	take(test, 1, slots - 1);
 	KUNIT_EXPECT_EQ(test, loaded(t), 0);
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&t->class->pool_free), (long)slots);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&t->class->node->pool_free), (long)slots);
 	cc_test_check(test);
 	/* And so is that of the second one, which the class ends with. */
 	take(test, slots, slots);
 	KUNIT_EXPECT_EQ(test, t->class->nr_slots, 2 * slots);
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&t->class->pool_free), 0);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&t->class->node->pool_free), 0);
 	cc_test_check(test);
 	give(test, 0, 2 * slots);
 	cc_test_check(test);
@@ -266,7 +266,7 @@ static void magazine_drain_idle(struct kunit *test)
 	cc_magazine_drain_idle();
 	KUNIT_EXPECT_EQ(test, loaded(t), 0);
 	KUNIT_EXPECT_EQ(test, spare(t), 0);
-	KUNIT_EXPECT_GE(test, t->class->depot.slots, 2 * size);
+	KUNIT_EXPECT_GE(test, t->class->node->depot.slots, 2 * size);
 	cc_test_check(test);
 }
 
@@ -301,30 +301,30 @@ static void depot_order(struct kunit *test)
 	struct cc_class *class = t->class;
 	u64 chain[3];
 
-	KUNIT_EXPECT_EQ(test, cc_depot_pop(class), 0);
+	KUNIT_EXPECT_EQ(test, cc_depot_pop(class, 0), 0);
 	take(test, 0, 3);
 	cc_magazine_drain_all();
-	cc_depot_drain(class, UINT_MAX);
-	KUNIT_EXPECT_EQ(test, class->depot.slots, 0);
+	cc_depot_drain(class, 0, UINT_MAX);
+	KUNIT_EXPECT_EQ(test, class->node->depot.slots, 0);
 	class->mag_size = 0;
 	give(test, 0, 3);
-	class->depot.low = UINT_MAX;
-	KUNIT_EXPECT_EQ(test, class->depot.slots, 3);
+	class->node->depot.low = UINT_MAX;
+	KUNIT_EXPECT_EQ(test, class->node->depot.slots, 3);
 	for (int i = 0; i < 3; i++) {
-		chain[i] = cc_depot_pop(class);
+		chain[i] = cc_depot_pop(class, 0);
 		KUNIT_EXPECT_EQ(test, cc_chain_count(chain[i]), 1);
-		KUNIT_EXPECT_EQ(test, class->depot.slots, 2 - i);
-		KUNIT_EXPECT_EQ(test, class->depot.low, 2 - i);
+		KUNIT_EXPECT_EQ(test, class->node->depot.slots, 2 - i);
+		KUNIT_EXPECT_EQ(test, class->node->depot.low, 2 - i);
 	}
-	KUNIT_EXPECT_EQ(test, cc_depot_pop(class), 0);
+	KUNIT_EXPECT_EQ(test, cc_depot_pop(class, 0), 0);
 	for (int i = 3; i--; )
 		cc_depot_push(class, chain[i]);
-	KUNIT_EXPECT_EQ(test, cc_depot_pop(class), chain[0]);
+	KUNIT_EXPECT_EQ(test, cc_depot_pop(class, 0), chain[0]);
 	cc_depot_push(class, chain[0]);
 	/* Draining stops before more than it was told. */
-	cc_depot_drain(class, 2);
-	KUNIT_EXPECT_EQ(test, class->depot.slots, 1);
-	class->depot.low = 0;
+	cc_depot_drain(class, 0, 2);
+	KUNIT_EXPECT_EQ(test, class->node->depot.slots, 1);
+	class->node->depot.low = 0;
 	cc_test_check(test);
 }
 
@@ -336,13 +336,13 @@ static void depot_drain_keeps_rest(struct kunit *test)
 
 	take(test, 0, 5 * size);
 	cc_magazine_drain_all();
-	cc_depot_drain(class, UINT_MAX);
+	cc_depot_drain(class, 0, UINT_MAX);
 	give(test, 0, 5 * size);
-	KUNIT_EXPECT_EQ(test, class->depot.slots, 3 * size);
-	cc_depot_drain(class, size - 1);
-	KUNIT_EXPECT_EQ(test, class->depot.slots, 3 * size);
-	cc_depot_drain(class, 2 * size + 1);
-	KUNIT_EXPECT_EQ(test, class->depot.slots, size);
+	KUNIT_EXPECT_EQ(test, class->node->depot.slots, 3 * size);
+	cc_depot_drain(class, 0, size - 1);
+	KUNIT_EXPECT_EQ(test, class->node->depot.slots, 3 * size);
+	cc_depot_drain(class, 0, 2 * size + 1);
+	KUNIT_EXPECT_EQ(test, class->node->depot.slots, size);
 	cc_test_check(test);
 }
 
@@ -361,7 +361,7 @@ static int pop_and_push(void *arg)
 	struct depot_race *r = arg;
 
 	while (!kthread_should_stop()) {
-		u64 chain = cc_depot_pop(r->class);
+		u64 chain = cc_depot_pop(r->class, 0);
 		unsigned int nr = cc_chain_index(chain) % RACE_SLOTS;
 
 		if (chain) {
@@ -405,7 +405,7 @@ static void depot_race(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, atomic_read(&r->twice));
 	/* A list that is broken may have no end. */
 	if (atomic_read(&r->twice))
-		t->class->depot.head = 0;
+		t->class->node->depot.head = 0;
 	cc_test_check(test);
 }
 

@@ -499,7 +499,7 @@ static void map_narrow_slots(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cc_chain_index(mag->loaded), cc_chain_index(loaded));
 	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), cc_chain_count(loaded));
 	KUNIT_EXPECT_EQ(test, mag->spare, spare);
-	KUNIT_EXPECT_EQ(test, cc_classes[nr].depot.slots, 0);
+	KUNIT_EXPECT_EQ(test, cc_classes[nr].node->depot.slots, 0);
 
 	high = cc_test_map(wide, buf, SZ_4K, 0, DMA_TO_DEVICE);
 	tlb = map_narrow(test, dev, buf);

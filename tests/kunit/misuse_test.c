@@ -229,10 +229,10 @@ static void misuse_foreign(struct kunit *test)
 static void misuse_reserve(struct kunit *test)
 {
 	struct misuse_test *t = test->priv;
-	struct cc_chunk *chunk = list_first_entry(&cc_swiotlb.reserve[CC_NR_CHUNK_SIZES - 1],
+	struct cc_chunk *chunk = list_first_entry(&cc_swiotlb.node->reserve[CC_NR_CHUNK_SIZES - 1],
 						  struct cc_chunk, node);
 
-	KUNIT_ASSERT_FALSE(test, list_empty(&cc_swiotlb.reserve[CC_NR_CHUNK_SIZES - 1]));
+	KUNIT_ASSERT_FALSE(test, list_empty(&cc_swiotlb.node->reserve[CC_NR_CHUNK_SIZES - 1]));
 	cc_test_log_begin(test);
 	cc_test_unmap(t->dev, chunk->pool.start + SZ_64K + 1, SIZE, DMA_FROM_DEVICE);
 	cc_test_log_end(test);

@@ -74,7 +74,8 @@ static int reset(struct kunit *test)
 /* The columns of stats that follow the size of the slots. */
 enum column {
 	SLOTS, IN_USE, HIGH, CACHED, DEPOT, MAPS, REQUESTED, SLOT_BYTES, HITS,
-	INBOX_HITS, DEPOT_HITS, POOL_HITS, RESERVE, LARGER, LEGACY, FAILED, NR_COLUMNS
+	INBOX_HITS, DEPOT_HITS, POOL_HITS, RESERVE, REMOTE, LARGER, LEGACY, FAILED,
+	NR_COLUMNS
 };
 
 /* The numbers of the line of @text that starts with @name. */
@@ -284,7 +285,7 @@ static void stats_chunks(struct kunit *test)
 	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, line), "%s", line);
 	give(test, 1);
 	cc_magazine_drain_all();
-	cc_depot_drain(&cc_classes[cc_test_class(SIZE)], UINT_MAX);
+	cc_depot_drain(&cc_classes[cc_test_class(SIZE)], 0, UINT_MAX);
 	text = debugfs(test, DEBUGFS "chunks");
 	snprintf(line, sizeof(line), "   4096 %7u    empty", SZ_512K / SZ_4K);
 	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, line), "%s", line);

@@ -65,7 +65,7 @@ static void take_many(struct kunit *test)
 static void drain(struct walk_test *t)
 {
 	mutex_lock(&cc_swiotlb.mutex);
-	cc_depot_drain(t->class, UINT_MAX);
+	cc_depot_drain(t->class, 0, UINT_MAX);
 	mutex_unlock(&cc_swiotlb.mutex);
 }
 
@@ -97,17 +97,17 @@ static void walk_ends(struct kunit *test)
 
 	take_many(test);
 	give_to_pool(t, MANY - 1);
-	rcu_assign_pointer(t->class->hint, NULL);
+	rcu_assign_pointer(t->class->node->hint, NULL);
 	KUNIT_ASSERT_TRUE(test, take(t));
 	KUNIT_EXPECT_EQ(test, t->class->nr_slots, MANY + 1);
-	KUNIT_EXPECT_EQ(test, atomic_long_read(&t->class->pool_free), 1);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&t->class->node->pool_free), 1);
 	/* The next one finds what is left of such a chunk, and so on. */
 	for (unsigned int left = 7; left; left--)
 		KUNIT_ASSERT_TRUE(test, take(t));
 	KUNIT_ASSERT_EQ(test, cc_swiotlb.reserve_bytes, 0);
 
 	/* Nothing is nearer: no mapping fails while there is a slot. */
-	rcu_assign_pointer(t->class->hint, NULL);
+	rcu_assign_pointer(t->class->node->hint, NULL);
 	KUNIT_EXPECT_TRUE(test, take(t));
 	KUNIT_EXPECT_EQ(test, t->class->nr_slots, MANY + 8);
 	cc_test_log_begin(test);
@@ -148,7 +148,7 @@ static void count_points(struct cc_class *class)
 {
 	/* It would spin for ever. */
 	if (waiting->points++ == 100)
-		atomic_long_set(&class->pool_free, 0);
+		atomic_long_set(&class->node->pool_free, 0);
 }
 
 /* A chunk that is on its way out has free slots, says the count, and gives none. */
@@ -160,7 +160,7 @@ static void walk_does_not_spin(struct kunit *test)
 	while (cc_swiotlb.reserve_bytes)
 		KUNIT_ASSERT_TRUE(test, take(t));
 	chunk = cc_chunk_by_addr(give_to_pool(t, 0));
-	KUNIT_ASSERT_TRUE(test, gen_pool_seal_chunk(&t->class->pool, chunk->gpc));
+	KUNIT_ASSERT_TRUE(test, gen_pool_seal_chunk(&t->class->node->pool, chunk->gpc));
 	waiting = t;
 	cc_test_log_begin(test);
 	kunit_activate_static_stub(test, cc_magazine_point, count_points);
@@ -169,8 +169,8 @@ static void walk_does_not_spin(struct kunit *test)
 	cc_test_log_end(test);
 	KUNIT_EXPECT_LT(test, t->points, 20);
 	/* Not sealed any more */
-	gen_pool_free_bulk(&t->class->pool, chunk->gpc, &chunk->gpc->start_addr, 1);
-	atomic_long_set(&t->class->pool_free, 1);
+	gen_pool_free_bulk(&t->class->node->pool, chunk->gpc, &chunk->gpc->start_addr, 1);
+	atomic_long_set(&t->class->node->pool_free, 1);
 	KUNIT_EXPECT_TRUE(test, take(t));
 	cc_test_check(test);
 }

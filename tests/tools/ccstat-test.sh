@@ -67,6 +67,7 @@ says() { # <text> <ccstat option...>: fails, and its message has the text
 	ok 'once: shared memory' grep -q '^shared *32.0 MiB  peak *64.0 MiB  max *512.0 MiB' "$tmp/out"
 	ok 'once: bytes in use, in magazines and in the depot' grep -q '^in use *2.0 MiB  cached *2.1 MiB  depot *0.7 MiB' "$tmp/out"
 	ok 'once: kccd' grep -q '^kccd *grown 64.0, retired 32.0, lost 0.0 MiB; failures 1, backoff 20 ms; drains 3' "$tmp/out"
+	ok 'once: a line per NUMA node' table '$1 == "node" && $2 == 1 { exit !($3 == 8 && $6 == 0.5 && $9 == 4) }'
 	ok 'once: devices, who holds most first' table '$1 == "DEVICE" { n = NR } $1 == "0000:00:05.0" { f = NR == n + 1 && $2 == 4000 && $3 == 11.7 && $4 == 15.6 && $5 == 4096 } END { exit !f }'
 	ok 'once: no escape sequences' sh -c "! grep -q $'\033' '$tmp/out'"
 
@@ -89,6 +90,7 @@ says() { # <text> <ccstat option...>: fails, and its message has the text
 	ok 'json: a reset is no negative rate' json '.[0] | .classes[5].maps_per_second * .seconds | round == 10'
 	ok 'json: kccd' json '.[0].kccd | .shared_bytes == 67108864 and .max_bytes == 536870912'
 	ok 'json: bytes in use' json '.[0].used_bytes == 2136064'
+	ok 'json: nodes' json '.[0].nodes | length == 2 and .[1].shared_bytes == 8388608'
 	ok 'json: devices' json '.[0].devices | length == 2 and .[0].device == "0000:00:05.0" and .[1].slot_bytes == 12582912 and .[1].largest == 131072'
 	ok 'json: histogram' json '.[0].histogram | .up_to["4096"] == 409600 and .share_up_to["2048"] == 19.3'
 	two_samples --once >"$tmp/out"

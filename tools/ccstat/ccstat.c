@@ -37,7 +37,7 @@
 #define SUMMARY_LINES	6
 
 /* What is read; the first two can be viewed. */
-enum { CLASSES, CPUS, NR_VIEWS, KCCD = NR_VIEWS, BINS, SHARES, NR_TABLES };
+enum { CLASSES, CPUS, NR_VIEWS, KCCD = NR_VIEWS, NODES, BINS, SHARES, NR_TABLES };
 
 /* A file; "name value" lines are taken as the columns of a single row. */
 struct table {
@@ -254,6 +254,7 @@ static void sample(struct sample *s)
 	if (opt.view == CPUS || opt.live)
 		read_view(s, CPUS);
 	read_pairs(&s->table[KCCD], "kccd", NULL);
+	read_table(&s->table[NODES], "nodes");
 	if (opt.json) {
 		read_pairs(&s->table[BINS], "histogram", "up_to");
 		read_pairs(&s->table[SHARES], "histogram", "share_up_to");
@@ -339,7 +340,22 @@ static double mib(const struct sample *s, const char *name)
 	return get(&s->table[KCCD], 0, name) / MIB;
 }
 
-/* SUMMARY_LINES lines, on the right of them a history @space wide */
+/* Lines about NUMA nodes: none if there is one node */
+static unsigned int nr_nodes(const struct sample *s)
+{
+	unsigned int nr = s->table[NODES].rows;
+
+	return nr > 1 ? nr : 0;
+}
+
+static void print_node(const struct table *t, unsigned int row)
+{
+	printf("node %-4.0f%7.1f MiB  free %8.1f MiB  reserve %5.1f MiB\n",
+	       get(t, row, "node"), get(t, row, "shared_bytes") / MIB,
+	       get(t, row, "free_bytes") / MIB, get(t, row, "reserve_bytes") / MIB);
+}
+
+/* SUMMARY_LINES lines and those of nodes, on the right of them a history @space wide */
 static void print_summary(const struct sample *s, int space)
 {
 	const struct table *t = &s->table[CLASSES], *kccd = &s->table[KCCD];
@@ -366,9 +382,12 @@ static void print_summary(const struct sample *s, int space)
 	printf("failures %.0f, backoff %.0f ms; drains %.0f\n",
 	       get(kccd, 0, "grow_failed"), get(kccd, 0, "backoff_ms"),
 	       get(kccd, 0, "drains"));
-	printf("fallen back to a larger class %.0f, to the legacy pool %.0f; failed %.0f\n\n",
+	printf("fallen back to a larger class %.0f, to the legacy pool %.0f; failed %.0f\n",
 	       get(t, total, "larger"), get(t, total, "legacy"),
 	       get(t, total, "failed"));
+	for (unsigned int i = 0; i < nr_nodes(s); i++)
+		print_node(&s->table[NODES], i);
+	putchar('\n');
 }
 
 struct line {
@@ -477,7 +496,7 @@ static void json_device(const char *name, const double n[4], bool first)
 static void print_screen(const struct sample *now, const struct sample *was)
 {
 	struct winsize ws = { .ws_row = 24, .ws_col = 80 };
-	unsigned int others = SUMMARY_LINES + 2;
+	unsigned int others = SUMMARY_LINES + nr_nodes(now) + 2;
 
 	if (!opt.live) {
 		print_summary(now, 0);
@@ -530,7 +549,12 @@ static void print_json(const struct sample *now, const struct sample *was)
 	json_rows("classes", CLASSES, now, was);
 	if (opt.view == CPUS)
 		json_rows("percpu", CPUS, now, was);
-	fputs("\"devices\":[", stdout);
+	fputs("\"nodes\":[", stdout);
+	for (unsigned int i = 0; i < now->table[NODES].rows; i++) {
+		fputs(i ? ",{" : "{", stdout);
+		json_row(&now->table[NODES], i);
+	}
+	fputs("],\"devices\":[", stdout);
 	each_device(json_device);
 	fputs("],\"kccd\":{", stdout);
 	json_row(&now->table[KCCD], 0);

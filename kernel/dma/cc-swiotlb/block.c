@@ -57,10 +57,10 @@ static void block_free(struct cc_block *block, bool lost)
 }
 
 /* Private memory of a block of this size, with metadata. */
-static struct cc_block *block_alloc(unsigned int shift, bool try_hard)
+static struct cc_block *block_alloc(unsigned int shift, bool try_hard, int nid)
 {
 	unsigned int chunk_shift = min(shift, CC_CHUNK_SHIFT);
-	struct page *page = cc_alloc_memory(shift - PAGE_SHIFT, try_hard);
+	struct page *page = cc_alloc_memory(shift - PAGE_SHIFT, try_hard, nid);
 	struct cc_block *block;
 	size_t gpc_bytes;
 
@@ -93,6 +93,7 @@ static struct cc_block *block_alloc(unsigned int shift, bool try_hard)
 			       (offset >> CC_SLOT_MIN_SHIFT);
 		chunk->gpc = block->gpcs + i * gpc_bytes;
 		chunk->block = block;
+		chunk->nid = cc_page_node(page);
 		INIT_LIST_HEAD(&chunk->node);
 	}
 	return block;
@@ -106,14 +107,15 @@ free_page:
 
 /* A block, or one of the next best size. */
 static struct cc_block *block_alloc_largest(unsigned long limit,
-					    unsigned int min_shift)
+					    unsigned int min_shift, int nid)
 {
 	unsigned int shift = min(CC_BLOCK_SHIFT, PAGE_SHIFT + MAX_PAGE_ORDER);
+	bool try_hard = nid == NUMA_NO_NODE; /* else others may have free memory */
 	struct cc_block *block = NULL;
 
 	for (; !block && shift >= min_shift; shift--)
 		if (1UL << shift <= limit)
-			block = block_alloc(shift, shift == min_shift);
+			block = block_alloc(shift, try_hard && shift == min_shift, nid);
 	return block;
 }
 
@@ -121,13 +123,14 @@ static struct cc_block *block_alloc_largest(unsigned long limit,
  * cc_block_grow() - convert one more block and put it into the reserve
  * @limit: bytes that it may have at most
  * @min_shift: log2 of the bytes that it must have, CC_FRAME_SHIFT at least
+ * @nid: NUMA node that it must be on, or NUMA_NO_NODE
  *
  * Context: task, under cc_swiotlb.mutex.
  * Return: 0, or -ENOMEM or what the conversion said, after which nothing has
  * changed, except that memory may have been quarantined, or a first small block
  * been added to find out whether conversions work again.
  */
-int cc_block_grow(unsigned long limit, unsigned int min_shift)
+int cc_block_grow(unsigned long limit, unsigned int min_shift, int nid)
 {
 	unsigned int published = 0;
 	struct cc_block *block;
@@ -137,14 +140,14 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift)
 
 	/* After a loss, until a conversion works, as little is risked as there can be. */
 	if (cc_swiotlb.lossy && min_shift > CC_FRAME_SHIFT) {
-		err = cc_block_grow(limit, CC_FRAME_SHIFT);
+		err = cc_block_grow(limit, CC_FRAME_SHIFT, nid);
 		if (err)
 			return err;
 		limit -= BIT(CC_FRAME_SHIFT);
 	} else if (cc_swiotlb.lossy) {
 		limit = min(limit, BIT(CC_FRAME_SHIFT));
 	}
-	block = block_alloc_largest(limit, min_shift);
+	block = block_alloc_largest(limit, min_shift, nid);
 	if (!block)
 		return -ENOMEM;
 	for (; published < block->nr_chunks; published++) {
@@ -177,6 +180,15 @@ unpublish:
 	return err;
 }
 
+/* Would the reserve have less than its share on the node of a block, without that? */
+static bool node_needs(const struct cc_block *block, unsigned long keep)
+{
+	const struct cc_node *node = &cc_swiotlb.node[block->chunks[0].nid];
+
+	return node->used &&
+	       node->bytes < keep / cc_swiotlb.nr_used + (1UL << block->shift);
+}
+
 /* Take a block out of the reserve, if no class owns any of its chunks. */
 static bool take_whole(struct cc_block *block, unsigned long keep)
 {
@@ -184,7 +196,7 @@ static bool take_whole(struct cc_block *block, unsigned long keep)
 	bool whole;
 
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
-	whole = block->nr_reserve == block->nr_chunks &&
+	whole = block->nr_reserve == block->nr_chunks && !node_needs(block, keep) &&
 		cc_swiotlb.reserve_bytes >= keep + (1UL << block->shift);
 	if (whole) {
 		low = cc_swiotlb.reserve_low;
@@ -266,8 +278,8 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 /**
  * cc_swiotlb_kexec() - make all blocks private, since the next kernel expects that
  *
- * x86 does that for all memory, and stops the other CPUs before. What was shared by
- * others, or is quarantined, stays as it is.
+ * Not every platform does that by itself. What was shared by others, or is
+ * quarantined, stays as it is.
  *
  * Context: task; devices have been shut down.
  */
@@ -275,7 +287,7 @@ void cc_swiotlb_kexec(void)
 {
 	struct cc_block *block;
 
-	if (!cc_swiotlb_enabled() || IS_ENABLED(CONFIG_X86))
+	if (!cc_swiotlb_enabled())
 		return;
 	mutex_lock(&cc_swiotlb.mutex);
 	list_for_each_entry(block, &cc_swiotlb.blocks, node)

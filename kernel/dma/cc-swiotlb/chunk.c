@@ -179,10 +179,12 @@ void cc_reserve_add(struct cc_chunk *chunk)
 {
 	struct cc_block *block = chunk->block;
 	unsigned int shift = ilog2(cc_chunk_bytes(chunk));
-	struct list_head *list = &cc_swiotlb.reserve[shift - CC_FRAME_SHIFT];
+	struct cc_node *node = &cc_swiotlb.node[chunk->nid];
+	struct list_head *list = &node->reserve[shift - CC_FRAME_SHIFT];
 
 	chunk->class = NULL;
 	chunk->shift = shift;
+	node->bytes += cc_chunk_bytes(chunk);
 	cc_swiotlb.reserve_bytes += cc_chunk_bytes(chunk);
 	list_add(&chunk->node, list);
 	/* Chunks of a whole block are used last, so that it can be returned. */
@@ -201,19 +203,50 @@ void cc_reserve_del(struct cc_chunk *chunk)
 {
 	list_del_init(&chunk->node);
 	chunk->block->nr_reserve--;
+	cc_swiotlb.node[chunk->nid].bytes -= cc_chunk_bytes(chunk);
 	cc_swiotlb.reserve_bytes -= cc_chunk_bytes(chunk);
 	if (cc_swiotlb.reserve_bytes < cc_swiotlb.reserve_low)
 		cc_swiotlb.reserve_low = cc_swiotlb.reserve_bytes;
 }
 
-/* The smallest chunk of the reserve of 1 << @shift bytes at least, or NULL. */
-static struct cc_chunk *find_chunk(unsigned int shift)
+static bool node_holds(unsigned int shift, const struct cc_node *node)
 {
+	unsigned int i = max(shift, CC_FRAME_SHIFT) - CC_FRAME_SHIFT;
+
+	for (; i < CC_NR_CHUNK_SIZES; i++)
+		if (!list_empty(&node->reserve[i]))
+			return true;
+	return false;
+}
+
+/* The node with the largest reserve, if it holds a chunk of 1 << @shift bytes, or NULL. */
+static struct cc_node *richest_node(unsigned int shift)
+{
+	struct cc_node *found = NULL;
+
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++) {
+		struct cc_node *node = &cc_swiotlb.node[nid];
+
+		if (node_holds(shift, node) &&
+		    (!found || READ_ONCE(node->bytes) > READ_ONCE(found->bytes)))
+			found = node;
+	}
+	return found;
+}
+
+/*
+ * The smallest chunk of the reserve of 1 << @shift bytes at least, of a node or of any,
+ * or NULL.
+ */
+static struct cc_chunk *find_chunk(unsigned int shift, int nid)
+{
+	struct cc_node *node = nid == NUMA_NO_NODE ? richest_node(shift) :
+						     &cc_swiotlb.node[nid];
 	struct cc_chunk *chunk = NULL;
 	unsigned int i = max(shift, CC_FRAME_SHIFT) - CC_FRAME_SHIFT;
 
-	for (; i < CC_NR_CHUNK_SIZES && !chunk; i++)
-		chunk = list_first_entry_or_null(&cc_swiotlb.reserve[i],
+	for (; node && i < CC_NR_CHUNK_SIZES && !chunk; i++)
+		chunk = list_first_entry_or_null(&node->reserve[i],
 						 struct cc_chunk, node);
 	return chunk;
 }
@@ -221,18 +254,49 @@ static struct cc_chunk *find_chunk(unsigned int shift)
 /**
  * cc_reserve_holds() - is there a chunk that is large enough?
  * @shift: log2 of the bytes that it has to hold
+ * @nid: NUMA node of the chunk, or NUMA_NO_NODE
  *
  * Context: any; not exact without cc_swiotlb.lock.
  * Return: true if there is one.
  */
-bool cc_reserve_holds(unsigned int shift)
+bool cc_reserve_holds(unsigned int shift, int nid)
 {
-	unsigned int i = max(shift, CC_FRAME_SHIFT) - CC_FRAME_SHIFT;
+	return nid == NUMA_NO_NODE ? richest_node(shift) :
+				     node_holds(shift, &cc_swiotlb.node[nid]);
+}
 
-	for (; i < CC_NR_CHUNK_SIZES; i++)
-		if (!list_empty(&cc_swiotlb.reserve[i]))
-			return true;
-	return false;
+/**
+ * cc_reserve_use() - a CPU of a NUMA node maps
+ * @nid: the node
+ *
+ * From then on the reserve has a share of it.
+ *
+ * Context: any but NMI.
+ */
+void cc_reserve_use(int nid)
+{
+	struct cc_node *node = &cc_swiotlb.node[nid];
+	unsigned long flags;
+
+	if (READ_ONCE(node->used))
+		return;
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
+	if (!node->used) {
+		WRITE_ONCE(node->used, true);
+		WRITE_ONCE(cc_swiotlb.nr_used, cc_swiotlb.nr_used + 1);
+	}
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
+}
+
+/**
+ * cc_reserve_share() - what the reserve should have on each node that is used
+ *
+ * Context: any.
+ * Return: bytes.
+ */
+unsigned long cc_reserve_share(void)
+{
+	return READ_ONCE(cc_swiotlb.target) / max(READ_ONCE(cc_swiotlb.nr_used), 1);
 }
 
 /*
@@ -280,36 +344,44 @@ static void chunk_join(struct cc_chunk *chunk, struct cc_class *class)
 	class->joined = true;
 	list_add_tail(&chunk->node, &class->chunks);
 	WRITE_ONCE(class->nr_slots, class->nr_slots + cc_chunk_slots(chunk));
-	atomic_long_add(cc_chunk_slots(chunk), &class->pool_free);
-	gen_pool_add_chunk(&class->pool, chunk->gpc,
+	atomic_long_add(cc_chunk_slots(chunk), &class->node[chunk->nid].pool_free);
+	gen_pool_add_chunk(&class->node[chunk->nid].pool, chunk->gpc,
 			   (unsigned long)chunk->pool.vaddr, chunk->pool.start,
 			   cc_chunk_bytes(chunk), chunk);
+}
+
+/* Has the class as many free slots on a node, or on all of them? */
+static bool has_free(const struct cc_class *class, int nid, unsigned long want)
+{
+	if (nid == NUMA_NO_NODE)
+		return cc_class_pool_free(class) >= want;
+	return atomic_long_read(&class->node[nid].pool_free) >= (long)want;
 }
 
 /*
  * No page is converted and no memory allocated: that has been done when the chunk
  * was put into the reserve.
  */
-static bool give(struct cc_class *class, unsigned int shift, unsigned long want,
-		 unsigned long keep, bool mapping)
+static bool give(struct cc_class *class, int nid, unsigned int shift,
+		 unsigned long want, unsigned long keep, bool mapping)
 {
 	struct cc_chunk *chunk;
 	unsigned long flags;
 
 	/* When there is nothing, many CPUs come here to find that out. */
-	if (!cc_reserve_holds(shift)) {
+	if (!cc_reserve_holds(shift, nid)) {
 		trace_cc_swiotlb_reserve(class->shift, 0,
 					 READ_ONCE(cc_swiotlb.reserve_bytes));
-		return atomic_long_read(&class->pool_free) >= (long)want;
+		return has_free(class, nid, want);
 	}
 
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	/* Another CPU may have been faster. */
-	if (atomic_long_read(&class->pool_free) >= (long)want) {
+	if (has_free(class, nid, want)) {
 		raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 		return true;
 	}
-	chunk = find_chunk(shift);
+	chunk = find_chunk(shift, nid);
 	if (chunk && cc_swiotlb.reserve_bytes < keep + cc_chunk_bytes(chunk))
 		chunk = NULL;
 	if (chunk) {
@@ -318,7 +390,7 @@ static bool give(struct cc_class *class, unsigned int shift, unsigned long want,
 		if (mapping) {
 			cc_swiotlb.taken += cc_chunk_bytes(chunk);
 			/* It has found nothing elsewhere. */
-			rcu_assign_pointer(class->hint, chunk->gpc);
+			rcu_assign_pointer(class->node[chunk->nid].hint, chunk->gpc);
 		}
 	}
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
@@ -331,60 +403,92 @@ static bool give(struct cc_class *class, unsigned int shift, unsigned long want,
 /**
  * cc_reserve_give() - give a chunk of the reserve to a class, on behalf of kccd
  * @class: class that is short of free slots
- * @want: do nothing if its gen_pool has at least this many
+ * @want: do nothing if its gen_pools have at least this many
  * @keep: bytes that must stay in the reserve
  *
+ * The chunk is of the NUMA node of which the reserve has most.
+ *
  * Context: any but NMI.
- * Return: true if the class's gen_pool may have @want free slots now.
+ * Return: true if the class's gen_pools may have @want free slots now.
  */
 bool cc_reserve_give(struct cc_class *class, unsigned long want,
 		     unsigned long keep)
 {
-	return give(class, class->shift, want, keep, false);
+	return give(class, NUMA_NO_NODE, class->shift, want, keep, false);
 }
 
 /**
  * cc_reserve_take() - give a chunk of the reserve to a class, on behalf of a mapping
  * @class: class that is short of free slots
- * @want: do nothing if its gen_pool has at least this many
+ * @nid: NUMA node of the chunk, or NUMA_NO_NODE
+ * @want: do nothing if its gen_pool there has at least this many
  *
  * Context: any but NMI.
  * Return: true if the class's gen_pool may have @want free slots now.
  */
-bool cc_reserve_take(struct cc_class *class, unsigned long want)
+bool cc_reserve_take(struct cc_class *class, int nid, unsigned long want)
 {
-	return give(class, class->shift, want, 0, true);
+	return give(class, nid, class->shift, want, 0, true);
 }
 
 /**
  * cc_reserve_take_large() - the same for several slots in a row
  * @class: class that is short of them
+ * @nid: NUMA node of the chunk, or NUMA_NO_NODE
  * @shift: log2 of the bytes that the chunk has to hold
  * @keep: bytes that must stay in the reserve; 0 if the caller has no other way
  *
  * Context: any but NMI.
  * Return: true if the class has got a chunk.
  */
-bool cc_reserve_take_large(struct cc_class *class, unsigned int shift,
+bool cc_reserve_take_large(struct cc_class *class, int nid, unsigned int shift,
 			   unsigned long keep)
 {
 	/*
 	 * Free slots may be there, but not in a row. The target is for those who have
 	 * no other way.
 	 */
-	return give(class, shift, LONG_MAX, keep, !keep);
+	return give(class, nid, shift, LONG_MAX, keep, !keep);
+}
+
+/**
+ * cc_chunk_put() - give neighbouring slots of a chunk back to the gen_pool
+ * @chunk: the chunk
+ * @offset: bytes in front of the first slot
+ * @size: bytes of the slots
+ *
+ * gen_pool_free() would look for the chunk, which may be one of thousands.
+ *
+ * Context: any but NMI.
+ * Return: the number of slots.
+ */
+unsigned int cc_chunk_put(const struct cc_chunk *chunk, size_t offset, size_t size)
+{
+	struct gen_pool *pool = &cc_chunk_class_node(chunk)->pool;
+	unsigned int nr = size >> chunk->shift;
+	unsigned long addrs[16];
+
+	for (unsigned int i = 0; i < nr; i++, offset += BIT(chunk->shift)) {
+		unsigned int n = i % ARRAY_SIZE(addrs);
+
+		addrs[n] = (unsigned long)chunk->pool.vaddr + offset;
+		if (n + 1 == ARRAY_SIZE(addrs) || i + 1 == nr)
+			gen_pool_free_bulk(pool, chunk->gpc, addrs, n + 1);
+	}
+	return nr;
 }
 
 /* Take all slots of a chunk that has none in use; false if it has. */
 static bool seal(struct cc_class *class, struct cc_chunk *chunk)
 {
-	if (!gen_pool_seal_chunk(&class->pool, chunk->gpc))
+	struct gen_pool *pool = &class->node[chunk->nid].pool;
+
+	if (!gen_pool_seal_chunk(pool, chunk->gpc))
 		return false;
 	if (!cc_chunk_is_coherent(chunk) || uncount_pages(chunk))
 		return true;
 	/* Somebody has taken a reference to a page in passing: another time. */
-	gen_pool_free(&class->pool, (unsigned long)chunk->pool.vaddr,
-		      cc_chunk_bytes(chunk));
+	cc_chunk_put(chunk, 0, cc_chunk_bytes(chunk));
 	return false;
 }
 
@@ -401,6 +505,7 @@ static unsigned long retire_some(struct cc_class *class, unsigned long nr_slots,
 	unsigned long done = 0;
 
 	for (int i = 0; i < batch && *left; i++) {
+		struct cc_class_node *node;
 		struct cc_chunk *chunk;
 		unsigned long slots;
 
@@ -415,8 +520,9 @@ static unsigned long retire_some(struct cc_class *class, unsigned long nr_slots,
 			list_move(&chunk->node, kept);
 			continue;
 		}
-		gen_pool_del_chunk(&class->pool, chunk->gpc, &class->hint);
-		atomic_long_sub(slots, &class->pool_free);
+		node = cc_chunk_class_node(chunk);
+		gen_pool_del_chunk(&node->pool, chunk->gpc, &node->hint);
+		atomic_long_sub(slots, &node->pool_free);
 		WRITE_ONCE(class->nr_slots, class->nr_slots - slots);
 		done += slots;
 		list_move(&chunk->node, retired);
@@ -520,6 +626,24 @@ static int init_table(void)
 	return 0;
 }
 
+static int init_nodes(void)
+{
+	unsigned int cpu;
+
+	raw_spin_lock_init(&cc_swiotlb.lock);
+	INIT_LIST_HEAD(&cc_swiotlb.blocks);
+	cc_swiotlb.nr_used = 0;
+	cc_swiotlb.node = kcalloc(cc_nr_nodes, sizeof(*cc_swiotlb.node), GFP_KERNEL);
+	if (!cc_swiotlb.node)
+		return -ENOMEM;
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
+			INIT_LIST_HEAD(&cc_swiotlb.node[nid].reserve[i]);
+	for_each_online_cpu(cpu)
+		cc_reserve_use(cc_cpu_node(cpu));
+	return 0;
+}
+
 /**
  * cc_chunk_init() - make the tables of chunks and slots for all memory there is
  *
@@ -528,14 +652,10 @@ static int init_table(void)
  */
 int cc_chunk_init(void)
 {
-	if (init_table() || init_slots()) {
+	if (init_nodes() || init_table() || init_slots()) {
 		cc_chunk_exit();
 		return -ENOMEM;
 	}
-	raw_spin_lock_init(&cc_swiotlb.lock);
-	INIT_LIST_HEAD(&cc_swiotlb.blocks);
-	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
-		INIT_LIST_HEAD(&cc_swiotlb.reserve[i]);
 	return 0;
 }
 
@@ -554,6 +674,8 @@ void cc_chunk_exit(void)
 		free_vm_area(slot_area);
 	slot_space = NULL;
 	slot_area = NULL;
+	kfree(cc_swiotlb.node);
+	cc_swiotlb.node = NULL;
 
 	cc_by_frame = &cc_no_chunks;
 	for (unsigned long i = 0; i < table->nr; i++)

@@ -7,11 +7,13 @@
  * no chunk before its first mapping.
  */
 #include <linux/bitops.h>
+#include <linux/slab.h>
 
 #include "internal.h"
 
 struct cc_class cc_classes[CC_NR_OWNERS];
 u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1] __read_mostly;
+unsigned int cc_nr_nodes __read_mostly;
 
 /*
  * What all CPUs together may hold in full magazines of one class, at most, and
@@ -33,15 +35,38 @@ static unsigned int magazine_slots(unsigned int nr_cpus, unsigned long max,
 	return min(bytes / 3 / nr_cpus >> shift, CC_MAGAZINE_SLOTS);
 }
 
+static struct cc_class_node *class_nodes;	/* of all classes */
+
+/* Room for what the classes have on each node. It is never given up. */
+static int init_nodes(void)
+{
+	unsigned int nr = cc_count_nodes();
+
+	if (nr != cc_nr_nodes) {
+		kvfree(class_nodes);
+		cc_nr_nodes = 0;
+		class_nodes = kvcalloc(nr * CC_NR_OWNERS, sizeof(*class_nodes),
+				       GFP_KERNEL);
+		if (!class_nodes)
+			return -ENOMEM;
+		cc_nr_nodes = nr;
+	}
+	memset(class_nodes, 0, nr * CC_NR_OWNERS * sizeof(*class_nodes));
+	return 0;
+}
+
 /**
  * cc_class_init() - bring all classes into their initial, empty state
  * @nr_cpus: CPUs that share the bytes that magazines may hold
  * @max: bytes that may be shared with the host
  *
  * Context: task, before anything is mapped.
+ * Return: 0 or -ENOMEM.
  */
-void cc_class_init(unsigned int nr_cpus, unsigned long max)
+int cc_class_init(unsigned int nr_cpus, unsigned long max)
 {
+	if (init_nodes())
+		return -ENOMEM;
 	for (unsigned int i = 0; i < CC_NR_OWNERS; i++) {
 		struct cc_class *class = &cc_classes[i];
 		unsigned long mark = class->mark;
@@ -50,14 +75,18 @@ void cc_class_init(unsigned int nr_cpus, unsigned long max)
 		class->mark = mark;
 		class->shift = i == CC_COHERENT ? PAGE_SHIFT : CC_SLOT_MIN_SHIFT + i;
 		class->wanted = class->shift;
-		gen_pool_init(&class->pool, class->shift);
 		INIT_LIST_HEAD(&class->chunks);
-		raw_spin_lock_init(&class->depot.lock);
+		class->node = &class_nodes[i * cc_nr_nodes];
+		for (unsigned int nid = 0; nid < cc_nr_nodes; nid++) {
+			gen_pool_init(&class->node[nid].pool, class->shift);
+			raw_spin_lock_init(&class->node[nid].depot.lock);
+		}
 		class->mag_size = magazine_slots(nr_cpus, max, class->shift);
 		class->batch = clamp(CC_BATCH_BYTES >> class->shift, 1,
 				     min_not_zero(class->mag_size,
 						  CC_BATCH_SLOTS));
 	}
+	return 0;
 }
 
 /**
@@ -90,9 +119,7 @@ void cc_class_enable(unsigned long mask)
  */
 void cc_class_note_peak(struct cc_class *class)
 {
-	long out = READ_ONCE(class->nr_slots) -
-		   atomic_long_read(&class->pool_free) -
-		   READ_ONCE(class->depot.slots);
+	long out = READ_ONCE(class->nr_slots) - cc_class_free(class);
 
 	if (out > (long)READ_ONCE(class->peak))
 		WRITE_ONCE(class->peak, out);
@@ -101,14 +128,45 @@ void cc_class_note_peak(struct cc_class *class)
 }
 
 /**
+ * cc_class_pool_free() - slots in the gen_pools of a class
+ * @class: class
+ *
+ * Context: any; not exact while mappings are made.
+ * Return: the sum over all NUMA nodes.
+ */
+unsigned long cc_class_pool_free(const struct cc_class *class)
+{
+	unsigned long sum = 0;
+
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		sum += max(atomic_long_read(&class->node[nid].pool_free), 0L);
+	return sum;
+}
+
+/**
+ * cc_class_in_depots() - slots in the depots of a class
+ * @class: class
+ *
+ * Context: any; not exact while mappings are made.
+ * Return: the sum over all NUMA nodes.
+ */
+unsigned long cc_class_in_depots(const struct cc_class *class)
+{
+	unsigned long sum = 0;
+
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		sum += READ_ONCE(class->node[nid].depot.slots);
+	return sum;
+}
+
+/**
  * cc_class_free() - slots of a class that are not with a CPU
  * @class: class
  *
  * Context: any; not exact while mappings are made.
- * Return: slots in the gen_pool and in the depot.
+ * Return: slots in the gen_pools and in the depots.
  */
-unsigned long cc_class_free(struct cc_class *class)
+unsigned long cc_class_free(const struct cc_class *class)
 {
-	return max(atomic_long_read(&class->pool_free), 0L) +
-	       READ_ONCE(class->depot.slots);
+	return cc_class_pool_free(class) + cc_class_in_depots(class);
 }

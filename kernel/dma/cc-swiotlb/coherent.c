@@ -61,6 +61,15 @@ unsigned long cc_coherent_bytes(void)
 	return max(bytes, 0L);
 }
 
+/* The NUMA node of a device, or of this CPU. */
+static int device_node(const struct device *dev)
+{
+	int nid = dev_to_node((struct device *)dev);
+
+	return nid == NUMA_NO_NODE || nid >= cc_nr_nodes ?
+		cc_cpu_node(raw_smp_processor_id()) : nid;
+}
+
 /* Is there memory that only this device has? */
 static bool has_own_memory(const struct device *dev)
 {
@@ -72,49 +81,62 @@ static bool has_own_memory(const struct device *dev)
 }
 
 /* Pages in a row, aligned to the power of two that holds them, and their chunk. */
-static void *take(size_t size, struct cc_chunk **chunk)
+static void *take_from(struct cc_class_node *node, size_t size, struct cc_chunk **chunk)
 {
 	unsigned long vaddr;
 	void *owner;
 
-	vaddr = gen_pool_alloc_algo_owner(&coherent->pool, size,
+	vaddr = gen_pool_alloc_algo_owner(&node->pool, size,
 					  gen_pool_first_fit_order_align, NULL,
 					  &owner);
 	if (!vaddr)
 		return NULL;
-	atomic_long_sub(size >> PAGE_SHIFT, &coherent->pool_free);
+	atomic_long_sub(size >> PAGE_SHIFT, &node->pool_free);
 	*chunk = owner;
 	return (void *)vaddr;
 }
 
+/* Of this NUMA node, or of another one. */
+static void *take(size_t size, int nid, struct cc_chunk **chunk)
+{
+	void *vaddr = NULL;
+
+	for (unsigned int i = 0; i < cc_nr_nodes && !vaddr; i++)
+		vaddr = take_from(&coherent->node[(nid + i) % cc_nr_nodes], size, chunk);
+	return vaddr;
+}
+
 static void give(const struct cc_chunk *chunk, phys_addr_t base, size_t size)
 {
-	void *vaddr = chunk->pool.vaddr + (base - chunk->pool.start);
+	struct cc_class_node *node = &coherent->node[chunk->nid];
 
-	gen_pool_free(&coherent->pool, (unsigned long)vaddr, size);
-	atomic_long_add(size >> PAGE_SHIFT, &coherent->pool_free);
+	atomic_long_add(cc_chunk_put(chunk, base - chunk->pool.start, size),
+			&node->pool_free);
 }
 
 /*
- * What the reserve keeps. Who can wait has another way, so that this is not what a burst
- * of mappings finds it empty for; who cannot is like a mapping.
+ * What the reserve keeps. A caller that can wait has another way, and so has one that
+ * does not insist, so that this is not what a burst of mappings finds it empty for. Any
+ * other is like a mapping.
  */
 static unsigned long reserve_keep(gfp_t gfp)
 {
 	unsigned long half = READ_ONCE(cc_swiotlb.reserve_min) / 2;
+	bool other_way = gfpflags_allow_blocking(gfp) || (gfp & __GFP_NORETRY);
 
-	return gfpflags_allow_blocking(gfp) && half >= BIT(CC_CHUNK_SHIFT) ? half : 0;
+	return other_way && half >= BIT(CC_CHUNK_SHIFT) ? half : 0;
 }
 
 /* Have a chunk of the reserve for 1 << @shift bytes, and tell kccd. */
-static bool grow(unsigned int shift, gfp_t gfp)
+static bool grow(unsigned int shift, int nid, gfp_t gfp)
 {
 	unsigned long bytes = READ_ONCE(coherent->nr_slots) << PAGE_SHIFT;
 	bool given;
 
 	if (bytes + BIT(CC_CHUNK_SHIFT) > READ_ONCE(cc_swiotlb.max) / CC_COHERENT_SHARE)
 		return false;
-	given = cc_reserve_take_large(coherent, shift, reserve_keep(gfp));
+	given = cc_reserve_take_large(coherent, nid, shift, reserve_keep(gfp)) ||
+		cc_reserve_take_large(coherent, NUMA_NO_NODE, shift, reserve_keep(gfp));
 	if (!given) {
 		WRITE_ONCE(coherent->wanted, shift);
 		/* As in grow_class(); and it is known what is wanted. */
@@ -126,7 +148,7 @@ static bool grow(unsigned int shift, gfp_t gfp)
 	return given;
 }
 
-static void *take_or_grow(size_t size, gfp_t gfp, struct cc_chunk **chunk)
+static void *take_or_grow(size_t size, int nid, gfp_t gfp, struct cc_chunk **chunk)
 {
 	unsigned int shift = PAGE_SHIFT + get_order(size);
 	void *vaddr;
@@ -135,8 +157,8 @@ static void *take_or_grow(size_t size, gfp_t gfp, struct cc_chunk **chunk)
 		return NULL;
 	/* Others may take what is new: then each time for what they have allocated. */
 	do {
-		vaddr = take(size, chunk);
-	} while (!vaddr && grow(shift, gfp));
+		vaddr = take(size, nid, chunk);
+	} while (!vaddr && grow(shift, nid, gfp));
 	return vaddr;
 }
 
@@ -163,7 +185,7 @@ struct page *cc_swiotlb_alloc_pages(struct device *dev, size_t size, gfp_t gfp)
 	size = PAGE_ALIGN(size);
 	if (!size || has_own_memory(dev))
 		goto other;
-	vaddr = take_or_grow(size, gfp, &chunk);
+	vaddr = take_or_grow(size, device_node(dev), gfp, &chunk);
 	if (!vaddr)
 		goto other;
 	base = chunk->pool.start + (vaddr - chunk->pool.vaddr);
@@ -212,13 +234,24 @@ static void hold(struct cc_slot *slot)
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 }
 
+/* The page allocator wants pages back as it gave them: what drivers note in them goes. */
+static void clean(const struct cc_slot *slot)
+{
+	struct page *page = pfn_to_page(PHYS_PFN(slot->base));
+
+	for (struct page *end = page + (slot->size >> PAGE_SHIFT); page < end; page++)
+		set_page_private(page, 0);
+}
+
 /* Nobody uses the allocation any more, as far as its owner knows. */
 static void release(struct cc_slot *slot)
 {
-	if (is_held(slot))
+	if (is_held(slot)) {
 		hold(slot);
-	else
-		give(cc_chunk_by_addr(slot->base), slot->base, slot->size);
+		return;
+	}
+	clean(slot);
+	give(cc_chunk_by_addr(slot->base), slot->base, slot->size);
 }
 
 static void __cold free_wrong(struct device *dev, phys_addr_t paddr, size_t size,

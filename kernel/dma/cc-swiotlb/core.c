@@ -17,6 +17,7 @@
 #include <linux/mm.h>
 #include <linux/string.h>
 #include <asm/setup.h>
+#include <xen/xen.h>
 
 #include "internal.h"
 
@@ -80,7 +81,9 @@ int cc_swiotlb_start(const struct cc_options *opts)
 	cc_swiotlb.min = opts->min;
 	cc_swiotlb.reserve_min = opts->reserve;
 	cc_swiotlb.target = opts->reserve;
-	cc_class_init(num_possible_cpus(), opts->max);
+	err = cc_class_init(num_possible_cpus(), opts->max);
+	if (err)
+		return err;
 	cc_class_enable(opts->classes);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		if (cc_classes[i].enabled)
@@ -127,7 +130,8 @@ void cc_swiotlb_stop(void)
 		schedule_timeout_uninterruptible(1);
 	cc_coherent_look();
 	for (unsigned int i = 0; i < CC_NR_OWNERS; i++) {
-		cc_depot_drain(&cc_classes[i], UINT_MAX);
+		for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+			cc_depot_drain(&cc_classes[i], nid, UINT_MAX);
 		cc_class_retire(&cc_classes[i], ULONG_MAX);
 		WARN_ONCE(cc_classes[i].nr_slots, "slots are still mapped\n");
 	}
@@ -176,6 +180,11 @@ static int __init cc_swiotlb_init(void)
 		pr_info("cc_swiotlb= has no effect without swiotlb=cc\n");
 	if (!cc_swiotlb.selected)
 		return 0;
+	/* x86 has said so before; elsewhere swiotlb-xen maps through swiotlb's functions. */
+	if (!IS_ENABLED(CONFIG_X86) && xen_domain()) {
+		cc_swiotlb_deselect("Xen");
+		return 0;
+	}
 	if (!is_swiotlb_allocated()) {
 		cc_swiotlb_deselect("no device must bounce; swiotlb=cc,force makes all do");
 		return 0;

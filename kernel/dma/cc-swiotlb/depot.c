@@ -9,16 +9,17 @@
 #include "internal.h"
 
 /**
- * cc_depot_push() - put a chain into the depot
+ * cc_depot_push() - put a chain into the depot of its NUMA node
  * @class: class of its slots
- * @chain: at least one slot
+ * @chain: at least one slot, all of one node
  *
  * Context: any but NMI.
  */
 void cc_depot_push(struct cc_class *class, u64 chain)
 {
 	struct cc_slot *first = cc_slot_by_index(cc_chain_index(chain));
-	struct cc_depot *depot = &class->depot;
+	int nid = cc_chunk_by_addr(first->base)->nid;
+	struct cc_depot *depot = &class->node[nid].depot;
 	unsigned long flags;
 
 	first->size = cc_chain_count(chain);
@@ -32,13 +33,14 @@ void cc_depot_push(struct cc_class *class, u64 chain)
 /**
  * cc_depot_pop() - take a chain out of the depot
  * @class: class of the slots
+ * @nid: NUMA node of the depot
  *
  * Context: any but NMI.
  * Return: the chain that came last, or 0 if the depot is empty.
  */
-u64 cc_depot_pop(struct cc_class *class)
+u64 cc_depot_pop(struct cc_class *class, int nid)
 {
-	struct cc_depot *depot = &class->depot;
+	struct cc_depot *depot = &class->node[nid].depot;
 	unsigned long flags;
 	u64 chain = 0;
 
@@ -63,14 +65,14 @@ u64 cc_depot_pop(struct cc_class *class)
  * Return the slots of a chain to the gen_pool, those of one chunk together; @oldest
  * is the oldest chunk that got some.
  */
-static void chain_to_pool(struct cc_class *class, u64 chain,
-			  struct cc_chunk **oldest)
+static void chain_to_pool(u64 chain, struct cc_chunk **oldest)
 {
 	unsigned int left = cc_chain_count(chain);
 	u32 index = cc_chain_index(chain);
 
 	while (left) {
 		struct cc_chunk *chunk = cc_chunk_by_index(index);
+		struct cc_class_node *node = cc_chunk_class_node(chunk);
 		unsigned long addrs[16];
 		unsigned int nr = 0;
 
@@ -79,40 +81,59 @@ static void chain_to_pool(struct cc_class *class, u64 chain,
 			index = cc_slot_by_index(index)->next;
 		} while (--left && nr < ARRAY_SIZE(addrs) &&
 			 cc_chunk_by_index(index) == chunk);
-		nr = gen_pool_free_bulk(&class->pool, chunk->gpc, addrs, nr);
-		atomic_long_add(nr, &class->pool_free);
+		nr = gen_pool_free_bulk(&node->pool, chunk->gpc, addrs, nr);
+		atomic_long_add(nr, &node->pool_free);
 		if (!*oldest || chunk->number < (*oldest)->number)
 			*oldest = chunk;
 	}
 }
 
 /* Take from the oldest chunk that has something, so that the young ones run empty. */
-static void set_hint_back(struct cc_class *class, const struct cc_chunk *oldest)
+static void set_hint_back(const struct cc_chunk *oldest)
 {
+	struct cc_class_node *node = cc_chunk_class_node(oldest);
 	const struct gen_pool_chunk *hint;
 	const struct cc_chunk *from;
 
 	rcu_read_lock();
-	hint = rcu_dereference(class->hint);
+	hint = rcu_dereference(node->hint);
 	from = hint ? hint->owner : NULL;
 	if (from && oldest->number < from->number)
-		rcu_assign_pointer(class->hint, oldest->gpc);
+		rcu_assign_pointer(node->hint, oldest->gpc);
 	rcu_read_unlock();
+}
+
+/**
+ * cc_depot_pass() - return a slot to its gen_pool, past magazines and depot
+ * @index: the slot
+ *
+ * For a slot of another NUMA node, which would stay with this CPU otherwise.
+ *
+ * Context: any but NMI.
+ */
+void cc_depot_pass(u32 index)
+{
+	struct cc_chunk *chunk = NULL;
+
+	chain_to_pool(cc_chain(index, 1), &chunk);
+	/* The chunk may be empty now. */
+	cc_kccd_kick(CC_KICK_TICK);
 }
 
 /**
  * cc_depot_drain() - return magazines from the depot to the gen_pool
  * @class: class to look at
+ * @nid: NUMA node of the depot
  * @nr: stop before more than this many slots have been returned
  *
  * Context: task, under cc_swiotlb.mutex, or nobody else retires chunks.
  */
-void cc_depot_drain(struct cc_class *class, unsigned int nr)
+void cc_depot_drain(struct cc_class *class, int nid, unsigned int nr)
 {
 	struct cc_chunk *oldest = NULL;
 
 	while (nr) {
-		u64 chain = cc_depot_pop(class);
+		u64 chain = cc_depot_pop(class, nid);
 		unsigned int count = cc_chain_count(chain);
 
 		if (!chain)
@@ -121,10 +142,10 @@ void cc_depot_drain(struct cc_class *class, unsigned int nr)
 			cc_depot_push(class, chain);
 			break;
 		}
-		chain_to_pool(class, chain, &oldest);
+		chain_to_pool(chain, &oldest);
 		nr -= count;
 		cond_resched();
 	}
 	if (oldest)
-		set_hint_back(class, oldest);
+		set_hint_back(oldest);
 }

@@ -11,6 +11,9 @@
  *           owned by one class
  *   slot    a power of two from 512 bytes to 512 KiB, naturally aligned
  *
+ * All of a block is on one NUMA node. A CPU takes slots of its own node, as long as
+ * there are any there; a slot of another node never rests in a magazine.
+ *
  * A slot is at any time in exactly one of these places: mapped; in a magazine
  * or in the inbox of one CPU; in the depot of its class; free in the gen_pool of
  * its class; or in a chunk that no class owns. The first two change without a
@@ -23,8 +26,8 @@
  *   cc_swiotlb.mutex  kccd's pass against start, stop, sysfs and debugfs. Task
  *                     context. Nothing that is done under it waits without bound.
  *   cc_swiotlb.lock   raw, irqs off: the reserve, the chunks of a class, and with
- *                     them additions to and removals from its gen_pool.
- *   depot.lock        raw, irqs off: one class's list of whole magazines.
+ *                     them additions to and removals from its gen_pools.
+ *   depot.lock        raw, irqs off: one class's list of whole magazines on a node.
  *
  * Calls go one way, each file calling only what stands to its left:
  *   state, class, depot, memory, chunk, block, holders, magazine, coherent,
@@ -84,7 +87,7 @@ static_assert(CC_CHUNK_SHIFT >= CC_SLOT_MAX_SHIFT);
  * @size:	bytes mapped; in the first slot of a chain: slots in the chain; in
  *		the first one of a coherent allocation: bytes of its pages
  * @offset:	bytes in front of the buffer, when mapped
- * @cpu:	the CPU that has mapped it
+ * @cpu:	the CPU that has mapped it, or CC_NO_CPU
  * @next:	index of the next slot of the same magazine, when free, or of the
  *		next allocation of which somebody holds a page
  * @chain:	index of the next chain in the depot, in the first of a chain
@@ -111,7 +114,10 @@ static_assert(PAGE_SIZE % sizeof(struct cc_slot) == 0);
 
 /* A larger offset needs the legacy pool; no CPU has a larger number. */
 #define CC_OFFSET_BITS		16
-static_assert(BIT(CC_OFFSET_BITS) >= CONFIG_NR_CPUS);
+static_assert(BIT(CC_OFFSET_BITS) > CONFIG_NR_CPUS);
+
+/* In struct cc_slot as the CPU: the slot was taken from another node. */
+#define CC_NO_CPU		(BIT(CC_OFFSET_BITS) - 1)
 
 /**
  * struct cc_chunk - a piece of shared memory that one class owns, or none
@@ -121,7 +127,8 @@ static_assert(BIT(CC_OFFSET_BITS) >= CONFIG_NR_CPUS);
  * @class:	the owner, or NULL while in the reserve
  * @block:	where the memory comes from
  * @number:	in the order in which the class's chunks have joined it
- * @node:	in cc_swiotlb.reserve[] or in the class's chunks
+ * @nid:	NUMA node of its memory
+ * @node:	in the reserve of its NUMA node or in the class's chunks
  * @gpc:	descriptor and bitmap for the class's gen_pool, preallocated
  */
 struct cc_chunk {
@@ -131,6 +138,7 @@ struct cc_chunk {
 	struct cc_class *class;
 	struct cc_block *block;
 	unsigned long number;
+	int nid;
 	struct list_head node;
 	struct gen_pool_chunk *gpc;
 };
@@ -166,6 +174,7 @@ enum cc_counter {
 	CC_DEPOT,	/* taken with a magazine from the depot */
 	CC_POOL,	/* taken from the class's gen_pool */
 	CC_RESERVE,	/* a reserve chunk was given to the class first */
+	CC_REMOTE,	/* taken from another NUMA node */
 	CC_LARGER,	/* taken from a larger class */
 	CC_LEGACY,	/* mapped by the legacy pool */
 	CC_FAILED,	/* not mapped at all */
@@ -234,26 +243,37 @@ struct cc_depot {
 };
 
 /**
+ * struct cc_class_node - the slots of a class on one NUMA node
+ * @pool:	free slots, but for those in magazines and in the depot
+ * @hint:	chunk of @pool that had free slots last
+ * @pool_free:	number of free slots in @pool
+ * @depot:	whole magazines
+ */
+struct cc_class_node {
+	struct gen_pool pool;
+	struct gen_pool_chunk __rcu *hint;
+	atomic_long_t pool_free;
+	struct cc_depot depot;
+} ____cacheline_aligned_in_smp;
+
+/**
  * struct cc_class - all slots of one size
  * @shift:	log2 of the slot size
  * @enabled:	part of the table that is in use
  * @mag_size:	slots in a full magazine; 0: this class bypasses the magazines
- * @batch:	slots taken from @pool at once
+ * @batch:	slots taken from a gen_pool at once
  * @mark:	slots that kccd keeps free; from the command line
  * @need:	decaying maximum of @peak: what kccd leaves to the class
- * @pool:	free slots, but for those in magazines and in the depot
- * @hint:	chunk of @pool that had free slots last
- * @pool_free:	number of free slots in @pool
+ * @node:	what it has on each NUMA node
  * @nr_slots:	slots of all chunks; under cc_swiotlb.lock
  * @chunks:	under cc_swiotlb.lock
  * @nr_joined:	chunks that have ever been in it; under cc_swiotlb.lock
  * @joined:	it was given a chunk since kccd's last tick; under cc_swiotlb.lock
  * @starved:	a mapping found no chunk in the reserve that is large enough
  * @wanted:	log2 of the bytes that it has to hold: @shift, or those of pages
- * @high:	high water of the slots out of @pool and depot
+ * @high:	high water of the slots out of gen_pools and depots
  * @peak:	the same since kccd's last tick
  * @last_peak:	the same in the second before
- * @depot:	whole magazines
  */
 struct cc_class {
 	/* The fast path reads these; nobody else writes into their line. */
@@ -263,11 +283,9 @@ struct cc_class {
 	u8 batch;
 	unsigned long mark;
 	unsigned long need;
+	struct cc_class_node *node;
 
-	struct gen_pool pool ____cacheline_aligned_in_smp;
-	struct gen_pool_chunk __rcu *hint;
-	atomic_long_t pool_free;
-	unsigned long nr_slots;
+	unsigned long nr_slots ____cacheline_aligned_in_smp;
 	struct list_head chunks;
 	unsigned long nr_joined;
 	bool joined;
@@ -276,8 +294,22 @@ struct cc_class {
 	unsigned long high;
 	unsigned long peak;
 	unsigned long last_peak;
-	struct cc_depot depot;
 } ____cacheline_aligned_in_smp;
+
+/**
+ * struct cc_node - what the reserve has on one NUMA node
+ * @reserve:	class-less chunks by log2 of their size; under cc_swiotlb.lock
+ * @bytes:	sum of @reserve; under cc_swiotlb.lock
+ * @used:	a CPU of the node maps; under cc_swiotlb.lock
+ * @refused:	it had no memory to be shared since kccd's last tick; under
+ *		cc_swiotlb.mutex
+ */
+struct cc_node {
+	struct list_head reserve[CC_NR_CHUNK_SIZES];
+	unsigned long bytes;
+	bool used;
+	bool refused;
+};
 
 /**
  * struct cc_swiotlb - everything else; bytes unless said otherwise
@@ -285,8 +317,9 @@ struct cc_class {
  * @lock:	see the lock order above
  * @selected:	chosen on the command line and not vetoed since
  * @stopping:	conversions are over: reboot, kexec or stop
- * @reserve:	class-less chunks by log2 of their size
- * @reserve_bytes: sum of @reserve; under @lock
+ * @node:	the reserve of each NUMA node
+ * @nr_used:	nodes whose CPUs map, at least 1; under @lock
+ * @reserve_bytes: sum over @node; under @lock
  * @reserve_low: the least @reserve_bytes since the last tick
  * @taken:	what mappings have ever taken from the reserve; under @lock
  * @blocks:	all blocks; under @mutex
@@ -307,7 +340,8 @@ struct cc_swiotlb {
 	raw_spinlock_t lock;	/* see the lock order above */
 	bool selected;
 	bool stopping;
-	struct list_head reserve[CC_NR_CHUNK_SIZES];
+	struct cc_node *node;
+	unsigned int nr_used;
 	unsigned long reserve_bytes;
 	unsigned long reserve_low;
 	unsigned long taken;
@@ -355,15 +389,20 @@ void cc_kccd_kick(enum cc_kick kick);
 extern struct cc_class cc_classes[CC_NR_OWNERS];
 /* The class that serves a space of up to 1 << index bytes. */
 extern u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1];
-void cc_class_init(unsigned int nr_cpus, unsigned long max);
+/* NUMA nodes that there can be. */
+extern unsigned int cc_nr_nodes;
+int cc_class_init(unsigned int nr_cpus, unsigned long max);
 void cc_class_enable(unsigned long mask);
 void cc_class_note_peak(struct cc_class *class);
-unsigned long cc_class_free(struct cc_class *class);
+unsigned long cc_class_pool_free(const struct cc_class *class);
+unsigned long cc_class_in_depots(const struct cc_class *class);
+unsigned long cc_class_free(const struct cc_class *class);
 
 /* depot.c */
 void cc_depot_push(struct cc_class *class, u64 chain);
-u64 cc_depot_pop(struct cc_class *class);
-void cc_depot_drain(struct cc_class *class, unsigned int nr);
+u64 cc_depot_pop(struct cc_class *class, int nid);
+void cc_depot_drain(struct cc_class *class, int nid, unsigned int nr);
+void cc_depot_pass(u32 index);
 
 /* memory.c */
 
@@ -374,7 +413,10 @@ void cc_depot_drain(struct cc_class *class, unsigned int nr);
  */
 #define CC_GFP		(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN)
 
-struct page *cc_alloc_memory(unsigned int order, bool try_hard);
+unsigned int cc_count_nodes(void);
+int cc_cpu_node(unsigned int cpu);
+int cc_page_node(const struct page *page);
+struct page *cc_alloc_memory(unsigned int order, bool try_hard, int nid);
 void cc_free_memory(struct page *page, unsigned int order);
 void *cc_alloc_metadata(size_t size);
 void cc_free_metadata(void *ptr);
@@ -409,9 +451,12 @@ int cc_chunk_publish(struct cc_chunk *chunk);
 void cc_chunk_unpublish(struct cc_chunk *chunk);
 void cc_reserve_add(struct cc_chunk *chunk);
 void cc_reserve_del(struct cc_chunk *chunk);
-bool cc_reserve_holds(unsigned int shift);
-bool cc_reserve_take(struct cc_class *class, unsigned long want);
-bool cc_reserve_take_large(struct cc_class *class, unsigned int shift,
+unsigned int cc_chunk_put(const struct cc_chunk *chunk, size_t offset, size_t size);
+bool cc_reserve_holds(unsigned int shift, int nid);
+void cc_reserve_use(int nid);
+unsigned long cc_reserve_share(void);
+bool cc_reserve_take(struct cc_class *class, int nid, unsigned long want);
+bool cc_reserve_take_large(struct cc_class *class, int nid, unsigned int shift,
 			   unsigned long keep);
 bool cc_reserve_give(struct cc_class *class, unsigned long want,
 		     unsigned long keep);
@@ -426,7 +471,7 @@ struct cc_convert_stats {
 
 extern struct cc_convert_stats cc_convert_stats;
 
-int cc_block_grow(unsigned long limit, unsigned int min_shift);
+int cc_block_grow(unsigned long limit, unsigned int min_shift, int nid);
 unsigned long cc_block_shrink(unsigned long keep, unsigned long limit);
 
 /* holders.c */
@@ -681,6 +726,12 @@ static __always_inline unsigned int cc_order(struct device *dev,
 static inline bool cc_chunk_is_coherent(const struct cc_chunk *chunk)
 {
 	return READ_ONCE(chunk->class) == &cc_classes[CC_COHERENT];
+}
+
+/* What the class of a chunk has on the chunk's node. */
+static inline struct cc_class_node *cc_chunk_class_node(const struct cc_chunk *chunk)
+{
+	return &chunk->class->node[chunk->nid];
 }
 
 static inline size_t cc_chunk_bytes(const struct cc_chunk *chunk)

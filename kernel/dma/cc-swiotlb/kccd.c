@@ -174,6 +174,40 @@ static void report_failure(unsigned int min_shift, int err)
 			cc_swiotlb.max >> 10, cc_swiotlb.reserve_bytes >> 10);
 }
 
+/*
+ * The NUMA node whose part of the reserve lacks most, of those that have memory; or
+ * NUMA_NO_NODE.
+ */
+static int neediest_node(void)
+{
+	unsigned long least = cc_reserve_share();
+	int found = NUMA_NO_NODE;
+
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++) {
+		const struct cc_node *node = &cc_swiotlb.node[nid];
+		unsigned long bytes = READ_ONCE(node->bytes);
+
+		if (READ_ONCE(node->used) && !node->refused && bytes < least) {
+			least = bytes;
+			found = nid;
+		}
+	}
+	return found;
+}
+
+/* A block of the node that needs it most, if there is one with memory; or an error. */
+static int grow_node(unsigned long limit, unsigned int min_shift)
+{
+	int nid = cc_nr_nodes > 1 ? neediest_node() : NUMA_NO_NODE, err;
+
+	if (nid == NUMA_NO_NODE)
+		return -ENOMEM;
+	err = cc_block_grow(limit, min_shift, nid);
+	if (err)
+		cc_swiotlb.node[nid].refused = true;
+	return err;
+}
+
 /* More memory in chunks of 1 << (CC_FRAME_SHIFT + @size) bytes at least. */
 static int grow(unsigned int size, unsigned long now)
 {
@@ -198,7 +232,9 @@ static int grow(unsigned int size, unsigned long now)
 		no_room = true;
 		return -ENOSPC;
 	}
-	err = cc_block_grow(cc_swiotlb.max - sum, min_shift);
+	err = grow_node(cc_swiotlb.max - sum, min_shift);
+	if (err == -ENOMEM)
+		err = cc_block_grow(cc_swiotlb.max - sum, min_shift, NUMA_NO_NODE);
 	/* Something, maybe, even if not what was asked for. */
 	cc_kccd_stats.grown += cc_swiotlb.shared - before;
 	if (err) {
@@ -238,7 +274,8 @@ static void feed_starved(unsigned long now)
 		if (!READ_ONCE(class->starved) || !xchg(&class->starved, false))
 			continue;
 		size = size_for(class);
-		err = cc_reserve_holds(CC_FRAME_SHIFT + size) ? 0 : grow(size, now);
+		err = cc_reserve_holds(CC_FRAME_SHIFT + size, NUMA_NO_NODE) ? 0 :
+			grow(size, now);
 		if (!err)
 			continue;
 		if (err != -ENOSPC && backoff[size].delay < CC_BACKOFF_MAX)
@@ -255,13 +292,33 @@ static bool wants_memory(void)
 }
 
 /*
+ * Have on each node what the reserve should have there, though others have too much: up
+ * to twice the target, until that has been returned.
+ */
+static void balance(void)
+{
+	while (READ_ONCE(cc_swiotlb.reserve_bytes) < 2 * cc_swiotlb.target) {
+		unsigned long before = cc_swiotlb.shared;
+		unsigned long sum = before + cc_swiotlb.quarantined;
+
+		if (cc_kccd_stats.grown - pass_grown >= CC_PASS_BYTES ||
+		    READ_ONCE(cc_swiotlb.stopping) ||
+		    sum + BIT(CC_BLOCK_SHIFT) > cc_swiotlb.max ||
+		    grow_node(BIT(CC_BLOCK_SHIFT), CC_FRAME_SHIFT))
+			break;
+		cc_kccd_stats.grown += cc_swiotlb.shared - before;
+		cond_resched();
+	}
+}
+
+/*
  * Keep the free slots of a class at its mark, from what the reserve has beyond its
  * target: what is below is for mappings.
  */
 static void keep_mark(struct cc_class *class, unsigned long now)
 {
 	while (cc_class_free(class) < class->mark) {
-		unsigned long in_depot = READ_ONCE(class->depot.slots);
+		unsigned long in_depot = cc_class_in_depots(class);
 
 		if (!cc_reserve_give(class, class->mark - min(in_depot, class->mark),
 				     cc_swiotlb.target) &&
@@ -283,27 +340,36 @@ static void move_up(unsigned long now)
 	feed_starved(now);
 	while (wants_memory() && !grow(0, now))
 		cond_resched();
+	balance();
 	for (unsigned int i = CC_NR_CLASSES; i--; )
 		keep_mark(&cc_classes[i], now);
+}
+
+/* Return what the depot of a node has not needed. True if it is something. */
+static bool shrink_depot(struct cc_class *class, int nid, bool reclaiming)
+{
+	struct cc_depot *depot = &class->node[nid].depot;
+	unsigned int idle = READ_ONCE(depot->low);
+
+	if (reclaiming)
+		idle = READ_ONCE(depot->slots);
+	if (idle)
+		cc_depot_drain(class, nid, idle);
+	/* Not before: to the drain itself a large magazine looks like a need. */
+	raw_spin_lock_irq(&depot->lock);
+	depot->low = depot->slots;
+	raw_spin_unlock_irq(&depot->lock);
+	return idle;
 }
 
 /* Return what a class has not needed. True if something has moved. */
 static bool shrink_class(struct cc_class *class, bool reclaiming)
 {
-	unsigned long peak = READ_ONCE(class->peak), keep, idle;
+	unsigned long peak = READ_ONCE(class->peak), keep;
 	bool moved = false, joined;
 
-	idle = READ_ONCE(class->depot.low);
-	if (reclaiming)
-		idle = READ_ONCE(class->depot.slots);
-	if (idle) {
-		cc_depot_drain(class, idle);
-		moved = true;
-	}
-	/* Not before: to the drain itself a large magazine looks like a need. */
-	raw_spin_lock_irq(&class->depot.lock);
-	class->depot.low = class->depot.slots;
-	raw_spin_unlock_irq(&class->depot.lock);
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		moved |= shrink_depot(class, nid, reclaiming);
 
 	/* A quarter less each second, so that a pause costs no conversion. */
 	if (class->need > peak)
@@ -323,7 +389,7 @@ static bool shrink_class(struct cc_class *class, bool reclaiming)
 	if (!joined && class->nr_slots > keep &&
 	    cc_class_retire(class, class->nr_slots - keep))
 		moved = true;
-	return moved || joined || READ_ONCE(class->depot.slots);
+	return moved || joined || cc_class_in_depots(class);
 }
 
 /* What mappings do not take half of goes down by an eighth. */
@@ -422,6 +488,8 @@ static void move_down(unsigned long now, bool reclaiming)
 	bool busy;
 
 	cc_kccd_stats.ticks++;
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		cc_swiotlb.node[nid].refused = false;
 	WRITE_ONCE(cc_kicks.tick, false);
 	/* Before the last tick: who has not seen that has left its magazine as it is. */
 	if (quiet == CC_QUIET_TICKS - 1)

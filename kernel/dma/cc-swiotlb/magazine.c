@@ -62,14 +62,37 @@ static void stow(struct cc_class *class, u64 chain)
 	cc_depot_push(class, chain);
 }
 
-/*
- * Take a batch of slots from the gen_pool, leave @keep there, and link them. Looks at
- * @nr_chunks chunks at most.
+/**
+ * struct how - how slots are taken of a class
+ * @nid:	from this NUMA node
+ * @most:	no more than this many at once
+ * @keep:	leave so many to others
+ * @nr_chunks:	look at so many chunks at most
  */
-static u64 take_from_pool(struct cc_class *class, unsigned long keep,
-			  unsigned int nr_chunks)
+struct how {
+	int nid;
+	unsigned int most;
+	unsigned long keep;
+	unsigned int nr_chunks;
+};
+
+/* Of the slots that are to be left to others, what no other node has. */
+static long keep_on_node(struct cc_class *class, const struct how *how)
 {
-	long free = atomic_long_read(&class->pool_free), want;
+	unsigned long others = 0;
+
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		if (nid != how->nid)
+			others += max(atomic_long_read(&class->node[nid].pool_free), 0L);
+	return how->keep - min(how->keep, others);
+}
+
+/* Take a batch of slots from the gen_pool of a node and link them. */
+static u64 take_from_pool(struct cc_class *class, const struct how *how)
+{
+	struct cc_class_node *node = &class->node[how->nid];
+	long keep = how->keep ? keep_on_node(class, how) : 0;
+	long free = atomic_long_read(&node->pool_free), want;
 	unsigned long addrs[16];
 	void *owner;
 	struct cc_chunk *chunk;
@@ -81,14 +104,13 @@ static u64 take_from_pool(struct cc_class *class, unsigned long keep,
 	 * may it hide what is there, or others would fetch chunks in vain.
 	 */
 	do {
-		if (free <= (long)keep)
+		if (free <= keep)
 			return 0;
-		want = min_t(long, free - keep, class->batch);
-	} while (!atomic_long_try_cmpxchg(&class->pool_free, &free,
-					  free - want));
-	nr = gen_pool_alloc_bulk(&class->pool, &class->hint, addrs, want,
-				 nr_chunks, &owner);
-	atomic_long_add(want - nr, &class->pool_free);
+		want = min3(free - keep, (long)class->batch, (long)how->most);
+	} while (!atomic_long_try_cmpxchg(&node->pool_free, &free, free - want));
+	nr = gen_pool_alloc_bulk(&node->pool, &node->hint, addrs, want,
+				 how->nr_chunks, &owner);
+	atomic_long_add(want - nr, &node->pool_free);
 	if (!nr)
 		return 0;
 	chunk = owner;
@@ -134,18 +156,21 @@ static u64 take_from_cpu(struct cc_class *class, bool foreign)
 	return chain;
 }
 
-/* What no CPU holds, but @keep slots: a chain of the depot may be more than the rest. */
-static u64 take_from_class(struct cc_class *class, unsigned long keep,
-			   unsigned int nr_chunks, enum cc_counter pool_counter)
+/*
+ * What no CPU holds. A chain of the depot may be more than what is not to be left to
+ * others.
+ */
+static u64 take_from_class(struct cc_class *class, const struct how *how,
+			   enum cc_counter pool_counter)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
-	u64 chain = keep ? 0 : cc_depot_pop(class);
+	u64 chain = how->keep ? 0 : cc_depot_pop(class, how->nid);
 
 	if (chain) {
 		this_cpu_inc(mag->count[CC_DEPOT]);
 		return chain;
 	}
-	chain = take_from_pool(class, keep, nr_chunks);
+	chain = take_from_pool(class, how);
 	if (chain)
 		this_cpu_inc(mag->count[pool_counter]);
 	return chain;
@@ -170,12 +195,18 @@ static void point(struct cc_class *class)
 		cc_magazine_point(class);
 }
 
-/*
- * Take a slot of a class without growing the class, and leave @keep free slots to
- * other CPUs. Preemption disabled.
- */
-static u32 take(struct cc_class *class, unsigned long keep,
-		unsigned int nr_chunks, enum cc_counter pool_counter)
+/* A CPU has got slots of a class: kccd hears of it. */
+static void taken(struct cc_class *class, unsigned int nr)
+{
+	cc_class_note_peak(class);
+	cc_kccd_kick(cc_class_free(class) < READ_ONCE(class->mark) ?
+		     CC_KICK_GROW : CC_KICK_TICK);
+	trace_cc_swiotlb_refill(class->shift, nr);
+}
+
+/* Take a slot of a class without growing the class. Preemption disabled. */
+static u32 take(struct cc_class *class, const struct how *how,
+		enum cc_counter pool_counter)
 {
 	u32 index;
 	u64 chain;
@@ -183,7 +214,7 @@ static u32 take(struct cc_class *class, unsigned long keep,
 	point(class);
 	chain = take_from_cpu(class, false);
 	if (!chain)
-		chain = take_from_class(class, keep, nr_chunks, pool_counter);
+		chain = take_from_class(class, how, pool_counter);
 	if (!chain)
 		chain = take_from_cpu(class, true);
 	if (!chain)
@@ -193,10 +224,27 @@ static u32 take(struct cc_class *class, unsigned long keep,
 	index = cc_chain_index(chain);
 	stow(class, cc_chain(cc_slot_by_index(index)->next,
 			     cc_chain_count(chain) - 1));
-	cc_class_note_peak(class);
-	cc_kccd_kick(cc_class_free(class) < READ_ONCE(class->mark) ?
-		     CC_KICK_GROW : CC_KICK_TICK);
-	trace_cc_swiotlb_refill(class->shift, cc_chain_count(chain));
+	taken(class, cc_chain_count(chain));
+	return index;
+}
+
+/* The same, but one slot of a node that is not this CPU's, which stays there. */
+static u32 take_remote(struct cc_class *class, const struct how *how)
+{
+	u64 chain = take_from_pool(class, how);
+	u32 index;
+
+	if (!chain)
+		chain = cc_depot_pop(class, how->nid);
+	if (!chain)
+		return 0;
+
+	index = cc_chain_index(chain);
+	if (cc_chain_count(chain) > 1)
+		cc_depot_push(class, cc_chain(cc_slot_by_index(index)->next,
+					      cc_chain_count(chain) - 1));
+	this_cpu_inc(cc_cpu.mag[class - cc_classes].count[CC_REMOTE]);
+	taken(class, 1);
 	return index;
 }
 
@@ -204,7 +252,7 @@ static u32 take(struct cc_class *class, unsigned long keep,
  * Take a slot of a larger class, but none of those that its mark keeps for the
  * mappings that need that size.
  */
-static u32 take_larger(struct cc_class *class)
+static u32 take_larger(struct cc_class *class, struct how how)
 {
 	unsigned int left = CC_LARGER_CLASSES;
 
@@ -213,7 +261,8 @@ static u32 take_larger(struct cc_class *class)
 
 		if (!class->enabled)
 			continue;
-		index = take(class, READ_ONCE(class->mark), UINT_MAX, CC_POOL);
+		how.keep = READ_ONCE(class->mark);
+		index = take(class, &how, CC_POOL);
 		if (index)
 			return index;
 		left--;
@@ -221,12 +270,12 @@ static u32 take_larger(struct cc_class *class)
 	return 0;
 }
 
-/* Have a chunk of the reserve given to a class, and tell kccd. */
-static bool grow_class(struct cc_class *class, unsigned long want)
+/* Have a chunk of the reserve, of a node or of any, given to a class, and tell kccd. */
+static bool grow_class(struct cc_class *class, int nid, unsigned long want)
 {
-	bool given = cc_reserve_take(class, want);
+	bool given = cc_reserve_take(class, nid, want);
 
-	if (!given) {
+	if (!given && (nid == NUMA_NO_NODE || cc_nr_nodes == 1)) {
 		/*
 		 * After the look at the reserve: if feed_starved() clears it later, that
 		 * sees no chunk that this one has missed. Pairs with xchg() there.
@@ -234,9 +283,38 @@ static bool grow_class(struct cc_class *class, unsigned long want)
 		smp_mb();
 		WRITE_ONCE(class->starved, true);
 	}
-	if (!given || READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target)
+	if (!given || READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target ||
+	    (nid != NUMA_NO_NODE &&
+	     READ_ONCE(cc_swiotlb.node[nid].bytes) < cc_reserve_share()))
 		cc_kccd_kick(CC_KICK_GROW);
 	return given;
+}
+
+/* A slot of any node but one. Preemption disabled. */
+static u32 take_elsewhere(struct cc_class *class, struct how how)
+{
+	int here = how.nid;
+	u32 index = 0;
+
+	for (unsigned int i = 1; i < cc_nr_nodes && !index; i++) {
+		how.nid = (here + i) % cc_nr_nodes;
+		index = take_remote(class, &how);
+	}
+	return index;
+}
+
+/* This CPU's node has nothing: see what the others have. Preemption disabled. */
+static u32 refill_elsewhere(struct cc_class *class, struct how how)
+{
+	unsigned long free;
+	u32 index;
+
+	how.most = 1;
+	do {
+		free = cc_class_pool_free(class);
+		index = take_elsewhere(class, how);
+	} while (!index && grow_class(class, NUMA_NO_NODE, free + 1));
+	return index;
 }
 
 /**
@@ -244,18 +322,26 @@ static bool grow_class(struct cc_class *class, unsigned long want)
  * @class: class that was asked for
  *
  * The order is: spare magazine, inbox, depot, gen_pool, what was collected for
- * another CPU, a chunk of the reserve, a larger class. What comes after that is
- * swiotlb's own pool.
+ * another CPU, a chunk of the reserve; the same of other NUMA nodes; a larger class.
+ * What comes after that is swiotlb's own pool.
  *
  * Context: any but NMI, preemption disabled.
  * Return: index of a slot, maybe of a larger class, or 0.
  */
 u32 cc_magazine_refill(struct cc_class *class)
 {
+	struct how how = {
+		.nid = cc_cpu_node(smp_processor_id()),
+		.most = UINT_MAX,
+		.nr_chunks = CC_LOOK_AT_CHUNKS,
+	};
+	atomic_long_t *pool_free = &class->node[how.nid].pool_free;
 	enum cc_counter counter = CC_POOL;
 	unsigned int nr = class - cc_classes;
 	long free;
 	u32 index;
+
+	cc_reserve_use(how.nid);
 
 	/*
 	 * Not for ever: each time around the class has got a chunk. Others may be faster
@@ -263,15 +349,20 @@ u32 cc_magazine_refill(struct cc_class *class)
 	 * made.
 	 */
 	do {
-		free = max(atomic_long_read(&class->pool_free), 0L);
-		index = take(class, 0, CC_LOOK_AT_CHUNKS, counter);
+		free = max(atomic_long_read(pool_free), 0L);
+		index = take(class, &how, counter);
 		counter = CC_RESERVE;
-	} while (!index && grow_class(class, free + 1));
+	} while (!index && grow_class(class, how.nid, free + 1));
+	if (unlikely(!index) && cc_nr_nodes > 1)
+		index = refill_elsewhere(class, how);
 	/* To look at all chunks takes long, but a mapping that fails takes longer. */
-	if (unlikely(!index) && atomic_long_read(&class->pool_free) > 0)
-		index = take(class, 0, UINT_MAX, CC_POOL);
+	how.nr_chunks = UINT_MAX;
+	if (unlikely(!index) && atomic_long_read(pool_free) > 0)
+		index = take(class, &how, CC_POOL);
+	if (unlikely(!index) && cc_nr_nodes > 1)
+		index = take_elsewhere(class, how);
 	if (unlikely(!index)) {
-		index = take_larger(class);
+		index = take_larger(class, how);
 		if (index)
 			this_cpu_inc(cc_cpu.mag[nr].count[CC_LARGER]);
 		trace_cc_swiotlb_fallback(class->shift, index ?

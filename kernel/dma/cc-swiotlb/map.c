@@ -143,6 +143,15 @@ static __always_inline phys_addr_t fill(struct device *dev,
 	return tlb_addr;
 }
 
+/* To this CPU's magazine, if the slot is of its NUMA node. Preemption disabled. */
+static void give_back(u32 index)
+{
+	if (cc_chunk_by_index(index)->nid == cc_cpu_node(smp_processor_id()))
+		cc_slot_give(index);
+	else
+		cc_depot_pass(index);
+}
+
 /* A slot has been taken, maybe out of the device's reach. Enables preemption. */
 static noinline phys_addr_t map_checked(struct device *dev,
 					phys_addr_t orig_addr, size_t size,
@@ -153,7 +162,7 @@ static noinline phys_addr_t map_checked(struct device *dev,
 	if (reaches(dev, slot->base + offset, size))
 		return fill(dev, orig_addr, size, offset, slot,
 			    cc_chunk_by_index(index)->class - cc_classes);
-	cc_slot_give(index);
+	give_back(index);
 	preempt_enable();
 	return (phys_addr_t)DMA_MAPPING_ERROR;
 }
@@ -164,16 +173,25 @@ static noinline phys_addr_t map_refill(struct device *dev,
 				       size_t offset, unsigned int nr)
 {
 	u32 index = cc_magazine_refill(&cc_classes[nr]);
+	struct cc_chunk *chunk;
 	phys_addr_t tlb_addr;
-	bool larger;
+	bool remote;
 
 	if (!index) {
 		preempt_enable();
 		return (phys_addr_t)DMA_MAPPING_ERROR;
 	}
-	larger = cc_chunk_by_index(index)->class != &cc_classes[nr];
+	chunk = cc_chunk_by_index(index);
+	remote = chunk->nid != cc_cpu_node(smp_processor_id());
 	tlb_addr = map_checked(dev, orig_addr, size, offset, index);
-	if (unlikely(larger) && tlb_addr != (phys_addr_t)DMA_MAPPING_ERROR)
+	if (tlb_addr == (phys_addr_t)DMA_MAPPING_ERROR)
+		return tlb_addr;
+	if (unlikely(remote)) {
+		cc_slot_by_index(index)->cpu = CC_NO_CPU;
+		/* As in cc_slot_fill(): before the address reaches another CPU. */
+		smp_wmb();
+	}
+	if (unlikely(chunk->class != &cc_classes[nr]))
 		report_larger(dev, size, nr);
 	return tlb_addr;
 }
@@ -343,7 +361,7 @@ static void give_foreign(struct cc_class *class, struct cc_slot *slot,
 	if (!cc_chain_index(this_cpu_read(mag->foreign)))
 		this_cpu_write(mag->home, cpu);
 	if (cpu != this_cpu_read(mag->home))
-		return cc_slot_give(index);
+		return give_back(index);
 	how = cc_magazine_push(&mag->foreign, cc_foreign_size(class), slot, index);
 	if (how == CC_NOT_PUSHED)
 		cc_magazine_send(class, index);
@@ -351,7 +369,7 @@ static void give_foreign(struct cc_class *class, struct cc_slot *slot,
 		cc_slot_pushed(class, index, how);
 }
 
-/* The slot is traced or was mapped by another CPU. Enables preemption. */
+/* The slot is traced, or not one that this CPU has mapped on its node. Enables preemption. */
 static noinline void unmap_slow(struct device *dev, phys_addr_t tlb_addr,
 				size_t size, struct cc_chunk *chunk)
 {
@@ -365,6 +383,8 @@ static noinline void unmap_slow(struct device *dev, phys_addr_t tlb_addr,
 	this_cpu_inc(cc_cpu.mag[class - cc_classes].count[CC_UNMAPS]);
 	if (cpu == smp_processor_id())
 		cc_slot_give(index);
+	else if (cpu == CC_NO_CPU)
+		cc_depot_pass(index);
 	else
 		give_foreign(class, slot, index, cpu);
 	preempt_enable();

@@ -1,22 +1,66 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory: what the allocator is built on, and all that tests replace. Pages, their
- * conversion, and private memory for descriptors. Nothing here waits without bound.
+ * Memory: what the allocator is built on, and all that tests replace. NUMA nodes,
+ * pages, their conversion, and private memory for descriptors. Nothing here waits
+ * without bound.
  */
 #include <kunit/static_stub.h>
 #include <linux/gfp.h>
+#include <linux/kasan.h>
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/set_memory.h>
 #include <linux/slab.h>
+#include <linux/topology.h>
+#include <linux/vmalloc.h>
 
 #include "internal.h"
+
+/**
+ * cc_count_nodes() - how many NUMA nodes can there be?
+ *
+ * Context: any.
+ * Return: a number above that of any node.
+ */
+unsigned int cc_count_nodes(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_count_nodes);
+	return nr_node_ids;
+}
+
+/**
+ * cc_cpu_node() - the node that has the memory for a CPU
+ * @cpu: the CPU
+ *
+ * Context: any.
+ * Return: a node, which may have no memory left.
+ */
+int cc_cpu_node(unsigned int cpu)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_cpu_node, cpu);
+	/* NUMA_NO_NODE until the CPU has been seen. */
+	return max(cpu_to_mem(cpu), 0);
+}
+
+/**
+ * cc_page_node() - the node that a page is on
+ * @page: the page
+ *
+ * Context: any.
+ * Return: a node.
+ */
+int cc_page_node(const struct page *page)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_page_node, page);
+	return page_to_nid(page);
+}
 
 /**
  * cc_alloc_memory() - allocate memory that is to be shared
  * @order: log2 of the number of pages
  * @try_hard: reclaim once rather than fail at once
+ * @nid: the NUMA node that it must be on, or NUMA_NO_NODE
  *
  * The memory is zeroed while it is private, so that nothing in it leaks to the
  * host. To compact takes I/O, which the caller must not wait for; kcompactd does
@@ -25,12 +69,14 @@
  * Context: task.
  * Return: the first page, or NULL.
  */
-struct page *cc_alloc_memory(unsigned int order, bool try_hard)
+struct page *cc_alloc_memory(unsigned int order, bool try_hard, int nid)
 {
 	gfp_t gfp = (try_hard ? CC_GFP : GFP_NOWAIT | __GFP_NOWARN) | __GFP_ZERO;
 
-	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_memory, order, try_hard);
-	return alloc_pages(gfp, order);
+	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_memory, order, try_hard, nid);
+	if (nid == NUMA_NO_NODE)
+		return alloc_pages(gfp, order);
+	return node_online(nid) ? alloc_pages_node(nid, gfp | __GFP_THISNODE, order) : NULL;
 }
 
 /**
@@ -115,13 +161,20 @@ void cc_free_metadata_page(struct page *page)
  */
 int cc_convert(struct page *page, unsigned int order, bool share)
 {
-	unsigned long vaddr = (unsigned long)page_address(page);
+	/* What is not in the direct map is refused, and with a tag it seems not to be. */
+	unsigned long vaddr = (unsigned long)kasan_reset_tag(page_address(page));
 	unsigned int noreclaim;
 	int err;
 
 	KUNIT_STATIC_STUB_REDIRECT(cc_convert, page, order, share);
 	if (!swiotlb_is_shared())
 		return 0;
+	/*
+	 * x86 does that before it converts, and may wait for a workqueue, which nobody
+	 * must who allocates from the reserves. Then there is nothing left to wait for.
+	 */
+	if (IS_ENABLED(CONFIG_X86))
+		vm_unmap_aliases();
 	/* To split an entry of the direct map takes a page: have it, or fail. */
 	noreclaim = memalloc_noreclaim_save();
 	err = share ? set_memory_decrypted(vaddr, 1 << order) :

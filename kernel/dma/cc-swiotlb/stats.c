@@ -91,7 +91,7 @@ static unsigned long hits(const unsigned long *count)
 {
 	long n = count[CC_MAPS];
 
-	for (unsigned int i = CC_INBOX; i <= CC_RESERVE; i++)
+	for (unsigned int i = CC_INBOX; i <= CC_REMOTE; i++)
 		n -= count[i];
 	/* What a device turns out not to reach is taken, but not mapped. */
 	return max(n, 0L);
@@ -105,7 +105,7 @@ static void stats_row(unsigned int nr, struct stats_row *row)
 	row->slots = READ_ONCE(class->nr_slots);
 	row->in_use = in_use(nr);
 	row->high = READ_ONCE(class->high);
-	row->depot = READ_ONCE(class->depot.slots);
+	row->depot = cc_class_in_depots(class);
 	cached = row->slots - cc_class_free(class) - row->in_use;
 	row->cached = max(cached, 0L);
 	for (unsigned int i = 0; i < CC_NR_COUNTERS; i++)
@@ -129,11 +129,11 @@ static int stats_show(struct seq_file *m, void *unused)
 {
 	unsigned long total[sizeof(struct stats_row) / sizeof(long)] = { 0 };
 
-	seq_printf(m, "%6s %8s %8s %8s %8s %8s %10s %16s %16s %10s %10s %10s %10s %10s %10s %10s %10s\n",
+	seq_printf(m, "%6s %8s %8s %8s %8s %8s %10s %16s %16s %10s %10s %10s %10s %10s %10s %10s %10s %10s\n",
 		   "class", "slots", "in_use", "high", "cached", "depot",
 		   "maps", "requested_bytes", "slot_bytes", "hits",
-		   "inbox_hits", "depot_hits", "pool_hits", "reserve", "larger",
-		   "legacy", "failed");
+		   "inbox_hits", "depot_hits", "pool_hits", "reserve", "remote",
+		   "larger", "legacy", "failed");
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		struct stats_row row;
 
@@ -155,10 +155,10 @@ static int percpu_show(struct seq_file *m, void *unused)
 {
 	int cpu;
 
-	seq_printf(m, "%4s %6s %6s %6s %7s %12s %12s %12s %10s %10s %10s %10s\n",
+	seq_printf(m, "%4s %6s %6s %6s %7s %12s %12s %12s %10s %10s %10s %10s %10s\n",
 		   "cpu", "class", "loaded", "spare", "foreign", "maps",
 		   "unmaps", "hits", "inbox_hits", "depot_hits", "pool_hits",
-		   "reserve");
+		   "reserve", "remote");
 	for_each_possible_cpu(cpu) {
 		for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 			struct cc_magazine *mag = &per_cpu(cc_cpu, cpu).mag[i];
@@ -169,13 +169,13 @@ static int percpu_show(struct seq_file *m, void *unused)
 				       per_cpu(count_base, cpu)[i][j];
 			if (!n[CC_MAPS] && !n[CC_UNMAPS])
 				continue;
-			seq_printf(m, "%4d %6u %6u %6u %7u %12lu %12lu %12lu %10lu %10lu %10lu %10lu\n",
+			seq_printf(m, "%4d %6u %6u %6u %7u %12lu %12lu %12lu %10lu %10lu %10lu %10lu %10lu\n",
 				   cpu, 1U << cc_classes[i].shift,
 				   cc_chain_count(READ_ONCE(mag->loaded)),
 				   cc_chain_count(READ_ONCE(mag->spare)),
 				   cc_chain_count(READ_ONCE(mag->foreign)),
 				   n[CC_MAPS], n[CC_UNMAPS], hits(n), n[CC_INBOX],
-				   n[CC_DEPOT], n[CC_POOL], n[CC_RESERVE]);
+				   n[CC_DEPOT], n[CC_POOL], n[CC_RESERVE], n[CC_REMOTE]);
 		}
 	}
 	return 0;
@@ -244,13 +244,53 @@ static int chunks_show(struct seq_file *m, void *unused)
 				   ilog2(cc_chunk_bytes(chunk)) - PAGE_SHIFT,
 				   chunk->class ? 1U << chunk->shift : 0, free,
 				   chunk_state(chunk, free),
-				   page_to_nid(block->page));
+				   chunk->nid);
 		}
 	}
 	mutex_unlock(&cc_swiotlb.mutex);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(chunks);
+
+/* Bytes of the free slots that no CPU holds, on a node. */
+static unsigned long node_free(int nid)
+{
+	unsigned long bytes = 0;
+
+	for (unsigned int i = 0; i < CC_NR_OWNERS; i++) {
+		struct cc_class_node *node = &cc_classes[i].node[nid];
+		long slots = atomic_long_read(&node->pool_free);
+
+		slots = max(slots, 0L) + READ_ONCE(node->depot.slots);
+		bytes += slots << cc_classes[i].shift;
+	}
+	return bytes;
+}
+
+static unsigned long node_shared(int nid)
+{
+	unsigned long bytes = 0;
+	struct cc_block *block;
+
+	list_for_each_entry(block, &cc_swiotlb.blocks, node)
+		if (block->chunks[0].nid == nid)
+			bytes += 1UL << block->shift;
+	return bytes;
+}
+
+static int nodes_show(struct seq_file *m, void *unused)
+{
+	seq_printf(m, "%4s %4s %16s %16s %16s\n", "node", "used", "shared_bytes",
+		   "reserve_bytes", "free_bytes");
+	mutex_lock(&cc_swiotlb.mutex);
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		seq_printf(m, "%4u %4u %16lu %16lu %16lu\n", nid,
+			   READ_ONCE(cc_swiotlb.node[nid].used), node_shared(nid),
+			   READ_ONCE(cc_swiotlb.node[nid].bytes), node_free(nid));
+	mutex_unlock(&cc_swiotlb.mutex);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(nodes);
 
 static unsigned long coherent_count(enum cc_coherent_counter counter)
 {
@@ -371,6 +411,7 @@ static void debugfs_init(void)
 	debugfs_create_file("chunks", 0400, dir, NULL, &chunks_fops);
 	debugfs_create_file("coherent", 0400, dir, NULL, &coherent_fops);
 	debugfs_create_file("devices", 0400, dir, NULL, &devices_fops);
+	debugfs_create_file("nodes", 0400, dir, NULL, &nodes_fops);
 	debugfs_create_file("kccd", 0400, dir, NULL, &kccd_fops);
 	debugfs_create_file_unsafe("reset", 0200, dir, NULL, &reset_fops);
 }
