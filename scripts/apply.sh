@@ -5,7 +5,7 @@
 # named. Prints the directory. "apply.sh seam": a tree without the last patch of the
 # series, which is optional, to measure what that one is worth. "apply.sh peer": the
 # tree that cc-swiotlb is compared with, without the series but for the patch that
-# counts what is copied.
+# counts what is copied. "apply.sh pristine": the kernel as it came.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/stage.sh"
 
@@ -29,7 +29,11 @@ peer)
 	stage_patch "$(patch_number swiotlb-count-what-is-copied)"
 	make_tree "$t" --link
 	;;
-*) die "apply.sh: no '$1': use seam, peer or nothing" ;;
+pristine)
+	t=$src-pristine
+	make_tree "$t" --link
+	;;
+*) die "apply.sh: no '$1': use seam, peer, pristine or nothing" ;;
 esac
 step "patched tree: $changed files changed"
 echo "$t"

@@ -176,7 +176,7 @@ of() { # name metric: what was recorded of it, whatever the backend
 	value "$1" '' "$2"
 }
 
-images=$("$top/scripts/build.sh" legacy cc cc-seam)
+images=$("$top/scripts/build.sh" unpatched cc cc-seam)
 { read -r legacy && read -r cc && read -r seam; } <<<"$images"
 legacy_sizes=1,4,16,32,64
 make_initrd

@@ -1,17 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# build.sh [-n] [variant...]: build, or with -n only configure, the guest kernels of these variants, which are
-# configs/x86-guest.config + configs/<version>.config + configs/<variant>.config; cc-debug, cc-numa,
-# cc-trace and iommu with configs/x86-small.config before the last one. legacy and dynamic
-# are of the kernel without the series, but for the patch that counts what is copied; cc,
-# cc-off, cc-debug, cc-stress, cc-trace, cc-numa and iommu are of the patched one; cc-seam is cc
-# without the last, optional patch. A warning is an error. Prints the path of each image.
+# build.sh [-n] [variant...]: build, or with -n only configure, the guest kernels of these
+# variants, which are configs/x86-guest.config + configs/<version>.config +
+# configs/<variant>.config; cc-debug, cc-numa, cc-trace and iommu with
+# configs/x86-small.config before the last one. unpatched is legacy of the kernel as it
+# came. legacy and dynamic are of the kernel without the series, but for the patch that
+# counts what is copied; cc, cc-off, cc-debug, cc-stress, cc-trace, cc-numa and iommu are of
+# the patched one; cc-seam is cc without the last, optional patch. A warning is an error.
+# Prints the path of each image.
 . "$(dirname "$0")/lib.sh"
 
 # The first build of a variant begins with the objects of the one that was built last.
 begin_with_objects() {
 	local found d
-	found=$(find "$src"{,-cc,-seam,-peer}/build-{legacy,dynamic,cc,cc-off,cc-stress}/vmlinux -printf '%T@ %p\n' 2>/dev/null |
+	found=$(find "$src"{-pristine,-cc,-seam,-peer}/build-{legacy,dynamic,cc,cc-off,cc-stress}/vmlinux -printf '%T@ %p\n' 2>/dev/null |
 		sort -rn | sed -n '1s/[^ ]* //p')
 	[ "$found" ] || return 0
 	d=${found%/vmlinux}
@@ -25,9 +27,10 @@ tree_for() { # variant: into $t
 	local kind=patched
 	case $1 in
 	legacy | dynamic) kind=peer ;;
+	unpatched) kind=pristine ;;
 	cc-seam) kind=seam ;;
 	cc | cc-off | cc-debug | cc-stress | cc-trace | cc-numa | iommu) ;;
-	*) die "no variant '$1': use legacy, dynamic, cc, cc-seam, cc-off, cc-debug, cc-stress, cc-trace, cc-numa or iommu" ;;
+	*) die "no variant '$1': use unpatched, legacy, dynamic, cc, cc-seam, cc-off, cc-debug, cc-stress, cc-trace, cc-numa or iommu" ;;
 	esac
 	[ "${trees[$kind]:-}" ] || trees[$kind]=$("$top/scripts/apply.sh" ${kind#patched})
 	t=${trees[$kind]}
@@ -35,7 +38,8 @@ tree_for() { # variant: into $t
 
 build() {
 	local variant=${1/cc-seam/cc} patched='' b fragments key
-	[ "$t" = "$src_peer" ] || patched=1
+	variant=${variant/unpatched/legacy}
+	[ ! -s "$t/.cc-swiotlb-files" ] || patched=1
 	b=$t/build-$variant
 	[ -z "$only_configure" ] || b=$t/build-configure/$variant
 	lock "build-$(basename "$t")-$variant"
