@@ -292,7 +292,7 @@ static void dma_api_mmap(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, 0, vm_munmap(user, TABLE_SIZE));
 	dma_free_coherent(t->dev, TABLE_SIZE, m.vaddr, m.dma);
-	KUNIT_EXPECT_EQ(test, cc_swiotlb.held_bytes, 0);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.coherent_held.bytes, 0);
 	expect_converted(test, 0);
 }
 
