@@ -8,7 +8,7 @@
 record_to test-all
 
 for v in "${versions[@]}"; do
-	for s in static-full series-check litmus kunit demo trace iommu nvme-errors stress; do
+	for s in static-full series-check litmus kunit demo trace iommu nvme-errors luks stress; do
 		KVER=$v check "$s-$v" "$top/scripts/$s.sh"
 	done
 done
