@@ -30,6 +30,7 @@ stress: ## bursts, starvation, fragmentation, hotplug, suspend and more in guest
 new-scenario: ## a file to begin a scenario of "make stress" with; NAME=<name>
 iommu: ## verified I/O on untrusted disks behind an IOMMU, one of them of 32 bits
 nvme-errors: ## reads that fail, resets and maps that fail: no byte of another's data in a buffer
+luks: ## dm-crypt: what is copied, with loans and without; errors, resets, tables that change
 trace: ## the examples for perf, trace-cmd and bpftrace in the guide, each run in a guest
 smoke: ## short verified I/O on the patched kernel with lockdep and DMA debugging
 kunit: ## the KUnit suites of both kernels, on UML and on five architectures in QEMU

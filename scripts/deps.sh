@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 base=(gcc make bc bison flex libelf-dev libssl-dev ccache patch xz-utils cpio
-	rsync git python3 python3-matplotlib perl jq qemu-system-x86 busybox-static fio e2fsprogs
+	rsync git python3 python3-matplotlib perl jq qemu-system-x86 busybox-static fio e2fsprogs dmsetup
 	xfsprogs sparse shellcheck bsdextrautils)
 
 if [ "${1:-}" = --only ]; then

@@ -5,8 +5,8 @@
 # Rebuilt only when one of them changed. Prints the path.
 . "$(dirname "$0")/lib.sh"
 
-need busybox fio mke2fs e2fsck mkfs.xfs cpio gzip make gcc
-programs=(fio mke2fs e2fsck mkfs.xfs)
+need busybox fio mke2fs e2fsck mkfs.xfs dmsetup cpio gzip make gcc
+programs=(fio mke2fs e2fsck mkfs.xfs dmsetup)
 
 paths=()
 for p in "${programs[@]}"; do

@@ -51,7 +51,7 @@ objects() {
 
 # The guests' kernels have the options that are asked for, by the names of this version.
 configurations() {
-	"$top/scripts/build.sh" -n dynamic cc cc-off cc-debug cc-stress cc-trace cc-numa iommu
+	"$top/scripts/build.sh" -n dynamic cc cc-off cc-debug cc-stress cc-trace cc-numa iommu luks
 }
 
 # What the hunks for two versions have in common is there twice.

@@ -11,7 +11,7 @@ record_to test-all
 
 tool_tests
 for v in "${versions[@]}"; do
-	for s in static-full series-check litmus kunit smoke demo trace iommu nvme-errors stress; do
+	for s in static-full series-check litmus kunit smoke demo trace iommu nvme-errors luks stress; do
 		KVER=$v ALL=1 check "$s-$v" "$top/scripts/$s.sh"
 	done
 done

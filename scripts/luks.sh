@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# make luks: dm-crypt on NVMe disks in a guest with lockdep and DMA debugging, every byte
+# bounced but what goes by way of loans. What is copied for each byte, for ciphers and
+# arguments that may have loans and for those that must not; verified I/O on all of them
+# and a raw disk at once, while the disk below one of them changes; reads of bad sectors
+# under resets, which must leave a poisoned buffer poisoned, once more with so little
+# memory that there are no loans; odd buffers, splice, a file system, a disk that goes
+# away. Writes out/luks.json.
+. "$(dirname "$0")/lib.sh"
+
+need gcc qemu-system-x86_64 jq
+record_to luks
+dir=$out/luks
+rm -rf "$dir"
+mkdir -p "$dir"
+kernel=$("$top/scripts/build.sh" luks)
+mib=32
+truncate -s ${mib}M "$dir/disk"
+
+# A sector in each 4 MiB cannot be read.
+drive="driver=raw,if=none,id=bad,file.driver=blkdebug,file.image.driver=file,file.image.filename=$dir/disk"
+for ((i = 0; i < mib / 4; i++)); do
+	drive+=",file.inject-error.$i.event=none,file.inject-error.$i.iotype=read,file.inject-error.$i.sector=$((i * 8192 + 4321))"
+done
+
+boot() { # name, kernel argument...
+	"$top/scripts/qemu.sh" -t 900 -n 3 -b 1 -s 256M -q "-drive $drive -device nvme,serial=bad,drive=bad" "$kernel" \
+		"$dir/$1" luks "mib=$mib" seconds=20 "${@:2}"
+}
+emitted() { # name metric, what it must be
+	local v
+	v=$(jq -s --arg m "$2" 'map(select(.metric == $m)) | last.value' "$dir/$1/results.jsonl")
+	echo "$1 $2: $v"
+	emit "$1" cc "$2" "$v" "$(jq -rs --arg m "$2" 'map(select(.metric == $m)) | last.unit' "$dir/$1/results.jsonl")"
+	[ "$(jq -n "$v | $3")" = true ]
+}
+quiet_log() { # name
+	[ -s "$dir/$1/console.log" ] && ! bad_lines "$dir/$1/console.log"
+}
+judge_guest() { # name: what the guest has judged itself
+	local right what
+	check "$1-judged" test -s "$dir/$1/files/judged"
+	[ -s "$dir/$1/files/judged" ] || return 0
+	while read -r right what; do
+		check "$1-$what" "$right"
+	done <"$dir/$1/files/judged"
+}
+# Of each device: is what it says of itself what was asked for, and do its reads behave
+# like that? Writes are bounced in any case.
+judge_copies() {
+	local name way status errors written read bytes at_most at_least
+	check usual-copies test -s "$dir/usual/files/copies"
+	[ -s "$dir/usual/files/copies" ] || return 0
+	while read -r name way status errors written read bytes; do
+		written=$(jq -n "$written / $bytes * 1000 | round / 1000")
+		read=$(jq -n "$read / $bytes * 1000 | round / 1000")
+		emit "$name" cc written_copied_bytes_per_byte "$written" ratio
+		emit "$name" cc read_copied_bytes_per_byte "$read" ratio
+		case $way in
+		shared) at_least=0 at_most=0.02 way=cc_shared_reads ;;
+		private) at_least=0.98 at_most=1.05 way=- ;;
+		esac
+		must "$name-verified" "$errors == 0"
+		must "$name-status" "\"$status\" == \"$way\""
+		must "$name-reads" "$read >= $at_least and $read <= $at_most"
+		must "$name-writes" "$written >= 0.98 and $written <= 1.05"
+	done <"$dir/usual/files/copies"
+}
+file_system_reads() {
+	emitted usual file_system_read '. > 0'
+	emitted usual file_system_copied ". <= $(value usual cc file_system_read) / 20"
+}
+
+check usual-boot boot usual "swiotlb=cc,force" "cc_swiotlb=reserve=64M"
+judge_guest usual
+judge_copies
+check usual-implementations grep -q '^xts-aes-aesni ' "$dir/usual/files/copies"
+check usual-file-system-reads file_system_reads
+check usual-moves emitted usual moves '. > 5'
+check usual-loans-under-io emitted usual loans_under_io '. > 0'
+for m in shifted s4096; do
+	check usual-$m-reads emitted usual ${m}_reads '. > 10'
+	check usual-$m-failed emitted usual ${m}_failed '. == 0'
+	check usual-$m-right emitted usual ${m}_wrong '. == 0'
+done
+check usual-cut-reads emitted usual cut_reads '. == 0'
+check usual-cut-failed emitted usual cut_failed '. > 10'
+check usual-cut-poisoned emitted usual cut_leaked '. == 0'
+
+# 1 MiB of swiotlb's own pool is all there is to fall back to.
+check small-boot boot small "swiotlb=512,cc,force" "cc_swiotlb=max=2M,reserve=1M" small=1
+judge_guest small
+for run in usual small; do
+	check $run-reads emitted $run bad_reads '. > 100'
+	check $run-failed emitted $run bad_failed '. > 10'
+	check $run-right emitted $run bad_wrong '. == 0'
+	check $run-poisoned emitted $run bad_leaked '. == 0'
+	check $run-resets emitted $run resets '. > 3'
+	check $run-quiet-log quiet_log $run
+done
+conclude
