@@ -144,6 +144,26 @@ static void dma_api_coherent(struct kunit *test)
 	}
 }
 
+/* A host that changes the handle, which a driver keeps in shared memory, frees nothing else. */
+static void dma_api_handle(struct kunit *test)
+{
+	struct dma_api_test *t = test->priv;
+	dma_addr_t dma[2];
+	void *vaddr[2];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		vaddr[i] = dma_alloc_coherent(t->dev, TABLE_SIZE, &dma[i], GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, vaddr[i]);
+	}
+	cc_test_log_begin(test);
+	dma_free_coherent(t->dev, TABLE_SIZE, vaddr[0], dma[1]);
+	KUNIT_EXPECT_EQ(test, cc_coherent_bytes(), TABLE_SIZE);
+	dma_free_coherent(t->dev, TABLE_SIZE, vaddr[1], 0);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_EQ(test, 0, cc_test_log_lines(dev_name(t->dev), ""));
+	expect_converted(test, 0);
+}
+
 /* The same of pages, which a driver has to sync. */
 static void dma_api_pages(struct kunit *test)
 {
@@ -287,6 +307,7 @@ static void dma_api_mmap(struct kunit *test)
 
 static struct kunit_case dma_api_cases[] = {
 	KUNIT_CASE_PARAM(dma_api_coherent, gfp_gen_params),
+	KUNIT_CASE(dma_api_handle),
 	KUNIT_CASE_PARAM(dma_api_pages, gfp_gen_params),
 	KUNIT_CASE_PARAM(dma_api_as_before, before_gen_params),
 	KUNIT_CASE(dma_api_mmap),
