@@ -261,8 +261,9 @@ static struct cc_chunk *find_chunk(unsigned int shift, int nid)
  */
 bool cc_reserve_holds(unsigned int shift, int nid)
 {
-	return nid == NUMA_NO_NODE ? richest_node(shift) :
-				     node_holds(shift, &cc_swiotlb.node[nid]);
+	if (nid == NUMA_NO_NODE)
+		return richest_node(shift);
+	return node_holds(shift, &cc_swiotlb.node[nid]);
 }
 
 /**
