@@ -3,9 +3,11 @@
  * NUMA: which node memory comes from and goes back to. The nodes are faked, and all CPUs
  * are on one of them, which the test chooses.
  */
+#include <linux/cc_loan.h>
 #include <linux/dma-mapping.h>
 #include <linux/prandom.h>
 #include <linux/random.h>
+#include <linux/workqueue.h>
 
 #include "cc_test.h"
 
@@ -362,6 +364,24 @@ static void numa_coherent(struct kunit *test)
 	cc_test_check(test);
 }
 
+/* A loan of another node does not stay, either. */
+static void numa_loan(struct kunit *test)
+{
+	struct numa_test *t = test->priv;
+	struct cc_magazine *mag = cc_test_magazine(t->nr);
+	struct page *page;
+
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SIZE));
+	flush_work(&cc_loan_first);
+	move_to(test, 1);
+	page = cc_loan_alloc(SIZE);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_EXPECT_EQ(test, node_of(page_to_phys(page)), 0);
+	cc_loan_free(page, SIZE);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), 0);
+	cc_test_check(test);
+}
+
 /* Maps, moves and ticks at random: every slot is in one place, and on one node. */
 static void numa_random(struct kunit *test)
 {
@@ -412,6 +432,7 @@ static struct kunit_case numa_cases[] = {
 	KUNIT_CASE(numa_limit),
 	KUNIT_CASE(numa_return),
 	KUNIT_CASE(numa_coherent),
+	KUNIT_CASE(numa_loan),
 	KUNIT_CASE(numa_random),
 	{}
 };
