@@ -107,22 +107,21 @@ static void uncharge(size_t size)
  * Who borrows has another way, so that what a mark keeps, and half of the reserve, are left
  * to mappings, which have none.
  */
-static bool is_scarce(struct cc_class *class)
+static bool has_more_than_mark(struct cc_class *class)
 {
-	unsigned long free = cc_class_free(class);
+	unsigned long mark = READ_ONCE(class->mark);
+	bool has = cc_class_free(class) > mark ||
+		   cc_reserve_give(class, mark + 1, READ_ONCE(cc_swiotlb.reserve_min) / 2);
 
-	if (free)
-		return free <= READ_ONCE(class->mark);
-	return READ_ONCE(cc_swiotlb.reserve_bytes) <= READ_ONCE(cc_swiotlb.reserve_min) / 2;
+	if (!has || READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target)
+		cc_kccd_kick(CC_KICK_GROW);
+	return has;
 }
 
 /* Preemption disabled. */
 static noinline u32 refill(struct cc_class *class)
 {
-	if (!is_scarce(class))
-		return cc_magazine_refill(class);
-	cc_kccd_kick(CC_KICK_GROW);
-	return 0;
+	return has_more_than_mark(class) ? cc_magazine_refill(class) : 0;
 }
 
 /* Preemption disabled. */
