@@ -105,21 +105,14 @@ static void uncharge(size_t size)
 
 /*
  * Who borrows has another way, so that what a mark keeps, and half of the reserve, are left
- * to mappings, which have none.
+ * to mappings, which have none. Preemption disabled.
  */
-static bool is_scarce(struct cc_class *class)
-{
-	unsigned long free = cc_class_free(class);
-
-	if (free)
-		return free <= READ_ONCE(class->mark);
-	return READ_ONCE(cc_swiotlb.reserve_bytes) <= READ_ONCE(cc_swiotlb.reserve_min) / 2;
-}
-
-/* Preemption disabled. */
 static noinline u32 refill(struct cc_class *class)
 {
-	if (!is_scarce(class))
+	unsigned long mark = READ_ONCE(class->mark);
+
+	if (cc_class_free(class) > mark ||
+	    cc_reserve_give(class, mark + 1, READ_ONCE(cc_swiotlb.reserve_min) / 2))
 		return cc_magazine_refill(class);
 	cc_kccd_kick(CC_KICK_GROW);
 	return 0;
