@@ -45,6 +45,7 @@ figure() {
 		elif $m == "ns" and of("failed") then "fails"
 		else of($m) | if . == null then empty elif type != "number" then .
 			elif $m | endswith("_bytes") then "\(. / 1048576 | round) MiB"
+			elif $m | endswith("instructions") then round
 			else . * 10 | round / 10 end
 		end' "$out/$verb.json" 2>/dev/null) || true
 	[ -n "$value" ] || { echo "$verb" >>"$stage.unmeasured" && return 1; }

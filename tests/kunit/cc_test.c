@@ -360,9 +360,7 @@ static int refs_of(const struct page *page, const struct cc_chunk *chunk)
 
 	if (cc_chunk_is_coherent(chunk))
 		return 1;
-	if (chunk->class && cc_loan_covers(paddr, PAGE_SIZE))
-		return 2;
-	return page == chunk->block->page;
+	return chunk->class && cc_loan_covers(paddr, PAGE_SIZE) ? 2 : 0;
 }
 
 static void check_counts(struct kunit *test, const struct cc_chunk *chunk)
@@ -371,8 +369,10 @@ static void check_counts(struct kunit *test, const struct cc_chunk *chunk)
 	struct page *end = page + (cc_chunk_bytes(chunk) >> PAGE_SHIFT);
 	unsigned long wrong = 0;
 
+	/* The first page of a block may be in the middle of what a test has allocated. */
 	for (; page < end; page++)
-		wrong += page_ref_count(page) != refs_of(page, chunk);
+		if (page != chunk->block->page)
+			wrong += page_ref_count(page) != refs_of(page, chunk);
 	KUNIT_EXPECT_EQ(test, wrong, 0);
 }
 

@@ -214,6 +214,9 @@ static void loan_scarce(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, cc_test_grow());
 	KUNIT_ASSERT_EQ(test, cc_class_free(largest), 4);
 	WRITE_ONCE(cc_kicks.grow, false);
+	page[nr++] = alloc(test, SZ_256K);
+	KUNIT_EXPECT_TRUE(test, cc_kicks.grow);
+	WRITE_ONCE(cc_kicks.grow, false);
 	while (nr < ARRAY_SIZE(page) && (page[nr] = cc_loan_alloc(SZ_256K)))
 		nr++;
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min / 2);

@@ -87,5 +87,8 @@ documented 'events: the examples use events that exist' "$tmp/fields" < <(grep -
 documented 'litmus: every test' "$top/Documentation/core-api/cc-swiotlb.rst" < <(printf '%s\n' "$top"/tests/litmus/* |
 	sed "s|.*/\(.*\)\..*|\`\`\1\`\`|")
 
+# What only this repository has is no use to the reader of a kernel.
+grep -n '``make [a-z]\|tests/' "$top"/Documentation/admin-guide/*.rst >"$tmp/missing" || true
+tap "$(wc -l <"$tmp/missing")" 'guides: nothing of this repository' "$tmp/missing"
 
 tap_end

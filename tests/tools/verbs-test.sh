@@ -101,6 +101,26 @@ FAKE='' run "$repo/scripts/verb.sh"
 ended 'one can' 0
 ok 'and is in the record' jq -e '.pass and .kver == "6.12" and [.results[].name] == ["n-6.12"]' "$out/verb.json"
 
+# KVM
+sed -i "s|/dev/kvm|$tmp/kvm|" "$repo/scripts/accel.sh"
+touch "$tmp/kvm" "$tmp/empty"
+program "$tmp/bin/qemu-system-x86_64" <<'EOF'
+[ "$1" != --version ] || exit 0
+echo "qemu: $FAKE" >&2
+exit 1
+EOF
+accel() { # what QEMU says, kernel
+	FAKE=$1 run "$repo/scripts/accel.sh" "$2" "$0"
+}
+accel '' "$tmp/empty"
+ended 'KVM: an empty kernel is refused' 1 'empty. is missing or empty'
+accel 'out of memory' "$0"
+ended 'KVM: not for now, if QEMU fails for another reason' 0 '^tcg$'
+ok 'KVM: which is not kept' test ! -e "$tmp/cache/cc-swiotlb/accel"
+accel 'failed to initialize kvm' "$0"
+ended 'KVM: not here' 0 '^tcg$'
+ok 'KVM: which is' test -s "$tmp/cache/cc-swiotlb/accel"
+
 # demo
 touch "$out/demo"/file.{64M,8M}
 fake build <<'EOF'
@@ -147,7 +167,7 @@ EOF
 text='stage=$top/out/x; . <(sed -n "/^figure() /,/^commit() /{/^commit() /d; p}" "$top/scripts/series.sh"); text "'$tmp/message'"'
 verb "$text"
 ok 'series: figures are filled in, and what is not measured left out' diff "$tmp/said" <(printf '%s\n' 'One figure:' \
-	'10 IOPS of Linux 6.12.99' "$(printf '%26scc')" "$(printf '%-26s10' '  IOPS')" '')
+	'10 IOPS of Linux 6.12.99' "$(printf '%26scc' '')" "$(printf '%-26s10' '  IOPS')" '')
 jq '.pass = false' "$out/demo.json" >"$tmp/demo" && mv "$tmp/demo" "$out/demo.json"
 verb "$text"
 ok 'series: none of a run that failed' diff "$tmp/said" <(printf '%s\n' 'One figure:' '')
@@ -190,6 +210,10 @@ fail) cases FAIL && exit 1 ;;
 crash) cases ERROR && exit 1 ;;
 once) [ -e once ] || { touch once && cases ERROR && exit 1; } ;;
 error) [ -z "$json" ] || : >"$json" && exit 1 ;;
+others)
+	case $PWD in *-0) exit 1 ;; esac
+	exec sleep 60
+	;;
 esac
 EOF
 for f in 'fail 0 ^killed' 'crash 0 ^killed' 'once 1 SURVIVED' 'error 1 KUnit.gives.no.result'; do
@@ -197,5 +221,9 @@ for f in 'fail 0 ^killed' 'crash 0 ^killed' 'once 1 SURVIVED' 'error 1 KUnit.giv
 	run "$repo/scripts/mutants.sh"
 	ended "mutants: ${FAKE}" "$wanted" "${said/^/ }"
 done
+cp "$repo/tests/mutants"/{1,2}-bug.patch
+FAKE=others run "$repo/scripts/mutants.sh"
+ended 'mutants: where one cannot be tried' 1 'not all mutants were tried'
+ok 'mutants: the others do not go on' flock -n "$tmp/cache/cc-swiotlb/.lock-mutants-7.3" true
 
 tap_end

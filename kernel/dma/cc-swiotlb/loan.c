@@ -105,9 +105,9 @@ static void uncharge(size_t size)
 
 /*
  * Who borrows has another way, so that what a mark keeps, and half of the reserve, are left
- * to mappings, which have none.
+ * to mappings, which have none. Preemption disabled.
  */
-static bool has_more_than_mark(struct cc_class *class)
+static noinline u32 refill(struct cc_class *class)
 {
 	unsigned long mark = READ_ONCE(class->mark);
 	bool has = cc_class_free(class) > mark ||
@@ -115,13 +115,7 @@ static bool has_more_than_mark(struct cc_class *class)
 
 	if (!has || READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target)
 		cc_kccd_kick(CC_KICK_GROW);
-	return has;
-}
-
-/* Preemption disabled. */
-static noinline u32 refill(struct cc_class *class)
-{
-	return has_more_than_mark(class) ? cc_magazine_refill(class) : 0;
+	return has ? cc_magazine_refill(class) : 0;
 }
 
 /* Preemption disabled. */
