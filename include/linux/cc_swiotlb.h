@@ -18,6 +18,7 @@ struct page;
 #ifdef CONFIG_CC_SWIOTLB
 DECLARE_STATIC_KEY_FALSE(cc_swiotlb_key);
 DECLARE_STATIC_KEY_FALSE(cc_swiotlb_map_key);
+DECLARE_STATIC_KEY_FALSE(cc_loan_key);
 
 /* True while something may be mapped by the allocator. Any context. */
 static __always_inline bool cc_swiotlb_enabled(void)
@@ -34,6 +35,12 @@ static __always_inline bool cc_swiotlb_maps(void)
 	return static_branch_unlikely(&cc_swiotlb_map_key);
 }
 
+/* True since the first loan was asked for, so before it is given. Any context. */
+static __always_inline bool cc_swiotlb_lends(void)
+{
+	return static_branch_unlikely(&cc_loan_key);
+}
+
 void cc_swiotlb_kexec(void);
 #else
 static __always_inline bool cc_swiotlb_enabled(void)
@@ -42,6 +49,11 @@ static __always_inline bool cc_swiotlb_enabled(void)
 }
 
 static __always_inline bool cc_swiotlb_maps(void)
+{
+	return false;
+}
+
+static __always_inline bool cc_swiotlb_lends(void)
 {
 	return false;
 }
@@ -69,6 +81,7 @@ void cc_swiotlb_unmap(struct device *dev, phys_addr_t tlb_addr, size_t size,
 phys_addr_t cc_swiotlb_find_orig(struct device *dev, phys_addr_t tlb_addr,
 				 struct io_tlb_pool *pool, size_t *left);
 struct io_tlb_pool *cc_swiotlb_find_pool(phys_addr_t paddr);
+bool cc_swiotlb_holds(phys_addr_t paddr, size_t size);
 void cc_swiotlb_fallback(struct device *dev, phys_addr_t orig_addr, size_t size,
 			 unsigned int alloc_align_mask, bool mapped,
 			 unsigned long attrs);

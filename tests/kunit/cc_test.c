@@ -4,6 +4,7 @@
  */
 #include <linux/bitmap.h>
 #include <linux/bug.h>
+#include <linux/cc_loan.h>
 #include <linux/cpumask.h>
 #include <linux/dma-map-ops.h>
 #include <linux/kmsg_dump.h>
@@ -84,7 +85,9 @@ void cc_test_stop(struct kunit *test)
 		return;
 	KUNIT_EXPECT_EQ(test, 0, cc_used_bytes());
 	KUNIT_EXPECT_EQ(test, 0, cc_coherent_bytes());
+	KUNIT_EXPECT_EQ(test, 0, cc_loan_bytes());
 	cc_swiotlb_stop();
+	KUNIT_EXPECT_FALSE(test, cc_swiotlb_lends());
 	KUNIT_EXPECT_FALSE(test, cc_swiotlb_maps());
 	KUNIT_EXPECT_EQ(test, 0, cc_swiotlb.shared);
 	KUNIT_EXPECT_EQ(test, 0, cc_swiotlb.reserve_bytes);
@@ -347,7 +350,18 @@ static unsigned long check_class(struct kunit *test, struct cc_class *class)
 	return bytes;
 }
 
-/* A page for coherent allocations has a reference; else only the first of a block has. */
+/* References that a page has while nobody else takes one. */
+static int refs_of(const struct page *page, const struct cc_chunk *chunk)
+{
+	phys_addr_t paddr = page_to_phys(page);
+
+	if (cc_chunk_is_coherent(chunk))
+		return 1;
+	if (chunk->class && cc_loan_covers(paddr, PAGE_SIZE))
+		return 2;
+	return page == chunk->block->page;
+}
+
 static void check_counts(struct kunit *test, const struct cc_chunk *chunk)
 {
 	struct page *page = pfn_to_page(PHYS_PFN(chunk->pool.start));
@@ -355,8 +369,7 @@ static void check_counts(struct kunit *test, const struct cc_chunk *chunk)
 	unsigned long wrong = 0;
 
 	for (; page < end; page++)
-		if (page != chunk->block->page)
-			wrong += page_ref_count(page) != cc_chunk_is_coherent(chunk);
+		wrong += page_ref_count(page) != refs_of(page, chunk);
 	KUNIT_EXPECT_EQ(test, wrong, 0);
 }
 
@@ -378,7 +391,7 @@ static unsigned long check_coherent(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pages, class->nr_slots);
 	KUNIT_EXPECT_EQ(test, pages - used, atomic_long_read(&class->pool_free));
 	KUNIT_EXPECT_EQ(test, used << PAGE_SHIFT,
-			cc_coherent_bytes() + cc_swiotlb.held_bytes);
+			cc_coherent_bytes() + cc_swiotlb.coherent_held.bytes);
 	return pages << PAGE_SHIFT;
 }
 
@@ -400,7 +413,7 @@ void cc_test_check(struct kunit *test)
 		for (unsigned int i = 0; i < block->nr_chunks; i++) {
 			chunk = &block->chunks[i];
 			nr_reserve += !chunk->class;
-			if (!cc_swiotlb.held_bytes)
+			if (!cc_swiotlb.coherent_held.bytes && !cc_swiotlb.loans_held.bytes)
 				check_counts(test, chunk);
 			KUNIT_EXPECT_PTR_EQ(test, chunk, cc_chunk_by_addr(chunk->pool.start));
 			KUNIT_EXPECT_PTR_EQ(test, chunk, cc_chunk_by_addr(chunk->pool.end - 1));

@@ -12,6 +12,7 @@
 #include <kunit/test.h>
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
+#include <linux/swiotlb.h>
 
 #include "../internal.h"
 
@@ -57,6 +58,20 @@ static inline phys_addr_t cc_test_tbl_map(struct device *dev, phys_addr_t orig,
 								  enum dma_data_direction,
 								  unsigned long)),
 				      attrs, &attrs));
+}
+
+/* The device for which force_dma_unencrypted() is true, where tests say which. */
+extern struct device *cc_test_confidential;
+
+/* Some kernels know whether swiotlb's memory is shared. Returns what was known before. */
+static inline bool cc_test_set_shared(struct io_tlb_mem *mem, bool shared)
+{
+#ifdef __DMA_ATTR_ALLOC_CC_SHARED
+	swap(mem->cc_shared, shared);
+	return shared;
+#else
+	return true;
+#endif
 }
 
 phys_addr_t cc_test_map(struct device *dev, void *buf, size_t size,

@@ -316,7 +316,7 @@ static void coherent_held(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, page_ref_count(page - 2 + i), 1);
 	get_page(page);
 	give(test, addr, 4 * PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, cc_swiotlb.held_bytes, 4 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.coherent_held.bytes, 4 * PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, cc_coherent_bytes(), 0);
 	for (unsigned int i = 0; i < ARRAY_SIZE(again); i++) {
 		again[i] = alloc(test, 4 * PAGE_SIZE);
@@ -332,7 +332,7 @@ static void coherent_held(struct kunit *test)
 
 	/* kccd does not wait for it, and sleeps. */
 	cc_test_settle(test);
-	KUNIT_EXPECT_EQ(test, cc_swiotlb.held_bytes, 4 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.coherent_held.bytes, 4 * PAGE_SIZE);
 	KUNIT_EXPECT_GT(test, COHERENT->nr_slots, 0);
 	cc_test_check(test);
 
@@ -340,7 +340,7 @@ static void coherent_held(struct kunit *test)
 	put_page(page);
 	KUNIT_EXPECT_EQ(test, page_ref_count(page), 1);
 	cc_test_tick();
-	KUNIT_EXPECT_EQ(test, cc_swiotlb.held_bytes, 0);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.coherent_held.bytes, 0);
 	KUNIT_EXPECT_EQ(test, alloc(test, 4 * PAGE_SIZE), addr);
 	give(test, addr, 4 * PAGE_SIZE);
 	cc_test_settle(test);
@@ -359,16 +359,16 @@ static void coherent_held_many(struct kunit *test)
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(addr); i++)
 		give(test, addr[i], PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, cc_swiotlb.held_bytes, ARRAY_SIZE(addr) * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.coherent_held.bytes, ARRAY_SIZE(addr) * PAGE_SIZE);
 	for (unsigned int i = 0; i < ARRAY_SIZE(addr); i += 2)
 		put_page(pfn_to_page(PHYS_PFN(addr[i])));
 	cc_test_tick();
-	KUNIT_EXPECT_EQ(test, cc_swiotlb.held_bytes, ARRAY_SIZE(addr) / 2 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.coherent_held.bytes, ARRAY_SIZE(addr) / 2 * PAGE_SIZE);
 	cc_test_check(test);
 	for (unsigned int i = 1; i < ARRAY_SIZE(addr); i += 2)
 		put_page(pfn_to_page(PHYS_PFN(addr[i])));
 	cc_test_tick();
-	KUNIT_EXPECT_EQ(test, cc_swiotlb.held_bytes, 0);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.coherent_held.bytes, 0);
 	cc_test_check(test);
 }
 

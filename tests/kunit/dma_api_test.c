@@ -22,12 +22,12 @@
 #ifndef CONFIG_ARCH_HAS_FORCE_DMA_UNENCRYPTED
 #define TABLE_SIZE	(3 * PAGE_SIZE)
 
-static struct device *confidential;
-
 /* For which no memory would have to be converted, if it was not for the tests. */
+struct device *cc_test_confidential;
+
 bool force_dma_unencrypted(struct device *dev)
 {
-	return dev == confidential;
+	return dev == cc_test_confidential;
 }
 
 /**
@@ -67,17 +67,6 @@ static int fake_encrypted(struct device *dev, void *vaddr, size_t size)
 	return 0;
 }
 
-/* Some kernels know whether swiotlb's memory is shared. */
-static bool set_shared(struct io_tlb_mem *mem, bool shared)
-{
-#ifdef __DMA_ATTR_ALLOC_CC_SHARED
-	swap(mem->cc_shared, shared);
-	return shared;
-#else
-	return true;
-#endif
-}
-
 static int dma_api_init(struct kunit *test)
 {
 	struct dma_api_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
@@ -88,10 +77,10 @@ static int dma_api_init(struct kunit *test)
 	cc_fake_begin(test);
 	cc_test_start(test);
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	t->shared = set_shared(t->dev->dma_io_tlb_mem, true);
+	t->shared = cc_test_set_shared(t->dev->dma_io_tlb_mem, true);
 	kunit_activate_static_stub(test, dma_set_decrypted, fake_decrypted);
 	kunit_activate_static_stub(test, dma_set_encrypted, fake_encrypted);
-	confidential = t->dev;
+	cc_test_confidential = t->dev;
 	return 0;
 }
 
@@ -99,9 +88,9 @@ static void dma_api_exit(struct kunit *test)
 {
 	struct dma_api_test *t = test->priv;
 
-	confidential = NULL;
+	cc_test_confidential = NULL;
 	if (t && t->dev)
-		set_shared(t->dev->dma_io_tlb_mem, t->shared);
+		cc_test_set_shared(t->dev->dma_io_tlb_mem, t->shared);
 	cc_test_stop(test);
 	cc_fake_end(test);
 }
@@ -212,16 +201,16 @@ static void dma_api_as_before(struct kunit *test)
 	void *vaddr;
 
 	KUNIT_ASSERT_NOT_NULL(test, own);
-	if (what == NOT_SHARED && set_shared(own, true))
+	if (what == NOT_SHARED && cc_test_set_shared(own, true))
 		kunit_skip(test, "this kernel shares all memory for bounce buffers");
 	if (what == MASK)
 		t->dev->coherent_dma_mask = PAGE_SIZE - 1;
 	if (what == RESTRICTED)
 		t->dev->dma_io_tlb_mem = own;
 	if (what == TRUSTED)
-		confidential = NULL;
+		cc_test_confidential = NULL;
 	if (what == NOT_SHARED)
-		set_shared(mem, false);
+		cc_test_set_shared(mem, false);
 
 	vaddr = dma_alloc_attrs(t->dev, size, &dma, GFP_KERNEL, attrs);
 	if (vaddr) {
@@ -237,7 +226,7 @@ static void dma_api_as_before(struct kunit *test)
 		dma_free_pages(t->dev, size, page, dma, DMA_BIDIRECTIONAL);
 	}
 	t->dev->dma_io_tlb_mem = mem;
-	set_shared(mem, true);
+	cc_test_set_shared(mem, true);
 	KUNIT_EXPECT_EQ(test, nr, what == MASK ? 0 : attrs ? 1 : 2);
 	expect_converted(test, what == TRUSTED ? 0 : nr);
 }
@@ -292,7 +281,7 @@ static void dma_api_mmap(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, 0, vm_munmap(user, TABLE_SIZE));
 	dma_free_coherent(t->dev, TABLE_SIZE, m.vaddr, m.dma);
-	KUNIT_EXPECT_EQ(test, cc_swiotlb.held_bytes, 0);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.coherent_held.bytes, 0);
 	expect_converted(test, 0);
 }
 

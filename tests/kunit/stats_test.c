@@ -3,6 +3,7 @@
  * What people and tools see: that the files of debugfs and sysfs say what is,
  * and that what is written to them is checked, and has happened on return.
  */
+#include <linux/cc_loan.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
 #include <linux/mm.h>
@@ -289,6 +290,56 @@ static void stats_chunks(struct kunit *test)
 	snprintf(line, sizeof(line), "   4096 %7u    empty", SZ_512K / SZ_4K);
 	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, line), "%s", line);
 	KUNIT_EXPECT_NULL(test, strstr(text, "used"));
+}
+
+/* Loans, in a file of their own; they are slots that are in use, too. */
+static void stats_loans(struct kunit *test)
+{
+	unsigned long size = SZ_16K, val;
+	struct page *page[3];
+	struct {
+		const char *key;
+		unsigned long want;
+	} keys[] = {
+		{ "used_bytes", 2 * size },
+		{ "held_bytes", size },
+		{ "budget_bytes", cc_swiotlb.max / CC_LOAN_SHARE },
+		{ "allocs", 3 },
+		{ "frees", 2 },
+		{ "none", 0 },
+		{ "over_budget", 0 },
+	};
+	char line[32];
+	const char *text;
+
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(size));
+	flush_work(&cc_loan_first);
+	KUNIT_EXPECT_EQ(test, 0, reset(test));
+	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++) {
+		page[i] = cc_loan_alloc(size);
+		KUNIT_ASSERT_NOT_NULL(test, page[i]);
+	}
+	get_page(page[0]);
+	cc_loan_free(page[0], size);
+	cc_loan_free(page[1], size);
+	text = debugfs(test, DEBUGFS "loans");
+	for (unsigned int i = 0; i < ARRAY_SIZE(keys); i++) {
+		KUNIT_EXPECT_TRUE_MSG(test, find_row(text, keys[i].key, &val, 1),
+				      "no %s", keys[i].key);
+		KUNIT_EXPECT_EQ_MSG(test, val, keys[i].want, "%s", keys[i].key);
+	}
+	snprintf(line, sizeof(line), "%lu\n", 2 * size);
+	KUNIT_EXPECT_STREQ(test, cc_test_read(test, "sysfs", SYSFS "loan_bytes"), line);
+	KUNIT_EXPECT_STREQ(test, cc_test_read(test, "sysfs", SYSFS "used_bytes"), line);
+	put_page(page[0]);
+	cc_loan_free(page[2], size);
+	cc_test_tick();
+	KUNIT_EXPECT_EQ(test, 0, reset(test));
+	text = debugfs(test, DEBUGFS "loans");
+	KUNIT_EXPECT_TRUE(test, find_row(text, "allocs", &val, 1));
+	KUNIT_EXPECT_EQ(test, val, 0);
+	KUNIT_EXPECT_TRUE(test, find_row(text, "used_bytes", &val, 1));
+	KUNIT_EXPECT_EQ(test, val, 0);
 }
 
 /* Coherent allocations, in a file of their own. */
@@ -624,6 +675,7 @@ static struct kunit_case stats_cases[] = {
 	KUNIT_CASE(stats_histogram),
 	KUNIT_CASE(stats_chunks),
 	KUNIT_CASE(stats_coherent),
+	KUNIT_CASE(stats_loans),
 	KUNIT_CASE(stats_kccd),
 	KUNIT_CASE(stats_copied),
 	KUNIT_CASE(sysfs_show),

@@ -57,6 +57,10 @@ def mapping(chunk, slot):
     """Who has a slot, as (address, size, text); or None."""
     if not slot["dev"]:
         return None
+    # CC_SLOT_LENT
+    if int(slot["dev"]) == 1:
+        at, size = int(slot["base"]), int(slot["size"])
+        return at, size, f"{at:#x}..{at + size - 1:#x} of a slot of {1 << int(chunk['shift'])}: lent"
     # cc_slot_owner() and cc_slot_is_coherent()
     dev = gdb.Value(int(slot["dev"]) & ~3).cast(slot["dev"].type)
     name = (dev["init_name"] or dev["kobj"]["name"]).string()

@@ -201,22 +201,11 @@ static bool is_held(const struct cc_slot *slot)
 	return false;
 }
 
-static void hold(struct cc_slot *slot)
-{
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
-	slot->next = cc_swiotlb.held;
-	cc_swiotlb.held = slot - cc_slots;
-	cc_swiotlb.held_bytes += slot->size;
-	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
-}
-
 /* Nobody uses the allocation any more, as far as its owner knows. */
 static void release(struct cc_slot *slot)
 {
 	if (is_held(slot))
-		hold(slot);
+		cc_hold(&cc_swiotlb.coherent_held, slot);
 	else
 		give(cc_chunk_by_addr(slot->base), slot->base, slot->size);
 }
@@ -277,13 +266,8 @@ bool cc_swiotlb_free_pages(struct device *dev, phys_addr_t paddr, size_t size)
  */
 void cc_coherent_look(void)
 {
-	u32 index;
+	u32 index = cc_held_take(&cc_swiotlb.coherent_held);
 
-	raw_spin_lock_irq(&cc_swiotlb.lock);
-	index = cc_swiotlb.held;
-	cc_swiotlb.held = 0;
-	cc_swiotlb.held_bytes = 0;
-	raw_spin_unlock_irq(&cc_swiotlb.lock);
 	while (index) {
 		struct cc_slot *slot = cc_slot_by_index(index);
 

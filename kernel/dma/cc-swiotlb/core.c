@@ -71,8 +71,8 @@ int cc_swiotlb_start(const struct cc_options *opts)
 	cc_swiotlb.peak = 0;
 	cc_swiotlb.quarantined = 0;
 	cc_swiotlb.lossy = false;
-	cc_swiotlb.held = 0;
-	cc_swiotlb.held_bytes = 0;
+	cc_swiotlb.coherent_held = (struct cc_held){};
+	cc_swiotlb.loans_held = (struct cc_held){};
 	cc_swiotlb.reserve_bytes = 0;
 	cc_swiotlb.reserve_low = opts->reserve;
 	cc_swiotlb.taken = 0;
@@ -92,9 +92,12 @@ int cc_swiotlb_start(const struct cc_options *opts)
 	err = cc_magazine_init();
 	if (err)
 		goto exit_chunk;
-	err = cc_kccd_start();
+	err = cc_loan_init();
 	if (err)
 		goto exit_magazine;
+	err = cc_kccd_start();
+	if (err)
+		goto exit_loan;
 
 	static_branch_enable(&cc_swiotlb_key);
 	/* Not every architecture waits until all CPUs execute the new branch. */
@@ -102,6 +105,8 @@ int cc_swiotlb_start(const struct cc_options *opts)
 	static_branch_enable(&cc_swiotlb_map_key);
 	return 0;
 
+exit_loan:
+	cc_loan_exit();
 exit_magazine:
 	cc_magazine_exit();
 exit_chunk:
@@ -123,9 +128,10 @@ void cc_swiotlb_stop(void)
 	cc_magazine_exit();
 
 	mutex_lock(&cc_swiotlb.mutex);
+	cc_coherent_look();
+	cc_loan_look();
 	while (!cc_magazine_drain_all())
 		schedule_timeout_uninterruptible(1);
-	cc_coherent_look();
 	for (unsigned int i = 0; i < CC_NR_OWNERS; i++) {
 		cc_depot_drain(&cc_classes[i], UINT_MAX);
 		cc_class_retire(&cc_classes[i], ULONG_MAX);
@@ -135,6 +141,7 @@ void cc_swiotlb_stop(void)
 	mutex_unlock(&cc_swiotlb.mutex);
 	if (!WARN_ON(!list_empty(&cc_swiotlb.blocks)))
 		cc_chunk_exit();
+	cc_loan_exit();
 }
 
 static char cc_options_arg[COMMAND_LINE_SIZE] __initdata;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who holds what: mapped slots and coherent allocations by device, counted when
- * somebody asks, so that the fast path notes no more than it needs itself.
+ * Who holds what: mapped slots and coherent allocations by device, and loans, counted
+ * when somebody asks, so that the fast path notes no more than it needs itself.
  */
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
@@ -35,6 +35,8 @@ static struct cc_holder *holder_of(const struct cc_slot *slot)
 	const struct device *dev = cc_slot_owner(slot);
 	struct cc_holder *h = holders;
 
+	if (cc_slot_is_lent(slot))
+		dev = CC_SLOT_LENT;
 	if (!dev)
 		return NULL;
 	for (; h < holders + nr_holders; h++)
@@ -46,6 +48,8 @@ static struct cc_holder *holder_of(const struct cc_slot *slot)
 	if (nr_holders == CC_NR_HOLDERS - 1) {
 		h->dev = NULL;
 		strscpy(h->name, "others");
+	} else if (dev == CC_SLOT_LENT) {
+		strscpy(h->name, "loans");
 	} else if (!read_name(dev, h->name, sizeof(h->name)) ||
 		   cc_slot_owner(slot) != dev) {
 		return NULL;

@@ -16,6 +16,9 @@
  * its class; or in a chunk that no class owns. The first two change without a
  * lock.
  *
+ * A slot that is lent counts as mapped, and so does one whose loan is over while
+ * somebody else holds a page of it.
+ *
  * Coherent allocations have chunks of their own, whose slots are pages: free in
  * the gen_pool, in an allocation, or freed while somebody else holds the page.
  *
@@ -27,8 +30,8 @@
  *   depot.lock        raw, irqs off: one class's list of whole magazines.
  *
  * Calls go one way, each file calling only what stands to its left:
- *   state, class, depot, memory, chunk, block, holders, magazine, coherent,
- *   {map, kccd}, fast, options, stats, core
+ *   state, class, depot, memory, chunk, block, holders, magazine, held, coherent,
+ *   loan, {map, kccd}, fast, options, stats, core
  * The one signal that goes up, cc_kccd_kick(), is state and an irq_work.
  *
  * Everything that the kernel relies on is in private memory: no list pointer,
@@ -54,6 +57,7 @@
 #include <linux/threads.h>
 #include <linux/types.h>
 #include <linux/wait.h>
+#include <linux/workqueue.h>
 
 #define CC_SLOT_MIN_SHIFT	9
 #define CC_SLOT_MAX_SHIFT	19
@@ -78,15 +82,15 @@ static_assert(CC_CHUNK_SHIFT >= CC_SLOT_MAX_SHIFT);
 /**
  * struct cc_slot - what the kernel knows of one slot
  * @orig_addr:	physical address of the buffer that is bounced, when mapped
- * @dev:	owning device; NULL when not mapped; see cc_slot_stale() and
- *		cc_slot_coherent()
+ * @dev:	owning device; NULL when not mapped; see cc_slot_stale(),
+ *		cc_slot_coherent() and CC_SLOT_LENT
  * @base:	physical address of the slot, since it has left the gen_pool
- * @size:	bytes mapped; in the first slot of a chain: slots in the chain; in
- *		the first one of a coherent allocation: bytes of its pages
+ * @size:	bytes mapped or lent; in the first slot of a chain: slots in the
+ *		chain; in the first one of a coherent allocation: bytes of its pages
  * @offset:	bytes in front of the buffer, when mapped
- * @cpu:	the CPU that has mapped it
+ * @cpu:	the CPU that has mapped it, or has taken it as a loan
  * @next:	index of the next slot of the same magazine, when free, or of the
- *		next allocation of which somebody holds a page
+ *		next one in a &struct cc_held
  * @chain:	index of the next chain in the depot, in the first of a chain
  */
 struct cc_slot {
@@ -159,7 +163,7 @@ struct cc_block {
 
 /* Per-CPU and per-class counters; the first three belong to the fast path. */
 enum cc_counter {
-	CC_MAPS,	/* slots taken */
+	CC_MAPS,	/* slots taken, by mappings and as loans */
 	CC_UNMAPS,	/* slots given back */
 	CC_BYTES,	/* bytes requested by CC_MAPS */
 	CC_INBOX,	/* taken with a chain that another CPU has sent */
@@ -203,6 +207,17 @@ enum cc_coherent_counter {
 };
 
 DECLARE_PER_CPU(unsigned long [CC_NR_COHERENT_COUNTERS], cc_coherent_count);
+
+/* Per-CPU counters of loans. */
+enum cc_loan_counter {
+	CC_LOAN_ALLOCS,		/* loans */
+	CC_LOAN_FREES,		/* loans that are over */
+	CC_LOAN_NONE,		/* not given: none at hand, or left to mappings */
+	CC_LOAN_BUDGET,		/* not given: too much is lent already */
+	CC_NR_LOAN_COUNTERS
+};
+
+DECLARE_PER_CPU(unsigned long [CC_NR_LOAN_COUNTERS], cc_loan_count);
 
 struct cc_cpu {
 	struct cc_magazine mag[CC_NR_CLASSES];
@@ -280,6 +295,16 @@ struct cc_class {
 } ____cacheline_aligned_in_smp;
 
 /**
+ * struct cc_held - what was freed while somebody held a page of it
+ * @first:	index of the first slot of one; that has the index of the next one's
+ * @bytes:	sum of all
+ */
+struct cc_held {
+	u32 first;
+	unsigned long bytes;
+};
+
+/**
  * struct cc_swiotlb - everything else; bytes unless said otherwise
  * @mutex:	see the lock order above
  * @lock:	see the lock order above
@@ -298,9 +323,9 @@ struct cc_class {
  * @target:	the reserve that kccd keeps now
  * @quarantined: of unknown state and leaked for ever
  * @lossy:	the last block to be shared was quarantined; under @mutex
- * @held:	index of the first coherent allocation that was freed while somebody
- *		held a page of it; under @lock
- * @held_bytes:	sum of these; under @lock
+ * @coherent_held: coherent allocations that were freed while somebody held a page;
+ *		under @lock
+ * @loans_held:	the same of loans; under @lock
  */
 struct cc_swiotlb {
 	struct mutex mutex;	/* see the lock order above */
@@ -320,8 +345,8 @@ struct cc_swiotlb {
 	unsigned long target;
 	unsigned long quarantined;
 	bool lossy;
-	u32 held;
-	unsigned long held_bytes;
+	struct cc_held coherent_held;
+	struct cc_held loans_held;
 };
 
 enum cc_kick {
@@ -468,6 +493,10 @@ bool cc_magazine_drain_all(void);
 int cc_magazine_init(void);
 void cc_magazine_exit(void);
 
+/* held.c */
+void cc_hold(struct cc_held *held, struct cc_slot *slot);
+u32 cc_held_take(struct cc_held *held);
+
 /* coherent.c */
 
 /* Of the memory that may be shared, coherent allocations leave this share to others. */
@@ -476,6 +505,19 @@ void cc_magazine_exit(void);
 unsigned long cc_coherent_sum(enum cc_coherent_counter counter);
 unsigned long cc_coherent_bytes(void);
 void cc_coherent_look(void);
+
+/* loan.c */
+
+/* Of the memory that may be shared, what is lent is this share at most. */
+#define CC_LOAN_SHARE		4
+
+extern struct work_struct cc_loan_first;
+
+unsigned long cc_loan_sum(enum cc_loan_counter counter);
+unsigned long cc_loan_bytes(void);
+void cc_loan_look(void);
+int cc_loan_init(void);
+void cc_loan_exit(void);
 
 /* kccd.c */
 #define CC_TICK			HZ
@@ -615,6 +657,12 @@ static inline struct device *cc_slot_coherent(struct device *dev)
 	return (struct device *)((unsigned long)dev | 2);
 }
 
+/*
+ * What a slot that is lent has as the device. Nothing is mapped there, whoever asks: it is
+ * like a stale slot of no device at all.
+ */
+#define CC_SLOT_LENT	((struct device *)1UL)
+
 static_assert(__alignof__(struct device) > 3);
 
 /* The device that has a slot, whatever for. */
@@ -626,6 +674,11 @@ static inline struct device *cc_slot_owner(const struct cc_slot *slot)
 static inline bool cc_slot_is_coherent(const struct cc_slot *slot)
 {
 	return (unsigned long)READ_ONCE(slot->dev) & 2;
+}
+
+static inline bool cc_slot_is_lent(const struct cc_slot *slot)
+{
+	return READ_ONCE(slot->dev) == CC_SLOT_LENT;
 }
 
 static inline void *cc_slot_vaddr(const struct cc_chunk *chunk, u32 index)

@@ -426,8 +426,9 @@ static void move_down(unsigned long now, bool reclaiming)
 	/* Before the last tick: who has not seen that has left its magazine as it is. */
 	if (quiet == CC_QUIET_TICKS - 1)
 		synchronize_rcu();
-	busy = cc_magazine_drain_idle();
 	cc_coherent_look();
+	cc_loan_look();
+	busy = cc_magazine_drain_idle();
 	for (unsigned int i = 0; i < CC_NR_OWNERS; i++)
 		busy |= shrink_class(&cc_classes[i], reclaiming);
 	busy |= shrink_reserve(reclaiming);

@@ -293,7 +293,7 @@ static noinline void __cold unmap_wrong(struct device *dev,
 	bool mapped = is_mapped(dev, tlb_addr, slot);
 
 	/* Shared already, and not bounced: there is nothing to undo. */
-	if (cc_chunk_is_coherent(chunk_of(pool)))
+	if (cc_chunk_is_coherent(chunk_of(pool)) || cc_slot_is_lent(slot))
 		return;
 	/* An error: what is in it is nobody's. */
 	if (is_mapped(cc_slot_stale(dev), tlb_addr, slot)) {
@@ -329,44 +329,15 @@ static noinline void unmap_first(struct cc_class *class, u32 index)
 	preempt_enable();
 }
 
-/*
- * Another CPU has mapped the slot. That has its memory in the cache and will
- * need slots: these are collected, to be sent back. Preemption disabled.
- */
-static void give_foreign(struct cc_class *class, struct cc_slot *slot,
-			 u32 index, unsigned int cpu)
-{
-	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
-	enum cc_push how;
-
-	/* One CPU at a time gets its slots back; those of others stay here. */
-	if (!cc_chain_index(this_cpu_read(mag->foreign)))
-		this_cpu_write(mag->home, cpu);
-	if (cpu != this_cpu_read(mag->home))
-		return cc_slot_give(index);
-	how = cc_magazine_push(&mag->foreign, cc_foreign_size(class), slot, index);
-	if (how == CC_NOT_PUSHED)
-		cc_magazine_send(class, index);
-	else
-		cc_slot_pushed(class, index, how);
-}
-
 /* The slot is traced or was mapped by another CPU. Enables preemption. */
 static noinline void unmap_slow(struct device *dev, phys_addr_t tlb_addr,
 				size_t size, struct cc_chunk *chunk)
 {
 	struct cc_class *class = chunk->class;
 	u32 index = cc_index_by_addr(chunk, tlb_addr);
-	struct cc_slot *slot = cc_slot_by_index(index);
-	unsigned int cpu = slot->cpu;
 
 	trace_cc_swiotlb_unmap(dev, tlb_addr, size, class->shift);
-	slot->dev = NULL;
-	this_cpu_inc(cc_cpu.mag[class - cc_classes].count[CC_UNMAPS]);
-	if (cpu == smp_processor_id())
-		cc_slot_give(index);
-	else
-		give_foreign(class, slot, index, cpu);
+	cc_slot_return(class, cc_slot_by_index(index), index);
 	preempt_enable();
 }
 
@@ -378,8 +349,8 @@ static noinline void unmap_slow(struct device *dev, phys_addr_t tlb_addr,
  * @pool: the pool that holds @tlb_addr
  *
  * Warns once if that is not what is mapped. If it is not the start of a mapping
- * of this device, nothing is changed. What is in a coherent allocation was never
- * bounced, but found here by its address: that is no mistake of anybody.
+ * of this device, nothing is changed. What is in a coherent allocation or in a loan was
+ * never bounced, but found here by its address: that is no mistake of anybody.
  *
  * Context: any but NMI, on any CPU.
  */
@@ -416,7 +387,7 @@ static void __cold sync_wrong(struct device *dev, phys_addr_t tlb_addr,
 	const char *why = "where nothing is mapped";
 
 	/* The device sees what is there; drivers of dma_alloc_pages() have to ask. */
-	if (cc_chunk_is_coherent(cc_chunk_by_addr(tlb_addr)))
+	if (cc_chunk_is_coherent(cc_chunk_by_addr(tlb_addr)) || cc_slot_is_lent(slot))
 		return;
 	if (slot->dev == cc_slot_stale(dev))
 		why = "which only an unmap with DMA_ATTR_OVERWRITE copies";
@@ -433,7 +404,7 @@ static void __cold sync_wrong(struct device *dev, phys_addr_t tlb_addr,
  * @left: receives the number of bytes that are mapped from @tlb_addr on
  *
  * Warns once if @tlb_addr is not inside of a mapping of the device, or that is stale,
- * but not about a coherent allocation: nothing is behind that.
+ * but not about a coherent allocation or a loan: nothing is behind that.
  *
  * Context: any but NMI.
  * Return: the physical address that @tlb_addr stands for, or DMA_MAPPING_ERROR.
@@ -465,4 +436,22 @@ struct io_tlb_pool *cc_swiotlb_find_pool(phys_addr_t paddr)
 	struct cc_chunk *chunk = cc_chunk_by_addr(paddr);
 
 	return chunk ? &chunk->pool : NULL;
+}
+
+/**
+ * cc_swiotlb_holds() - is any of a range in memory of this allocator?
+ * @paddr: any physical address
+ * @size: bytes
+ *
+ * Context: any but NMI.
+ * Return: true if a part of the range is shared here, lent or not.
+ */
+bool cc_swiotlb_holds(phys_addr_t paddr, size_t size)
+{
+	phys_addr_t frame = round_down(paddr, BIT(CC_FRAME_SHIFT));
+
+	for (; frame < paddr + size; frame += BIT(CC_FRAME_SHIFT))
+		if (cc_chunk_by_addr(frame))
+			return true;
+	return false;
 }

@@ -94,6 +94,42 @@ static inline void cc_slot_give(u32 index)
 					index));
 }
 
+/*
+ * Another CPU has taken the slot. That has its memory in the cache and will
+ * need slots: these are collected, to be sent back. Preemption disabled.
+ */
+static inline void cc_slot_give_foreign(struct cc_class *class, struct cc_slot *slot,
+					u32 index, unsigned int cpu)
+{
+	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
+	enum cc_push how;
+
+	/* One CPU at a time gets its slots back; those of others stay here. */
+	if (!cc_chain_index(this_cpu_read(mag->foreign)))
+		this_cpu_write(mag->home, cpu);
+	if (cpu != this_cpu_read(mag->home))
+		return cc_slot_give(index);
+	how = cc_magazine_push(&mag->foreign, cc_foreign_size(class), slot, index);
+	if (how == CC_NOT_PUSHED)
+		cc_magazine_send(class, index);
+	else
+		cc_slot_pushed(class, index, how);
+}
+
+/* Give a slot back that is still as cc_slot_fill() left it. Preemption disabled. */
+static inline void cc_slot_return(struct cc_class *class, struct cc_slot *slot,
+				  u32 index)
+{
+	unsigned int cpu = slot->cpu;
+
+	slot->dev = NULL;
+	this_cpu_inc(cc_cpu.mag[class - cc_classes].count[CC_UNMAPS]);
+	if (cpu == smp_processor_id())
+		cc_slot_give(index);
+	else
+		cc_slot_give_foreign(class, slot, index, cpu);
+}
+
 /* What is naturally aligned crosses no boundary that is at least as large. */
 static __always_inline bool cc_within_segment(struct device *dev)
 {

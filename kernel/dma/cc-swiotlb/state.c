@@ -9,6 +9,7 @@
 
 DEFINE_STATIC_KEY_FALSE(cc_swiotlb_key);
 DEFINE_STATIC_KEY_FALSE(cc_swiotlb_map_key);
+EXPORT_SYMBOL_GPL(cc_swiotlb_map_key);
 
 struct cc_swiotlb cc_swiotlb = {
 	.mutex = __MUTEX_INITIALIZER(cc_swiotlb.mutex),

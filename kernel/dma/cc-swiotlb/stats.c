@@ -19,6 +19,7 @@
 static DEFINE_PER_CPU(unsigned long [CC_NR_CLASSES][CC_NR_COUNTERS], count_base);
 static unsigned long bin_base[CC_NR_BINS];
 static unsigned long coherent_base[CC_NR_COHERENT_COUNTERS];
+static unsigned long loan_base[CC_NR_LOAN_COUNTERS];
 
 static unsigned long raw_count(unsigned int nr, enum cc_counter counter)
 {
@@ -66,7 +67,7 @@ static unsigned long in_use(unsigned int nr)
 }
 
 /**
- * cc_used_bytes() - bytes of all slots that are mapped
+ * cc_used_bytes() - bytes of all slots that are mapped or lent
  *
  * Context: any; not exact while mappings are made.
  * Return: bytes.
@@ -263,7 +264,7 @@ static int coherent_show(struct seq_file *m, void *unused)
 
 	seq_printf(m, "used_bytes %lu\n", cc_coherent_bytes());
 	seq_printf(m, "used_peak_bytes %lu\n", READ_ONCE(class->high) << class->shift);
-	seq_printf(m, "held_bytes %lu\n", READ_ONCE(cc_swiotlb.held_bytes));
+	seq_printf(m, "held_bytes %lu\n", READ_ONCE(cc_swiotlb.coherent_held.bytes));
 	seq_printf(m, "free_bytes %lu\n", cc_class_free(class) << class->shift);
 	seq_printf(m, "chunk_bytes %lu\n", READ_ONCE(class->nr_slots) << class->shift);
 	seq_printf(m, "allocs %lu\n", coherent_count(CC_COHERENT_ALLOCS));
@@ -272,6 +273,24 @@ static int coherent_show(struct seq_file *m, void *unused)
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(coherent);
+
+static unsigned long loan_count(enum cc_loan_counter counter)
+{
+	return cc_loan_sum(counter) - loan_base[counter];
+}
+
+static int loans_show(struct seq_file *m, void *unused)
+{
+	seq_printf(m, "used_bytes %lu\n", cc_loan_bytes());
+	seq_printf(m, "held_bytes %lu\n", READ_ONCE(cc_swiotlb.loans_held.bytes));
+	seq_printf(m, "budget_bytes %lu\n", READ_ONCE(cc_swiotlb.max) / CC_LOAN_SHARE);
+	seq_printf(m, "allocs %lu\n", loan_count(CC_LOAN_ALLOCS));
+	seq_printf(m, "frees %lu\n", loan_count(CC_LOAN_FREES));
+	seq_printf(m, "none %lu\n", loan_count(CC_LOAN_NONE));
+	seq_printf(m, "over_budget %lu\n", loan_count(CC_LOAN_BUDGET));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(loans);
 
 static int devices_show(struct seq_file *m, void *unused)
 {
@@ -346,6 +365,8 @@ static int reset_set(void *data, u64 val)
 	}
 	for (unsigned int i = 0; i < CC_NR_COHERENT_COUNTERS; i++)
 		coherent_base[i] = cc_coherent_sum(i);
+	for (unsigned int i = 0; i < CC_NR_LOAN_COUNTERS; i++)
+		loan_base[i] = cc_loan_sum(i);
 	for (unsigned int i = 0; i < CC_NR_BINS; i++)
 		bin_base[i] = raw_bin(i);
 	memset(&cc_kccd_stats, 0, sizeof(cc_kccd_stats));
@@ -370,6 +391,7 @@ static void debugfs_init(void)
 	debugfs_create_file("histogram", 0400, dir, NULL, &histogram_fops);
 	debugfs_create_file("chunks", 0400, dir, NULL, &chunks_fops);
 	debugfs_create_file("coherent", 0400, dir, NULL, &coherent_fops);
+	debugfs_create_file("loans", 0400, dir, NULL, &loans_fops);
 	debugfs_create_file("devices", 0400, dir, NULL, &devices_fops);
 	debugfs_create_file("kccd", 0400, dir, NULL, &kccd_fops);
 	debugfs_create_file_unsafe("reset", 0200, dir, NULL, &reset_fops);
@@ -430,6 +452,7 @@ static struct cc_file cc_files[] = {
 	{ __ATTR(shared_peak_bytes, 0444, show, NULL), &cc_swiotlb.peak },
 	{ __ATTR(used_bytes, 0444, show, NULL), .get = cc_used_bytes },
 	{ __ATTR(coherent_bytes, 0444, show, NULL), .get = cc_coherent_bytes },
+	{ __ATTR(loan_bytes, 0444, show, NULL), .get = cc_loan_bytes },
 	{ __ATTR(map_failures, 0444, show, NULL), .get = map_failures },
 	{ __ATTR(legacy_maps, 0444, show, NULL), .get = legacy_maps },
 	{ __ATTR(quarantined_bytes, 0444, show, NULL), &cc_swiotlb.quarantined },

@@ -1,0 +1,728 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Loans, with memory and conversions faked. dma_loan_test.c is about how devices get
+ * them.
+ */
+#include <linux/cc_loan.h>
+#include <linux/irq_work.h>
+#include <linux/mm.h>
+#include <linux/page_ref.h>
+#include <linux/prandom.h>
+#include <linux/string.h>
+#include <linux/swiotlb.h>
+
+#include "cc_test.h"
+
+#define HISTORIES	10000
+#define STEPS		24
+#define NR_LIVE		12
+
+struct loan_test {
+	struct device *dev;
+	void *buf;
+};
+
+static void become_ready(struct kunit *test)
+{
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE));
+	flush_work(&cc_loan_first);
+	KUNIT_ASSERT_TRUE(test, cc_swiotlb_lends());
+}
+
+static int loan_init(struct kunit *test)
+{
+	struct loan_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
+	test->priv = t;
+	cc_test_pin(test);
+	cc_fake_begin(test);
+	cc_test_start(test);
+	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
+	t->buf = cc_test_buffer(test, CC_SLOT_MAX);
+	become_ready(test);
+	return 0;
+}
+
+static void loan_exit(struct kunit *test)
+{
+	cc_test_stop(test);
+	cc_fake_end(test);
+}
+
+static struct page *alloc(struct kunit *test, size_t size)
+{
+	struct page *page = cc_loan_alloc(size);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	return page;
+}
+
+static struct cc_slot *slot_of(const struct page *page)
+{
+	struct cc_chunk *chunk = cc_chunk_by_addr(page_to_phys(page));
+
+	return cc_slot_by_index(cc_index_by_addr(chunk, page_to_phys(page)));
+}
+
+static struct cc_class *class_of(const struct page *page)
+{
+	return cc_chunk_by_addr(page_to_phys(page))->class;
+}
+
+static const size_t size_params[] = {
+	1, PAGE_SIZE, PAGE_SIZE + 1, 3 * PAGE_SIZE, 9 * PAGE_SIZE, SZ_64K, SZ_512K,
+};
+
+static void size_desc(const size_t *size, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "%zu", *size);
+}
+
+KUNIT_ARRAY_PARAM(size, size_params, size_desc);
+
+/* As many pages as are needed, shared and aligned, that are nobody else's. */
+static void loan_sizes(struct kunit *test)
+{
+	size_t size = *(const size_t *)test->param_value, bytes = PAGE_ALIGN(size);
+	unsigned int shared = cc_fake.calls[CC_FAKE_SHARE], memory;
+	struct page *page[4];
+
+	memory = cc_fake.calls[CC_FAKE_MEMORY] + cc_fake.calls[CC_FAKE_METADATA];
+	for (unsigned int round = 0; round < 2; round++) {
+		for (unsigned int i = 0; i < ARRAY_SIZE(page); i++) {
+			page[i] = alloc(test, size);
+			KUNIT_EXPECT_EQ(test, page_to_phys(page[i]) &
+					      ((PAGE_SIZE << get_order(size)) - 1), 0);
+			KUNIT_EXPECT_PTR_EQ(test, class_of(page[i]),
+					    &cc_classes[cc_test_class(max(size, PAGE_SIZE))]);
+			KUNIT_EXPECT_TRUE(test, cc_loan_covers(page_to_phys(page[i]), bytes));
+			for (unsigned int j = 0; j < bytes / PAGE_SIZE; j++)
+				KUNIT_EXPECT_EQ(test, page_ref_count(page[i] + j), 2);
+			memset(page_address(page[i]), i + 1, bytes);
+		}
+		for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
+			KUNIT_EXPECT_NULL(test, memchr_inv(page_address(page[i]), i + 1, bytes));
+		KUNIT_EXPECT_EQ(test, cc_loan_bytes(),
+				ARRAY_SIZE(page) << class_of(page[0])->shift);
+		KUNIT_EXPECT_EQ(test, cc_used_bytes(), cc_loan_bytes());
+		cc_test_check(test);
+		for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
+			cc_loan_free(page[i], size);
+		KUNIT_EXPECT_EQ(test, cc_loan_bytes(), 0);
+		KUNIT_EXPECT_EQ(test, cc_used_bytes(), 0);
+		KUNIT_EXPECT_FALSE(test, cc_loan_covers(page_to_phys(page[0]), bytes));
+		cc_test_check(test);
+	}
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], shared);
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_MEMORY] + cc_fake.calls[CC_FAKE_METADATA],
+			memory);
+}
+
+/* Gate: none is given before all CPUs look for loans where they map. */
+static void loan_first(struct kunit *test)
+{
+	struct page *page;
+
+	cc_test_stop(test);
+	KUNIT_EXPECT_FALSE(test, cc_loan_enabled());
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE));
+	cc_test_start(test);
+	KUNIT_EXPECT_TRUE(test, cc_loan_enabled());
+	KUNIT_EXPECT_FALSE(test, cc_swiotlb_lends());
+	become_ready(test);
+	page = alloc(test, PAGE_SIZE);
+	cc_loan_free(page, PAGE_SIZE);
+}
+
+/* What is no size of a loan. */
+static void loan_refused(struct kunit *test)
+{
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(0));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(CC_LOAN_MAX + 1));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SIZE_MAX));
+	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), 0);
+	cc_test_check(test);
+}
+
+/* It is the slot that a mapping would have, from the same magazine. */
+static void loan_is_slot(struct kunit *test)
+{
+	struct loan_test *t = test->priv;
+	struct page *page = alloc(test, SZ_16K);
+	phys_addr_t addr = page_to_phys(page), tlb;
+
+	cc_loan_free(page, SZ_16K);
+	tlb = cc_test_map(t->dev, t->buf, SZ_16K, 0, DMA_TO_DEVICE);
+	KUNIT_EXPECT_EQ(test, tlb, addr);
+	/* A page of a mapping has no reference, and none can be taken. */
+	KUNIT_EXPECT_FALSE(test, get_page_unless_zero(page + 1));
+	cc_test_unmap(t->dev, tlb, SZ_16K, DMA_TO_DEVICE);
+	KUNIT_EXPECT_PTR_EQ(test, alloc(test, SZ_16K), page);
+	cc_loan_free(page, SZ_16K);
+	cc_test_check(test);
+}
+
+/* Gate: a quarter of what may be shared, what is held included, and not a page more. */
+static void loan_budget(struct kunit *test)
+{
+	unsigned long nr = 0, most = cc_swiotlb.max / CC_LOAN_SHARE / SZ_512K;
+	struct page **page = kunit_kcalloc(test, most + 2, sizeof(*page), GFP_KERNEL);
+	unsigned long over = cc_loan_sum(CC_LOAN_BUDGET);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	while (nr < most + 2) {
+		cc_test_grow();
+		page[nr] = cc_loan_alloc(SZ_512K);
+		if (!page[nr])
+			break;
+		nr++;
+	}
+	KUNIT_EXPECT_EQ(test, nr, most);
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(1));
+	KUNIT_EXPECT_EQ(test, cc_loan_sum(CC_LOAN_BUDGET), over + 2);
+	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), most * SZ_512K);
+	cc_test_check(test);
+
+	/* Who holds on to a page does not get more for that. */
+	get_page(page[0]);
+	cc_loan_free(page[0], SZ_512K);
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE));
+	put_page(page[0]);
+	cc_test_tick();
+	page[0] = alloc(test, SZ_512K);
+
+	cc_loan_free(page[--nr], SZ_512K);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, cc_swiotlb.max / 2));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE));
+	while (nr--)
+		cc_loan_free(page[nr], SZ_512K);
+	page[0] = alloc(test, PAGE_SIZE);
+	cc_loan_free(page[0], PAGE_SIZE);
+	cc_test_check(test);
+}
+
+/* Gate: half of the reserve, and what a mark keeps, are left to who has no other way. */
+static void loan_scarce(struct kunit *test)
+{
+	struct cc_class *largest = &cc_classes[cc_test_class(SZ_512K)];
+	unsigned long none = cc_loan_sum(CC_LOAN_NONE);
+	struct page *page[40];
+	unsigned int nr = 0;
+
+	KUNIT_ASSERT_EQ(test, 0, cc_test_grow());
+	KUNIT_ASSERT_EQ(test, 0, cc_kccd_set_mark(largest, 4));
+	KUNIT_ASSERT_EQ(test, 0, cc_test_grow());
+	KUNIT_EXPECT_GE(test, cc_class_free(largest), 4);
+	WRITE_ONCE(cc_kicks.grow, false);
+	while (nr < ARRAY_SIZE(page) && (page[nr] = cc_loan_alloc(SZ_512K)))
+		nr++;
+	KUNIT_EXPECT_EQ(test, cc_class_free(largest), 4);
+	KUNIT_EXPECT_EQ(test, cc_loan_sum(CC_LOAN_NONE), none + 1);
+	KUNIT_EXPECT_TRUE(test, cc_kicks.grow);
+	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), nr * SZ_512K);
+
+	/* A class without a mark has chunks of the reserve. */
+	while (nr < ARRAY_SIZE(page) && (page[nr] = cc_loan_alloc(SZ_256K)))
+		nr++;
+	KUNIT_EXPECT_LE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min / 2);
+	KUNIT_EXPECT_GT(test, cc_swiotlb.reserve_bytes,
+			cc_swiotlb.reserve_min / 2 - SZ_512K - 1);
+	KUNIT_EXPECT_EQ(test, cc_loan_sum(CC_LOAN_NONE), none + 2);
+	KUNIT_ASSERT_LT(test, nr, ARRAY_SIZE(page));
+	/* kccd makes up for it. */
+	KUNIT_EXPECT_TRUE(test, cc_kicks.grow);
+	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
+	page[nr] = cc_loan_alloc(SZ_256K);
+	KUNIT_EXPECT_NOT_NULL(test, page[nr]);
+	nr += !!page[nr];
+	cc_test_check(test);
+	while (nr--)
+		cc_loan_free(page[nr], slot_of(page[nr])->size);
+	cc_test_check(test);
+}
+
+/* Gate: what somebody else has a reference to is not used again, nor returned. */
+static void loan_held(struct kunit *test)
+{
+	struct loan_test *t = test->priv;
+	struct page *page = alloc(test, SZ_16K), *again[8];
+	unsigned long nr = SZ_16K / PAGE_SIZE;
+	phys_addr_t tlb[8];
+
+	for (unsigned int i = 0; i < nr; i++)
+		get_page(page + i);
+	get_page(page + nr - 1);
+	cc_loan_free(page, SZ_16K);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.loans_held.bytes, SZ_16K);
+	for (unsigned int i = 0; i < ARRAY_SIZE(again); i++) {
+		again[i] = alloc(test, SZ_16K);
+		KUNIT_EXPECT_PTR_NE(test, again[i], page);
+		tlb[i] = cc_test_map(t->dev, t->buf, SZ_16K, 0, DMA_TO_DEVICE);
+		KUNIT_EXPECT_NE(test, tlb[i], page_to_phys(page));
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(again); i++) {
+		cc_loan_free(again[i], SZ_16K);
+		cc_test_unmap(t->dev, tlb[i], SZ_16K, DMA_TO_DEVICE);
+	}
+	/* It is no loan any more: to who maps it, nor to who returns it. */
+	KUNIT_EXPECT_FALSE(test, cc_loan_covers(page_to_phys(page), 1));
+
+	/* kccd does not wait for it, and sleeps. One after the other lets go. */
+	for (unsigned int i = 0; i < nr; i++) {
+		cc_test_settle(test);
+		KUNIT_EXPECT_EQ(test, cc_swiotlb.loans_held.bytes, SZ_16K);
+		KUNIT_EXPECT_GT(test, class_of(page)->nr_slots, 0);
+		cc_test_check(test);
+		put_page(page + i);
+	}
+	cc_test_settle(test);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.loans_held.bytes, SZ_16K);
+	put_page(page + nr - 1);
+	cc_test_tick();
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.loans_held.bytes, 0);
+	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), 0);
+	cc_test_settle(test);
+	KUNIT_EXPECT_NULL(test, class_of(page));
+	cc_test_check(test);
+}
+
+/* Gate: the block of what is held stays, and all others go. */
+static void loan_held_alone(struct kunit *test)
+{
+	struct page *page[16];
+	unsigned long shared;
+
+	KUNIT_ASSERT_EQ(test, 0, cc_test_grow());
+	cc_test_settle(test);
+	shared = cc_swiotlb.shared;
+	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++) {
+		page[i] = alloc(test, SZ_512K);
+		cc_test_grow();
+	}
+	KUNIT_EXPECT_GT(test, cc_swiotlb.shared, shared);
+	get_page(page[3] + 1);
+	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
+		cc_loan_free(page[i], SZ_512K);
+	cc_test_settle(test);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.loans_held.bytes, SZ_512K);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, shared + SZ_2M);
+	cc_test_check(test);
+	put_page(page[3] + 1);
+	cc_test_settle(test);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, shared);
+	cc_test_check(test);
+}
+
+/* Idle loans cost nothing: their memory is private again. */
+static void loan_returns(struct kunit *test)
+{
+	struct page *page[32];
+	unsigned long shared;
+
+	KUNIT_ASSERT_EQ(test, 0, cc_test_grow());
+	cc_test_settle(test);
+	shared = cc_swiotlb.shared;
+	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++) {
+		page[i] = alloc(test, SZ_256K);
+		cc_test_grow();
+	}
+	KUNIT_EXPECT_GT(test, cc_swiotlb.shared, shared);
+	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
+		cc_loan_free(page[i], SZ_256K);
+	cc_test_settle(test);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, shared);
+	KUNIT_EXPECT_EQ(test, cc_classes[cc_test_class(SZ_256K)].nr_slots, 0);
+	/* Nobody can take a reference to a page that waits in the reserve. */
+	cc_test_check(test);
+}
+
+/* Gate: a reference that is put once too often gives no page away. */
+static void loan_stray_put(struct kunit *test)
+{
+	struct page *page = alloc(test, 4 * PAGE_SIZE);
+
+	put_page(page + 1);
+	KUNIT_EXPECT_EQ(test, page_ref_count(page + 1), 1);
+	cc_test_log_begin(test);
+	cc_loan_free(page, 4 * PAGE_SIZE);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines("a reference", "that nobody had"));
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.loans_held.bytes, 0);
+	KUNIT_EXPECT_EQ(test, page_ref_count(page + 1), 0);
+	cc_test_check(test);
+}
+
+/* Gate: who gets it wrong is told, and changes nothing. */
+static void loan_misuse(struct kunit *test)
+{
+	struct loan_test *t = test->priv;
+	struct page *page = alloc(test, 4 * PAGE_SIZE), *coherent;
+	unsigned long frees = cc_loan_sum(CC_LOAN_FREES);
+	phys_addr_t tlb;
+
+	tlb = cc_test_map(t->dev, t->buf, 4 * PAGE_SIZE, 0, DMA_TO_DEVICE);
+	coherent = cc_swiotlb_alloc_pages(t->dev, PAGE_SIZE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, coherent);
+	for (unsigned int i = 0; i < 5; i++) {
+		struct page *wrong[] = {
+			page + 1, virt_to_page(t->buf), phys_to_page(tlb), coherent, page,
+		};
+		size_t size = i < 4 ? 4 * PAGE_SIZE : 3 * PAGE_SIZE;
+
+		cc_test_log_begin(test);
+		cc_loan_free(wrong[i], size);
+		cc_loan_free(wrong[i], size);
+		cc_test_log_end(test);
+		KUNIT_EXPECT_EQ_MSG(test, 1, cc_test_log_lines("cc-swiotlb: return of",
+							       "ignored"), "%u", i);
+		KUNIT_EXPECT_TRUE(test, cc_loan_covers(page_to_phys(page), 4 * PAGE_SIZE));
+	}
+	KUNIT_EXPECT_EQ(test, cc_loan_sum(CC_LOAN_FREES), frees);
+	KUNIT_EXPECT_EQ(test, cc_coherent_bytes(), PAGE_SIZE);
+	cc_test_check(test);
+	cc_test_unmap(t->dev, tlb, 4 * PAGE_SIZE, DMA_TO_DEVICE);
+	cc_swiotlb_free_pages(t->dev, page_to_phys(coherent), PAGE_SIZE);
+
+	/* Nor is a loan returned by those who free other things. */
+	cc_test_log_begin(test);
+	KUNIT_EXPECT_TRUE(test, cc_swiotlb_free_pages(t->dev, page_to_phys(page),
+						      4 * PAGE_SIZE));
+	cc_test_log_end(test);
+	KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines("coherent free", "ignored"));
+	KUNIT_EXPECT_TRUE(test, cc_loan_covers(page_to_phys(page), 4 * PAGE_SIZE));
+
+	cc_loan_free(page, 4 * PAGE_SIZE);
+	cc_test_log_begin(test);
+	cc_loan_free(page, 4 * PAGE_SIZE);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines("cc-swiotlb: return of", "returned twice"));
+	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), 0);
+	cc_test_check(test);
+}
+
+/* Gate: to a mapping's functions, nothing is there, and nobody is blamed. */
+static void loan_no_mapping(struct kunit *test)
+{
+	struct loan_test *t = test->priv;
+	struct page *page = alloc(test, 2 * PAGE_SIZE);
+	phys_addr_t addr = page_to_phys(page);
+	u8 *buf = page_address(page);
+
+	memset(buf, 0x5a, 2 * PAGE_SIZE);
+	cc_test_log_begin(test);
+	for (phys_addr_t at = addr; at < addr + 2 * PAGE_SIZE; at += PAGE_SIZE / 2) {
+		struct io_tlb_pool *pool = swiotlb_find_pool(t->dev, at);
+		size_t left;
+
+		KUNIT_ASSERT_NOT_NULL(test, pool);
+		KUNIT_EXPECT_FALSE(test, cc_swiotlb_mapped(t->dev, at, pool));
+		KUNIT_EXPECT_TRUE(test, cc_test_failed(cc_swiotlb_find_orig(t->dev, at, pool,
+									    &left)));
+		cc_swiotlb_clear_stale(t->dev, at, pool);
+		swiotlb_sync_single_for_cpu(t->dev, at, 100, DMA_FROM_DEVICE);
+		swiotlb_sync_single_for_device(t->dev, at, 100, DMA_TO_DEVICE);
+		swiotlb_tbl_unmap_single(t->dev, at, PAGE_SIZE, DMA_BIDIRECTIONAL, 0);
+		swiotlb_tbl_unmap_single(t->dev, at, PAGE_SIZE, DMA_FROM_DEVICE,
+					 DMA_ATTR_OVERWRITE);
+	}
+	cc_test_log_end(test);
+	KUNIT_EXPECT_EQ(test, 0, cc_test_log_lines("cc-test", ""));
+	KUNIT_EXPECT_NULL(test, memchr_inv(buf, 0x5a, 2 * PAGE_SIZE));
+	KUNIT_EXPECT_TRUE(test, cc_loan_covers(addr, 2 * PAGE_SIZE));
+	cc_loan_free(page, 2 * PAGE_SIZE);
+	/* What is none any more is a mistake again. */
+	cc_test_log_begin(test);
+	swiotlb_tbl_unmap_single(t->dev, addr, PAGE_SIZE, DMA_FROM_DEVICE, 0);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines(dev_name(t->dev), "unmapped twice"));
+	cc_test_check(test);
+}
+
+/* Two loans that are neighbours, the first one at the lower address. */
+static void neighbours(struct kunit *test, struct page **page, size_t size)
+{
+	unsigned int nr = 0;
+	struct page *all[32];
+
+	page[0] = NULL;
+	while (!page[0] && nr < ARRAY_SIZE(all)) {
+		all[nr] = alloc(test, size);
+		for (unsigned int i = 0; i < nr && !page[0]; i++) {
+			if (page_to_phys(all[i]) + size == page_to_phys(all[nr])) {
+				page[0] = all[i];
+				page[1] = all[nr];
+			} else if (page_to_phys(all[nr]) + size == page_to_phys(all[i])) {
+				page[0] = all[nr];
+				page[1] = all[i];
+			}
+		}
+		nr++;
+	}
+	KUNIT_ASSERT_NOT_NULL(test, page[0]);
+	while (nr--)
+		if (all[nr] != page[0] && all[nr] != page[1])
+			cc_loan_free(all[nr], size);
+}
+
+/* Gate: a range is one of loans from the first byte to the last one. */
+static void loan_covers(struct kunit *test)
+{
+	struct loan_test *t = test->priv;
+	struct page *page[2], *odd;
+	phys_addr_t first, tlb;
+
+	neighbours(test, page, SZ_16K);
+	first = page_to_phys(page[0]);
+	KUNIT_EXPECT_TRUE(test, cc_loan_covers(first, 1));
+	KUNIT_EXPECT_TRUE(test, cc_loan_covers(first + 512, SZ_16K - 512));
+	KUNIT_EXPECT_TRUE(test, cc_loan_covers(first, SZ_32K));
+	KUNIT_EXPECT_TRUE(test, cc_loan_covers(first + SZ_16K - 1, 2));
+	KUNIT_EXPECT_TRUE(test, cc_loan_covers(first + 2 * SZ_16K - 1, 1));
+	cc_loan_free(page[1], SZ_16K);
+	KUNIT_EXPECT_TRUE(test, cc_loan_covers(first, SZ_16K));
+	KUNIT_EXPECT_FALSE(test, cc_loan_covers(first, SZ_16K + 1));
+	KUNIT_EXPECT_FALSE(test, cc_loan_covers(first + SZ_16K - 1, 2));
+	/* Somebody else's mapping next to it. */
+	tlb = cc_test_map(t->dev, t->buf, SZ_16K, 0, DMA_TO_DEVICE);
+	KUNIT_EXPECT_EQ(test, tlb, first + SZ_16K);
+	KUNIT_EXPECT_FALSE(test, cc_loan_covers(first, SZ_16K + 1));
+	cc_test_unmap(t->dev, tlb, SZ_16K, DMA_TO_DEVICE);
+	cc_loan_free(page[0], SZ_16K);
+
+	/* The rest of a slot belongs to no loan, the rest of a page does. */
+	odd = alloc(test, SZ_16K + 1);
+	first = page_to_phys(odd);
+	KUNIT_EXPECT_TRUE(test, cc_loan_covers(first, PAGE_ALIGN(SZ_16K + 1)));
+	if (PAGE_ALIGN(SZ_16K + 1) < SZ_32K)
+		KUNIT_EXPECT_FALSE(test, cc_loan_covers(first, PAGE_ALIGN(SZ_16K + 1) + 1));
+	cc_loan_free(odd, SZ_16K + 1);
+	KUNIT_EXPECT_FALSE(test, cc_loan_covers(virt_to_phys(t->buf), 1));
+	KUNIT_EXPECT_FALSE(test, cc_loan_covers(0, 1));
+	KUNIT_EXPECT_FALSE(test, cc_loan_covers(PHYS_ADDR_MAX & PAGE_MASK, 1));
+	cc_test_check(test);
+}
+
+/* What a hard interrupt does. */
+struct in_irq {
+	struct irq_work work;
+	struct page *page;
+	bool hard;
+};
+
+static void alloc_and_free(struct irq_work *work)
+{
+	struct in_irq *in = container_of(work, struct in_irq, work);
+	struct page *page = cc_loan_alloc(SZ_64K);
+
+	in->hard = in_hardirq() && irqs_disabled();
+	if (page)
+		cc_loan_free(page, SZ_64K);
+	/* What a task has taken; somebody has a page of it. */
+	cc_loan_free(in->page, SZ_32K);
+	in->page = page;
+}
+
+static void loan_hardirq(struct kunit *test)
+{
+	struct in_irq in = {
+		.work = IRQ_WORK_INIT_HARD(alloc_and_free),
+		.page = alloc(test, SZ_32K),
+	};
+	struct page *held = in.page;
+
+	get_page(held);
+	irq_work_queue(&in.work);
+	irq_work_sync(&in.work);
+	KUNIT_EXPECT_TRUE(test, in.hard);
+	KUNIT_EXPECT_NOT_NULL(test, in.page);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.loans_held.bytes, SZ_32K);
+	put_page(held);
+	cc_test_tick();
+	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), 0);
+	cc_test_check(test);
+}
+
+/* Loans are named where it is said who holds what. */
+static void loan_holder(struct kunit *test)
+{
+	struct page *page[2] = { alloc(test, SZ_64K), alloc(test, 3000) };
+	const struct cc_holder *h;
+	unsigned int nr;
+
+	mutex_lock(&cc_swiotlb.mutex);
+	h = cc_holders_count(&nr);
+	KUNIT_EXPECT_EQ(test, nr, 1);
+	KUNIT_EXPECT_STREQ(test, h->name, "loans");
+	KUNIT_EXPECT_EQ(test, h->slots, 2);
+	KUNIT_EXPECT_EQ(test, h->bytes, SZ_64K + 3000);
+	KUNIT_EXPECT_EQ(test, h->largest, SZ_64K);
+	mutex_unlock(&cc_swiotlb.mutex);
+	cc_loan_free(page[0], SZ_64K);
+	cc_loan_free(page[1], 3000);
+}
+
+/**
+ * struct history - what a random history has done
+ * @rnd: its random numbers
+ * @page: loans, or NULL
+ * @size: of each of them
+ * @held: pages of loans that are over, of which this has a reference
+ * @tlb: a mapping, or 0
+ * @lent: bytes that count for the budget
+ */
+struct history {
+	struct rnd_state rnd;
+	struct page *page[NR_LIVE];
+	size_t size[NR_LIVE];
+	struct page *held[NR_LIVE];
+	phys_addr_t tlb;
+	unsigned long lent;
+};
+
+static u32 rnd(struct history *h, u32 below)
+{
+	return prandom_u32_state(&h->rnd) % below;
+}
+
+static unsigned long slot_bytes(size_t size)
+{
+	return BIT(cc_classes[cc_test_class(max(size, PAGE_SIZE))].shift);
+}
+
+static void step_loan(struct kunit *test, struct history *h, unsigned int i)
+{
+	struct page *page = h->page[i];
+	size_t size;
+
+	if (page) {
+		size = h->size[i];
+		KUNIT_EXPECT_EQ(test, *(u32 *)page_address(page), i);
+		if (!h->held[i] && !rnd(h, 4)) {
+			h->held[i] = page + rnd(h, PFN_UP(size));
+			get_page(h->held[i]);
+		} else if (!h->held[i]) {
+			h->lent -= slot_bytes(size);
+		}
+		cc_loan_free(page, size);
+		h->page[i] = NULL;
+		return;
+	}
+	/* What is held is counted until it is let go. */
+	if (h->held[i])
+		return;
+	size = 1 + rnd(h, SZ_64K >> rnd(h, 5));
+	h->page[i] = cc_loan_alloc(size);
+	if (!h->page[i])
+		return;
+	h->size[i] = size;
+	h->lent += slot_bytes(size);
+	*(u32 *)page_address(h->page[i]) = i;
+	KUNIT_EXPECT_TRUE(test, cc_loan_covers(page_to_phys(h->page[i]), size));
+}
+
+static void let_go(struct history *h, unsigned int i)
+{
+	if (!h->held[i] || h->page[i])
+		return;
+	put_page(h->held[i]);
+	h->held[i] = NULL;
+	cc_test_tick();
+	h->lent -= slot_bytes(h->size[i]);
+}
+
+static void step_map(struct kunit *test, struct history *h)
+{
+	struct loan_test *t = test->priv;
+
+	if (h->tlb) {
+		cc_test_unmap(t->dev, h->tlb, SZ_8K, DMA_TO_DEVICE);
+		h->tlb = 0;
+		return;
+	}
+	h->tlb = cc_test_map(t->dev, t->buf, SZ_8K, 0, DMA_TO_DEVICE);
+	KUNIT_EXPECT_FALSE(test, cc_test_failed(h->tlb));
+	KUNIT_EXPECT_FALSE(test, cc_loan_covers(h->tlb, 1));
+}
+
+static void step(struct kunit *test, struct history *h)
+{
+	unsigned int i = rnd(h, NR_LIVE);
+
+	switch (rnd(h, 16)) {
+	case 0:
+		step_map(test, h);
+		break;
+	case 1:
+		cc_test_tick();
+		break;
+	case 2:
+	case 3:
+		let_go(h, i);
+		break;
+	default:
+		step_loan(test, h, i);
+	}
+	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), h->lent);
+}
+
+/* Nothing is lost and nothing is used twice, whatever the order. */
+static void loan_histories(struct kunit *test)
+{
+	struct history *h = kunit_kzalloc(test, sizeof(*h), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, h);
+	for (unsigned int n = 0; n < HISTORIES && test->status == KUNIT_SUCCESS; n++) {
+		prandom_seed_state(&h->rnd, n);
+		for (unsigned int i = 0; i < STEPS; i++)
+			step(test, h);
+		if (n % 100 == 0)
+			cc_test_check(test);
+		for (unsigned int i = 0; i < NR_LIVE; i++) {
+			if (h->page[i])
+				step_loan(test, h, i);
+			let_go(h, i);
+		}
+		if (h->tlb)
+			step_map(test, h);
+		KUNIT_EXPECT_EQ_MSG(test, cc_loan_bytes(), 0, "history %u", n);
+		KUNIT_EXPECT_EQ_MSG(test, cc_used_bytes(), 0, "history %u", n);
+		KUNIT_EXPECT_EQ_MSG(test, cc_swiotlb.loans_held.bytes, 0, "history %u", n);
+		h->lent = 0;
+		cond_resched();
+	}
+	cc_test_settle(test);
+	cc_test_check(test);
+}
+
+static struct kunit_case loan_cases[] = {
+	KUNIT_CASE_PARAM(loan_sizes, size_gen_params),
+	KUNIT_CASE(loan_first),
+	KUNIT_CASE(loan_refused),
+	KUNIT_CASE(loan_is_slot),
+	KUNIT_CASE(loan_budget),
+	KUNIT_CASE(loan_scarce),
+	KUNIT_CASE(loan_held),
+	KUNIT_CASE(loan_held_alone),
+	KUNIT_CASE(loan_returns),
+	KUNIT_CASE(loan_stray_put),
+	KUNIT_CASE(loan_misuse),
+	KUNIT_CASE(loan_no_mapping),
+	KUNIT_CASE(loan_covers),
+	KUNIT_CASE(loan_hardirq),
+	KUNIT_CASE(loan_holder),
+	KUNIT_CASE(loan_histories),
+	{}
+};
+
+static struct kunit_suite loan_suite = {
+	.name = "cc_swiotlb_loan",
+	.init = loan_init,
+	.exit = loan_exit,
+	.test_cases = loan_cases,
+};
+
+kunit_test_suite(loan_suite);
+
+MODULE_DESCRIPTION("Test of loans of cc-swiotlb");
+MODULE_LICENSE("GPL");
