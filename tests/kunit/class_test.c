@@ -13,7 +13,8 @@ static void class_table(struct kunit *test)
 {
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		KUNIT_EXPECT_EQ(test, cc_classes[i].shift, CC_SLOT_MIN_SHIFT + i);
-		KUNIT_EXPECT_EQ(test, cc_classes[i].node->pool.min_alloc_order, CC_SLOT_MIN_SHIFT + i);
+		KUNIT_EXPECT_EQ(test, cc_classes[i].node->pool.min_alloc_order,
+				CC_SLOT_MIN_SHIFT + i);
 		KUNIT_EXPECT_TRUE(test, cc_classes[i].enabled);
 	}
 	for (size_t size = 1; size <= CC_SLOT_MAX; size++) {
@@ -156,7 +157,8 @@ static void class_larger(struct kunit *test)
 	b = map_size(&t, SZ_32K);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(a) || cc_test_failed(b));
 	while (cc_swiotlb.reserve_bytes)
-		KUNIT_ASSERT_TRUE(test, cc_reserve_take(largest, NUMA_NO_NODE, largest->nr_slots + 1));
+		KUNIT_ASSERT_TRUE(test, cc_reserve_take(largest, NUMA_NO_NODE,
+							largest->nr_slots + 1));
 
 	tlb[0] = map_size(&t, 512);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[0]));
@@ -211,7 +213,8 @@ static void class_larger_sparse(struct kunit *test)
 	memset(opts.mark, 0, sizeof(opts.mark));
 	cc_test_start_with(test, &opts, false);
 	while (cc_swiotlb.reserve_bytes)
-		KUNIT_ASSERT_TRUE(test, cc_reserve_take(largest, NUMA_NO_NODE, largest->nr_slots + 1));
+		KUNIT_ASSERT_TRUE(test, cc_reserve_take(largest, NUMA_NO_NODE,
+							largest->nr_slots + 1));
 	tlb = map_size(&t, SZ_16K);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb)->shift, 19);

@@ -740,7 +740,8 @@ static void defects_larger(struct kunit *test)
 	KUNIT_ASSERT_GT(test, class->batch, 2);
 	KUNIT_ASSERT_TRUE(test, cc_reserve_take(class, NUMA_NO_NODE, 1));
 	while (cc_swiotlb.reserve_bytes)
-		KUNIT_ASSERT_TRUE(test, cc_reserve_take(LARGEST, NUMA_NO_NODE, LARGEST->nr_slots + 1));
+		KUNIT_ASSERT_TRUE(test, cc_reserve_take(LARGEST, NUMA_NO_NODE,
+							LARGEST->nr_slots + 1));
 	cc_test_log_begin(test);
 	class->mark = class->nr_slots - 2;
 	KUNIT_EXPECT_EQ(test, take(test, 3, 512), 2);

@@ -92,7 +92,8 @@ static struct page *alloc(struct kunit *test, size_t size, int fill)
 static dma_addr_t map(struct dma_loan_test *t, phys_addr_t paddr, size_t size,
 		      unsigned long attrs)
 {
-	return dma_map_page_attrs(t->dev, phys_to_page(paddr), offset_in_page(paddr), size,
+	return dma_map_page_attrs(t->dev, pfn_to_page(PHYS_PFN(paddr)),
+				  offset_in_page(paddr), size,
 				  DMA_FROM_DEVICE, attrs);
 }
 
@@ -266,12 +267,12 @@ static const char *const gates[] = {
 	[STOPPED] = "no cc-swiotlb",
 };
 
-static void gate_desc(const char *const *what, char *desc)
+static void what_desc(const char *const *what, char *desc)
 {
 	strscpy(desc, *what, KUNIT_PARAM_DESC_SIZE);
 }
 
-KUNIT_ARRAY_PARAM(gate, gates, gate_desc);
+KUNIT_ARRAY_PARAM(gate, gates, what_desc);
 
 /* Gates: who is told to use loans, and who cannot even if he does. */
 static void dma_loan_gate(struct kunit *test)

@@ -367,7 +367,7 @@ static void loan_misuse(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, coherent);
 	for (unsigned int i = 0; i < 5; i++) {
 		struct page *wrong[] = {
-			page + 1, virt_to_page(t->buf), phys_to_page(tlb), coherent, page,
+			page + 1, virt_to_page(t->buf), pfn_to_page(PHYS_PFN(tlb)), coherent, page,
 		};
 		size_t size = i < 4 ? 4 * PAGE_SIZE : 3 * PAGE_SIZE;
 

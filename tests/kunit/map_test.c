@@ -514,7 +514,7 @@ static void map_narrow_slots(struct kunit *test)
 /* The flag has accessors in kernels that have the attribute. */
 static void set_iommu(struct device *dev, bool on)
 {
-#ifdef DMA_ATTR_CC_SHARED
+#ifdef __DMA_ATTR_ALLOC_CC_SHARED
 	dev_assign_dma_iommu(dev, on);
 #else
 	dev->dma_iommu = on;
@@ -584,7 +584,7 @@ static void map_no_pools(struct kunit *test)
 }
 #endif
 
-#ifdef DMA_ATTR_CC_SHARED
+#ifdef __DMA_ATTR_ALLOC_CC_SHARED
 /* The attribute says what the memory is, whatever the caller has passed. */
 static void map_attrs(struct kunit *test)
 {
@@ -765,7 +765,7 @@ static struct kunit_case map_cases[] = {
 #ifdef CONFIG_SWIOTLB_DYNAMIC
 	KUNIT_CASE(map_no_pools),
 #endif
-#ifdef DMA_ATTR_CC_SHARED
+#ifdef __DMA_ATTR_ALLOC_CC_SHARED
 	KUNIT_CASE(map_attrs),
 #endif
 	KUNIT_CASE(map_dma_api),
