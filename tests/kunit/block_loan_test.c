@@ -161,7 +161,7 @@ static void block_verified(struct kunit *test)
 	bio->bi_integrity = NULL;
 
 	/* A format with tags for each block. */
-#ifdef BLK_SPLIT_INTERVAL_CAPABLE
+#ifdef __DMA_ATTR_ALLOC_CC_SHARED /* a newer kernel, with another name here */
 	lim.integrity.metadata_size = 8;
 #else
 	lim.integrity.tuple_size = 8;
