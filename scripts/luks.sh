@@ -25,7 +25,7 @@ for ((i = 0; i < mib / 4; i++)); do
 done
 
 boot() { # name, kernel argument...
-	"$top/scripts/qemu.sh" -t 900 -n 3 -b 1 -s 256M -q "-drive $drive -device nvme,serial=bad,drive=bad" "$kernel" \
+	"$top/scripts/qemu.sh" -t 2400 -n 3 -b 1 -s 256M -q "-drive $drive -device nvme,serial=bad,drive=bad" "$kernel" \
 		"$dir/$1" luks "mib=$mib" seconds=20 "${@:2}"
 }
 emitted() { # name metric, what it must be
