@@ -38,7 +38,8 @@ objects() {
 	mkdir -p "$b"
 	{
 		(cd "$t" && ARCH=x86_64 scripts/kconfig/merge_config.sh -n -O "$b" "$top"/configs/{x86-guest,cc}.config \
-			"$top/tests/kunit/.kunitconfig" <(echo '# CONFIG_WERROR is not set')) && kmake "$t" "$b" prepare
+			"$top/tests/kunit/.kunitconfig" \
+			<(printf '%s\n' '# CONFIG_WERROR is not set' CONFIG_BLOCK=y CONFIG_BLK_DEV_INTEGRITY=y)) && kmake "$t" "$b" prepare
 	} >"$b/build.log" 2>&1 || {
 		tail "$b/build.log"
 		return 1
@@ -46,7 +47,9 @@ objects() {
 	mapfile -t targets < <(printf '%s\n' "${ours[@]}" | sed -nE 's/^((kernel|lib)\/.*)\.c$/\1.o/p')
 	(cd "$b" && rm -f "${targets[@]}")
 	kmake "$t" "$b" -k W=1 C=2 "${targets[@]}" >"$b/build.log" 2>&1 || true
-	! grep -E -e "^(\.\./)?($(IFS='|' && echo "${ours[*]}")):.*(warning|error):" -e '\*\*\*' "$b/build.log"
+	# sparse cannot expand the flags of the kernel's own trace events.
+	! grep -E -e "^(\.\./)?($(IFS='|' && echo "${ours[*]}")):.*(warning|error):" -e '\*\*\*' "$b/build.log" |
+		grep -v ': error: too long token expansion$'
 }
 
 # The guests' kernels have the options that are asked for, by the names of this version.

@@ -52,6 +52,8 @@ static int block_init(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, t->loan);
 	KUNIT_ASSERT_NOT_NULL(test, t->page);
 	t->disk->fops = &fops;
+	/* What add_disk() would do. */
+	bdev_set_flag(t->disk->part0, BD_HAS_SUBMIT_BIO);
 	set_capacity(t->disk, 1024);
 	return 0;
 }
