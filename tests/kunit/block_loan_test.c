@@ -169,7 +169,7 @@ static void block_verified(struct kunit *test)
 	lim.integrity.tuple_size = 8;
 #endif
 	lim.features |= BLK_FEAT_CC_SHARED;
-	KUNIT_EXPECT_EQ(test, 0, blk_validate_limits(&lim));
+	KUNIT_EXPECT_EQ(test, 0, blk_set_default_limits(&lim));
 	KUNIT_EXPECT_FALSE(test, lim.features & BLK_FEAT_CC_SHARED);
 #else
 	kunit_skip(test, "needs CONFIG_BLK_DEV_INTEGRITY");

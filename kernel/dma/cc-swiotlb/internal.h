@@ -33,7 +33,7 @@
  *   depot.lock        raw, irqs off: one class's list of whole magazines on a node.
  *
  * Calls go one way, each file calling only what stands to its left:
- *   state, class, depot, memory, chunk, block, holders, magazine, held, coherent,
+ *   state, memory, class, depot, chunk, block, holders, magazine, held, coherent,
  *   loan, {map, kccd}, fast, options, stats, core
  * The one signal that goes up, cc_kccd_kick(), is state and an irq_work.
  *
