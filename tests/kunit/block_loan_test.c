@@ -43,8 +43,7 @@ static int block_init(struct kunit *test)
 	test->priv = t;
 	cc_fake_begin(test);
 	cc_test_start(test);
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE));
-	flush_work(&cc_loan_first);
+	cc_test_lend(test);
 	t->loan = cc_loan_alloc(2 * PAGE_SIZE);
 	t->page = alloc_pages(GFP_KERNEL, 1);
 	t->disk = blk_alloc_disk(&lim, NUMA_NO_NODE);

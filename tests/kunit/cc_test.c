@@ -181,6 +181,17 @@ unsigned long cc_test_sum(enum cc_counter counter)
 	return sum;
 }
 
+/**
+ * cc_test_lend() - let there be loans: the first one that is asked for is not given
+ * @test: the test
+ */
+void cc_test_lend(struct kunit *test)
+{
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE));
+	flush_work(&cc_loan_first);
+	KUNIT_ASSERT_TRUE(test, cc_swiotlb_lends());
+}
+
 phys_addr_t cc_test_map(struct device *dev, void *buf, size_t size,
 			unsigned int align_mask, enum dma_data_direction dir)
 {

@@ -74,6 +74,8 @@ static inline bool cc_test_set_shared(struct io_tlb_mem *mem, bool shared)
 #endif
 }
 
+void cc_test_lend(struct kunit *test);
+
 phys_addr_t cc_test_map(struct device *dev, void *buf, size_t size,
 			unsigned int align_mask, enum dma_data_direction dir);
 void cc_test_unmap(struct device *dev, phys_addr_t tlb, size_t size,

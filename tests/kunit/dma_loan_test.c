@@ -61,8 +61,7 @@ static int dma_loan_init(struct kunit *test)
 	t->mem->force_bounce = test->param_value &&
 			       *(const enum branch *)test->param_value == FORCED;
 	cc_test_confidential = t->dev;
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE));
-	flush_work(&cc_loan_first);
+	cc_test_lend(test);
 	return 0;
 }
 

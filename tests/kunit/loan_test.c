@@ -22,13 +22,6 @@ struct loan_test {
 	void *buf;
 };
 
-static void become_ready(struct kunit *test)
-{
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE));
-	flush_work(&cc_loan_first);
-	KUNIT_ASSERT_TRUE(test, cc_swiotlb_lends());
-}
-
 static int loan_init(struct kunit *test)
 {
 	struct loan_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
@@ -40,7 +33,7 @@ static int loan_init(struct kunit *test)
 	cc_test_start(test);
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
 	t->buf = cc_test_buffer(test, CC_SLOT_MAX);
-	become_ready(test);
+	cc_test_lend(test);
 	return 0;
 }
 
@@ -130,7 +123,7 @@ static void loan_first(struct kunit *test)
 	cc_test_start(test);
 	KUNIT_EXPECT_TRUE(test, cc_loan_enabled());
 	KUNIT_EXPECT_FALSE(test, cc_swiotlb_lends());
-	become_ready(test);
+	cc_test_lend(test);
 	page = alloc(test, PAGE_SIZE);
 	cc_loan_free(page, PAGE_SIZE);
 }
@@ -288,20 +281,29 @@ static void loan_held(struct kunit *test)
 	cc_test_check(test);
 }
 
-/* Gate: the block of what is held stays, and all others go. */
-static void loan_held_alone(struct kunit *test)
+/* More than the reserve has. Returns what was shared before. */
+static unsigned long lend_many(struct kunit *test, struct page **page, unsigned int nr,
+			       size_t size)
 {
-	struct page *page[16];
 	unsigned long shared;
 
 	KUNIT_ASSERT_EQ(test, 0, cc_test_grow());
 	cc_test_settle(test);
 	shared = cc_swiotlb.shared;
-	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++) {
-		page[i] = alloc(test, SZ_512K);
+	for (unsigned int i = 0; i < nr; i++) {
+		page[i] = alloc(test, size);
 		cc_test_grow();
 	}
 	KUNIT_EXPECT_GT(test, cc_swiotlb.shared, shared);
+	return shared;
+}
+
+/* Gate: the block of what is held stays, and all others go. */
+static void loan_held_alone(struct kunit *test)
+{
+	struct page *page[16];
+	unsigned long shared = lend_many(test, page, ARRAY_SIZE(page), SZ_512K);
+
 	get_page(page[3] + 1);
 	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
 		cc_loan_free(page[i], SZ_512K);
@@ -319,16 +321,8 @@ static void loan_held_alone(struct kunit *test)
 static void loan_returns(struct kunit *test)
 {
 	struct page *page[32];
-	unsigned long shared;
+	unsigned long shared = lend_many(test, page, ARRAY_SIZE(page), SZ_256K);
 
-	KUNIT_ASSERT_EQ(test, 0, cc_test_grow());
-	cc_test_settle(test);
-	shared = cc_swiotlb.shared;
-	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++) {
-		page[i] = alloc(test, SZ_256K);
-		cc_test_grow();
-	}
-	KUNIT_EXPECT_GT(test, cc_swiotlb.shared, shared);
 	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
 		cc_loan_free(page[i], SZ_256K);
 	cc_test_settle(test);

@@ -7,7 +7,6 @@
 #include <linux/dma-mapping.h>
 #include <linux/prandom.h>
 #include <linux/random.h>
-#include <linux/workqueue.h>
 
 #include "cc_test.h"
 
@@ -302,6 +301,23 @@ static void numa_refused(struct kunit *test)
 	unmap(test, 0, 1);
 }
 
+/* A host that refuses to convert is not asked more often because a node lacks something. */
+static void numa_backoff(struct kunit *test)
+{
+	unsigned int calls = cc_fake.calls[CC_FAKE_SHARE];
+
+	move_to(test, 1);
+	cc_reserve_use(1);
+	cc_fake_fail(CC_FAKE_SHARE, 0, UINT_MAX);
+	for (unsigned int i = 0; i < 60; i++) {
+		cc_kccd_kick(CC_KICK_GROW);
+		cc_test_tick();
+	}
+	KUNIT_EXPECT_GT(test, cc_fake.calls[CC_FAKE_SHARE], calls);
+	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_SHARE], calls + 20);
+	cc_test_check(test);
+}
+
 /* The reserve is not doubled for a node where the limit leaves no room. */
 static void numa_limit(struct kunit *test)
 {
@@ -371,8 +387,7 @@ static void numa_loan(struct kunit *test)
 	struct cc_magazine *mag = cc_test_magazine(t->nr);
 	struct page *page;
 
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SIZE));
-	flush_work(&cc_loan_first);
+	cc_test_lend(test);
 	move_to(test, 1);
 	page = cc_loan_alloc(SIZE);
 	KUNIT_ASSERT_NOT_NULL(test, page);
@@ -429,6 +444,7 @@ static struct kunit_case numa_cases[] = {
 	KUNIT_CASE(numa_unreached),
 	KUNIT_CASE(numa_mark),
 	KUNIT_CASE(numa_refused),
+	KUNIT_CASE(numa_backoff),
 	KUNIT_CASE(numa_limit),
 	KUNIT_CASE(numa_return),
 	KUNIT_CASE(numa_coherent),

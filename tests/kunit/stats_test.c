@@ -313,8 +313,7 @@ static void stats_loans(struct kunit *test)
 	char line[32];
 	const char *text;
 
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(size));
-	flush_work(&cc_loan_first);
+	cc_test_lend(test);
 	KUNIT_EXPECT_EQ(test, 0, reset(test));
 	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++) {
 		page[i] = cc_loan_alloc(size);

@@ -37,22 +37,15 @@ static unsigned int magazine_slots(unsigned int nr_cpus, unsigned long max,
 
 static struct cc_class_node *class_nodes;	/* of all classes */
 
-/* Room for what the classes have on each node. It is never given up. */
+/* Room for what the classes have on each node, until the next start. */
 static int init_nodes(void)
 {
 	unsigned int nr = cc_count_nodes();
 
-	if (nr != cc_nr_nodes) {
-		kvfree(class_nodes);
-		cc_nr_nodes = 0;
-		class_nodes = kvcalloc(nr * CC_NR_OWNERS, sizeof(*class_nodes),
-				       GFP_KERNEL);
-		if (!class_nodes)
-			return -ENOMEM;
-		cc_nr_nodes = nr;
-	}
-	memset(class_nodes, 0, nr * CC_NR_OWNERS * sizeof(*class_nodes));
-	return 0;
+	kvfree(class_nodes);
+	class_nodes = kvcalloc(nr * CC_NR_OWNERS, sizeof(*class_nodes), GFP_KERNEL);
+	cc_nr_nodes = class_nodes ? nr : 0;
+	return class_nodes ? 0 : -ENOMEM;
 }
 
 /**

@@ -11,7 +11,6 @@
  * A page is not used again while anybody but the allocator has a reference to it. What
  * is freed before that waits in a list, which kccd looks through whenever it ticks.
  */
-#include <linux/cpumask.h>
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
 #include <linux/gfp.h>
@@ -39,12 +38,7 @@ static void count(enum cc_coherent_counter counter, unsigned long nr)
  */
 unsigned long cc_coherent_sum(enum cc_coherent_counter counter)
 {
-	unsigned long sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(per_cpu(cc_coherent_count, cpu)[counter]);
-	return sum;
+	return cc_sum(&cc_coherent_count[counter]);
 }
 
 /**

@@ -46,6 +46,7 @@
 #include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/cc_swiotlb.h>
+#include <linux/cpumask.h>
 #include <linux/dma-mapping.h>
 #include <linux/genalloc.h>
 #include <linux/genalloc_ext.h>
@@ -779,6 +780,17 @@ static __always_inline unsigned int cc_order(struct device *dev,
 static inline bool cc_chunk_is_coherent(const struct cc_chunk *chunk)
 {
 	return READ_ONCE(chunk->class) == &cc_classes[CC_COHERENT];
+}
+
+/* The sum of a counter over all CPUs. Any context; not exact while it changes. */
+static inline unsigned long cc_sum(const unsigned long __percpu *counter)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(*per_cpu_ptr(counter, cpu));
+	return sum;
 }
 
 /* What the class of a chunk has on the chunk's node. */

@@ -208,6 +208,13 @@ static int grow_node(unsigned long limit, unsigned int min_shift)
 	return err;
 }
 
+/* Growth has failed: not again too soon. */
+static void back_off(struct backoff *b, unsigned long now)
+{
+	b->delay = clamp(2 * b->delay, CC_BACKOFF_MIN, CC_BACKOFF_MAX);
+	wait_for(&b->wait, now, b->delay);
+}
+
 /* More memory in chunks of 1 << (CC_FRAME_SHIFT + @size) bytes at least. */
 static int grow(unsigned int size, unsigned long now)
 {
@@ -239,9 +246,8 @@ static int grow(unsigned int size, unsigned long now)
 	cc_kccd_stats.grown += cc_swiotlb.shared - before;
 	if (err) {
 		report_failure(min_shift, err);
-		b->delay = clamp(2 * b->delay, CC_BACKOFF_MIN, CC_BACKOFF_MAX);
 		b->wanted = true;
-		wait_for(&b->wait, now, b->delay);
+		back_off(b, now);
 		return err;
 	}
 	/* What serves a size serves those that are smaller. */
@@ -295,20 +301,25 @@ static bool wants_memory(void)
  * Have on each node what the reserve should have there, though others have too much: up
  * to twice the target, until that has been returned.
  */
-static void balance(void)
+static void balance(unsigned long now)
 {
-	while (READ_ONCE(cc_swiotlb.reserve_bytes) < 2 * cc_swiotlb.target) {
+	int err = 0;
+
+	while (!err && READ_ONCE(cc_swiotlb.reserve_bytes) < 2 * cc_swiotlb.target) {
 		unsigned long before = cc_swiotlb.shared;
 		unsigned long sum = before + cc_swiotlb.quarantined;
 
 		if (cc_kccd_stats.grown - pass_grown >= CC_PASS_BYTES ||
-		    READ_ONCE(cc_swiotlb.stopping) ||
-		    sum + BIT(CC_BLOCK_SHIFT) > cc_swiotlb.max ||
-		    grow_node(BIT(CC_BLOCK_SHIFT), CC_FRAME_SHIFT))
+		    READ_ONCE(cc_swiotlb.stopping) || waits(&backoff[0].wait, now) ||
+		    sum + BIT(CC_BLOCK_SHIFT) > cc_swiotlb.max)
 			break;
+		err = grow_node(BIT(CC_BLOCK_SHIFT), CC_FRAME_SHIFT);
 		cc_kccd_stats.grown += cc_swiotlb.shared - before;
 		cond_resched();
 	}
+	/* That a node has no memory is no failure; that it cannot be shared is one. */
+	if (err && err != -ENOMEM)
+		back_off(&backoff[0], now);
 }
 
 /*
@@ -340,7 +351,7 @@ static void move_up(unsigned long now)
 	feed_starved(now);
 	while (wants_memory() && !grow(0, now))
 		cond_resched();
-	balance();
+	balance(now);
 	for (unsigned int i = CC_NR_CLASSES; i--; )
 		keep_mark(&cc_classes[i], now);
 }

@@ -13,7 +13,6 @@
  * reference does with it. A page that is not lent has none, and nobody can take one.
  */
 #include <linux/cc_loan.h>
-#include <linux/cpumask.h>
 #include <linux/mm.h>
 #include <linux/page_ref.h>
 #include <linux/percpu_counter.h>
@@ -60,12 +59,7 @@ static void count(enum cc_loan_counter counter)
  */
 unsigned long cc_loan_sum(enum cc_loan_counter counter)
 {
-	unsigned long sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(per_cpu(cc_loan_count, cpu)[counter]);
-	return sum;
+	return cc_sum(&cc_loan_count[counter]);
 }
 
 /**

@@ -23,22 +23,12 @@ static unsigned long loan_base[CC_NR_LOAN_COUNTERS];
 
 static unsigned long raw_count(unsigned int nr, enum cc_counter counter)
 {
-	unsigned long sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(per_cpu(cc_cpu, cpu).mag[nr].count[counter]);
-	return sum;
+	return cc_sum(&cc_cpu.mag[nr].count[counter]);
 }
 
 static unsigned long raw_bin(unsigned int bin)
 {
-	unsigned long sum = 0;
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		sum += READ_ONCE(per_cpu(cc_cpu, cpu).bin[bin]);
-	return sum;
+	return cc_sum(&cc_cpu.bin[bin]);
 }
 
 /**
