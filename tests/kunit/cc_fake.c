@@ -158,7 +158,12 @@ static unsigned int fake_count_nodes(void)
 
 static int fake_cpu_node(unsigned int cpu)
 {
-	return cc_fake.cpu_node;
+	return cpu < CC_FAKE_CPUS ? cc_fake.cpu_node : cpu - CC_FAKE_CPUS;
+}
+
+static bool fake_online(unsigned int cpu)
+{
+	return cpu < CC_FAKE_CPUS;
 }
 
 static int fake_page_node(const struct page *page)
@@ -182,6 +187,7 @@ void cc_fake_nodes(struct kunit *test, unsigned int nr)
 	kunit_activate_static_stub(test, cc_count_nodes, fake_count_nodes);
 	kunit_activate_static_stub(test, cc_cpu_node, fake_cpu_node);
 	kunit_activate_static_stub(test, cc_page_node, fake_page_node);
+	kunit_activate_static_stub(test, cc_magazine_online, fake_online);
 }
 
 /**
@@ -259,4 +265,5 @@ void cc_fake_remove(struct kunit *test)
 	kunit_deactivate_static_stub(test, cc_count_nodes);
 	kunit_deactivate_static_stub(test, cc_cpu_node);
 	kunit_deactivate_static_stub(test, cc_page_node);
+	kunit_deactivate_static_stub(test, cc_magazine_online);
 }

@@ -266,9 +266,9 @@ void cc_test_settle(struct kunit *test)
 	KUNIT_EXPECT_GT(test, sleep, CC_TICK);
 }
 
-/* Slots in a chain; each must be free and of the class. */
+/* Slots in a chain; each must be free, of the class, and of the node. */
 static unsigned long check_chain(struct kunit *test, struct cc_class *class,
-				 u64 chain)
+				 u64 chain, int nid)
 {
 	unsigned int count = cc_chain_count(chain);
 	u32 index = cc_chain_index(chain);
@@ -281,6 +281,7 @@ static unsigned long check_chain(struct kunit *test, struct cc_class *class,
 			return 0;
 		chunk = cc_chunk_by_index(index);
 		KUNIT_EXPECT_PTR_EQ(test, chunk->class, class);
+		KUNIT_EXPECT_EQ(test, chunk->nid, nid);
 		KUNIT_EXPECT_EQ(test, cc_slot_by_index(index)->base,
 				chunk->pool.start +
 				((phys_addr_t)(index - chunk->index) << class->shift));
@@ -299,8 +300,9 @@ static unsigned long check_magazines(struct kunit *test, struct cc_class *class)
 	for_each_possible_cpu(cpu) {
 		struct cc_magazine *mag = &per_cpu_ptr(&cc_cpu, cpu)->mag[class - cc_classes];
 		u32 inbox = per_cpu_ptr(&cc_cpu, cpu)->inbox[class - cc_classes];
+		enum { FOREIGN = 2 };
 		u64 heads[] = {
-			mag->loaded, mag->spare, mag->foreign,
+			mag->loaded, mag->spare, [FOREIGN] = mag->foreign,
 			inbox ? cc_chain(inbox, cc_slot_by_index(inbox)->size) : 0,
 		};
 
@@ -311,7 +313,8 @@ static unsigned long check_magazines(struct kunit *test, struct cc_class *class)
 					max(class->mag_size, class->batch));
 			KUNIT_EXPECT_EQ(test, !cc_chain_count(chain),
 					!cc_chain_index(chain));
-			slots += check_chain(test, class, chain);
+			slots += check_chain(test, class, chain,
+					     cc_cpu_node(i == FOREIGN ? mag->home : cpu));
 		}
 	}
 	return slots;
@@ -326,8 +329,7 @@ static unsigned long check_depot(struct kunit *test, struct cc_class *class, int
 	while (head) {
 		struct cc_slot *first = cc_slot_by_index(head);
 
-		KUNIT_EXPECT_EQ(test, nid, cc_chunk_by_index(head)->nid);
-		slots += check_chain(test, class, cc_chain(head, first->size));
+		slots += check_chain(test, class, cc_chain(head, first->size), nid);
 		head = first->chain;
 	}
 	KUNIT_EXPECT_EQ(test, slots, depot->slots);

@@ -118,6 +118,9 @@ enum cc_fake_call {
 	CC_FAKE_NR
 };
 
+/* From here on, a CPU on each node, which is not there. */
+#define CC_FAKE_CPUS		1000
+
 /**
  * struct cc_fake - fake of page allocation, conversion and metadata
  * @calls: how often each has been called

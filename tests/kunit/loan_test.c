@@ -298,6 +298,38 @@ static unsigned long lend_many(struct kunit *test, struct page **page, unsigned 
 	return shared;
 }
 
+/* Gate: a reference in passing to the first page of a block is not taken for the loan's. */
+static void loan_held_first(struct kunit *test)
+{
+	struct page *page[8], *first = NULL, *third;
+	unsigned int nr = 0;
+
+	while (nr < ARRAY_SIZE(page) && !first) {
+		cc_test_grow();
+		page[nr] = alloc(test, SZ_512K);
+		if (cc_chunk_by_addr(page_to_phys(page[nr]))->block->page == page[nr])
+			first = page[nr];
+		else
+			nr++;
+	}
+	KUNIT_ASSERT_NOT_NULL(test, first);
+	third = first + 3;
+	get_page(third);
+	cc_loan_free(first, SZ_512K);
+	get_page(first);
+	cc_test_tick();
+	KUNIT_ASSERT_EQ(test, page_ref_count(first), 3);
+	put_page(first);
+	put_page(third);
+	cc_test_tick();
+	KUNIT_EXPECT_EQ(test, page_ref_count(first), 1);
+	KUNIT_EXPECT_EQ(test, page_ref_count(third), 0);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.loans_held.bytes, 0);
+	while (nr--)
+		cc_loan_free(page[nr], SZ_512K);
+	cc_test_check(test);
+}
+
 /* Gate: the block of what is held stays, and all others go. */
 static void loan_held_alone(struct kunit *test)
 {
@@ -702,6 +734,7 @@ static struct kunit_case loan_cases[] = {
 	KUNIT_CASE(loan_budget),
 	KUNIT_CASE(loan_scarce),
 	KUNIT_CASE(loan_held),
+	KUNIT_CASE(loan_held_first),
 	KUNIT_CASE(loan_held_alone),
 	KUNIT_CASE(loan_returns),
 	KUNIT_CASE(loan_stray_put),

@@ -206,7 +206,7 @@ static void magazine_short_batch(struct kunit *test)
 
 	t->class->batch = 12;
 	take(test, 0, 1);
-	KUNIT_ASSERT_TRUE(test, cc_reserve_give(t->class, slots, 0));
+	KUNIT_ASSERT_TRUE(test, cc_reserve_give(t->class, NUMA_NO_NODE, slots, 0));
 	KUNIT_ASSERT_EQ(test, t->class->nr_slots, 2 * slots);
 	/* The last batch of the first chunk is short. */
 	take(test, 1, slots - 1);

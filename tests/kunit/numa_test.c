@@ -227,8 +227,8 @@ static void numa_foreign(struct kunit *test)
 	long free;
 
 	map(test, 0, 2, 0);
-	slot_of(t->tlb[0])->cpu = 1000;
-	slot_of(t->tlb[1])->cpu = 1001;
+	slot_of(t->tlb[0])->cpu = CC_FAKE_CPUS;
+	slot_of(t->tlb[1])->cpu = CC_FAKE_CPUS + 1;
 	move_to(test, 1);
 	free = pool_free(t, 0);
 	unmap(test, 0, 1);
@@ -237,6 +237,48 @@ static void numa_foreign(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), 0);
 	KUNIT_EXPECT_EQ(test, pool_free(t, 0), free + 1);
 	cc_test_check(test);
+}
+
+/* Nor does one that was collected for a CPU of another node, when nothing else is left. */
+static void numa_foreign_taken(struct kunit *test)
+{
+	struct numa_test *t = test->priv;
+	struct cc_magazine *mag = cc_test_magazine(t->nr);
+
+	map(test, 0, 3, 0);
+	for (unsigned int i = 0; i < 3; i++)
+		slot_of(t->tlb[i])->cpu = CC_FAKE_CPUS;
+	move_to(test, 1);
+	mutex_lock(&cc_swiotlb.mutex);
+	cc_depot_drain(t->class, 0, UINT_MAX);
+	mutex_unlock(&cc_swiotlb.mutex);
+	unmap(test, 0, 3);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->foreign), 3);
+	cc_test_check(test);
+	map(test, 0, 1, 0);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->foreign), 0);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), 0);
+	KUNIT_EXPECT_EQ(test, t->class->node[0].depot.slots, 2);
+	KUNIT_EXPECT_EQ(test, slot_of(t->tlb[0])->cpu, CC_NO_CPU);
+	cc_test_check(test);
+	unmap(test, 0, 1);
+}
+
+/* A larger slot of another node is better than none. */
+static void numa_larger(struct kunit *test)
+{
+	struct numa_test *t = test->priv;
+	struct cc_class *larger = t->class + 1;
+
+	KUNIT_ASSERT_TRUE(test, cc_reserve_take(larger, 0, 1));
+	take_reserve(NUMA_NO_NODE);
+	move_to(test, 1);
+	map(test, 0, 1, 0);
+	KUNIT_EXPECT_PTR_EQ(test, cc_chunk_by_addr(t->tlb[0])->class, larger);
+	KUNIT_EXPECT_EQ(test, slot_of(t->tlb[0])->cpu, CC_NO_CPU);
+	KUNIT_EXPECT_EQ(test, cc_test_count(t->nr, CC_LARGER), 1);
+	cc_test_check(test);
+	unmap(test, 0, 1);
 }
 
 /* What a device does not reach goes back to where it came from. */
@@ -374,27 +416,38 @@ static void numa_coherent(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, cc_swiotlb_free_pages(t->dev, page_to_phys(page), SIZE));
 	/* None at all is this CPU's. */
 	set_dev_node(t->dev, NUMA_NO_NODE);
+	move_to(test, 0);
 	page = cc_swiotlb_alloc_pages(t->dev, SIZE, GFP_ATOMIC);
 	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_EXPECT_EQ(test, node_of(page_to_phys(page)), 0);
 	KUNIT_EXPECT_TRUE(test, cc_swiotlb_free_pages(t->dev, page_to_phys(page), SIZE));
 	cc_test_check(test);
 }
 
-/* A loan of another node does not stay, either. */
+/* A loan is of the node of the CPU, or there is none; half of the reserve is left. */
 static void numa_loan(struct kunit *test)
 {
-	struct numa_test *t = test->priv;
-	struct cc_magazine *mag = cc_test_magazine(t->nr);
-	struct page *page;
+	struct page *page[16];
+	unsigned int nr = 0;
 
 	cc_test_lend(test);
 	move_to(test, 1);
-	page = cc_loan_alloc(SIZE);
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	KUNIT_EXPECT_EQ(test, node_of(page_to_phys(page)), 0);
-	cc_loan_free(page, SIZE);
-	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), 0);
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SZ_256K));
+	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), 0);
+	use(test, 1);
+	while (nr < ARRAY_SIZE(page) && (page[nr] = cc_loan_alloc(SZ_256K)))
+		KUNIT_EXPECT_EQ(test, node_of(page_to_phys(page[nr++])), 1);
+	KUNIT_EXPECT_GT(test, nr, 0);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min / 2);
+	KUNIT_EXPECT_EQ(test, cc_test_sum(CC_REMOTE), 0);
 	cc_test_check(test);
+	while (nr--)
+		cc_loan_free(page[nr], SZ_256K);
+}
+
+static unsigned int cpu_on(int nid)
+{
+	return nid == cc_fake.cpu_node ? raw_smp_processor_id() : CC_FAKE_CPUS + nid;
 }
 
 /* Maps, moves and ticks at random: every slot is in one place, and on one node. */
@@ -412,6 +465,10 @@ static void numa_random(struct kunit *test)
 
 		if (what == 0) {
 			move_to(test, prandom_u32_state(&rnd) % NODES);
+			/* A CPU cannot move: what it has mapped was mapped by another one. */
+			for (j = 0; j < nr; j++)
+				if (slot_of(t->tlb[j])->cpu != CC_NO_CPU)
+					slot_of(t->tlb[j])->cpu = cpu_on(node_of(t->tlb[j]));
 		} else if (what == 1) {
 			cc_fake.no_memory = prandom_u32_state(&rnd) % 7;
 		} else if (what < 4) {
@@ -441,6 +498,8 @@ static struct kunit_case numa_cases[] = {
 	KUNIT_CASE(numa_elsewhere),
 	KUNIT_CASE(numa_reserve_elsewhere),
 	KUNIT_CASE(numa_foreign),
+	KUNIT_CASE(numa_foreign_taken),
+	KUNIT_CASE(numa_larger),
 	KUNIT_CASE(numa_unreached),
 	KUNIT_CASE(numa_mark),
 	KUNIT_CASE(numa_refused),

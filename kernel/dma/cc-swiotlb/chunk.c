@@ -402,20 +402,19 @@ static bool give(struct cc_class *class, int nid, unsigned int shift,
 }
 
 /**
- * cc_reserve_give() - give a chunk of the reserve to a class, on behalf of kccd
+ * cc_reserve_give() - give a chunk of the reserve to a class, if it can be spared
  * @class: class that is short of free slots
- * @want: do nothing if its gen_pools have at least this many
+ * @nid: NUMA node of the chunk, or NUMA_NO_NODE for the one with the largest reserve
+ * @want: do nothing if its gen_pool there has at least this many
  * @keep: bytes that must stay in the reserve
  *
- * The chunk is of the NUMA node of which the reserve has most.
- *
  * Context: any but NMI.
- * Return: true if the class's gen_pools may have @want free slots now.
+ * Return: true if the class's gen_pool may have @want free slots now.
  */
-bool cc_reserve_give(struct cc_class *class, unsigned long want,
+bool cc_reserve_give(struct cc_class *class, int nid, unsigned long want,
 		     unsigned long keep)
 {
-	return give(class, NUMA_NO_NODE, class->shift, want, keep, false);
+	return give(class, nid, class->shift, want, keep, false);
 }
 
 /**
@@ -466,13 +465,15 @@ bool cc_reserve_take_large(struct cc_class *class, int nid, unsigned int shift,
 unsigned int cc_chunk_put(const struct cc_chunk *chunk, size_t offset, size_t size)
 {
 	struct gen_pool *pool = &cc_chunk_class_node(chunk)->pool;
-	unsigned int nr = size >> chunk->shift;
+	unsigned long addr = (unsigned long)chunk->pool.vaddr + offset;
+	unsigned int shift = chunk->shift, nr = size >> shift;
 	unsigned long addrs[16];
 
-	for (unsigned int i = 0; i < nr; i++, offset += BIT(chunk->shift)) {
+	/* With the last slot the chunk may go. */
+	for (unsigned int i = 0; i < nr; i++, addr += BIT(shift)) {
 		unsigned int n = i % ARRAY_SIZE(addrs);
 
-		addrs[n] = (unsigned long)chunk->pool.vaddr + offset;
+		addrs[n] = addr;
 		if (n + 1 == ARRAY_SIZE(addrs) || i + 1 == nr)
 			gen_pool_free_bulk(pool, chunk->gpc, addrs, n + 1);
 	}

@@ -90,13 +90,15 @@ static void *take_from(struct cc_class_node *node, size_t size, struct cc_chunk 
 	return (void *)vaddr;
 }
 
-/* Of this NUMA node, or of another one. */
+/* Of a NUMA node, or of any. */
 static void *take(size_t size, int nid, struct cc_chunk **chunk)
 {
 	void *vaddr = NULL;
 
+	if (nid != NUMA_NO_NODE)
+		return take_from(&coherent->node[nid], size, chunk);
 	for (unsigned int i = 0; i < cc_nr_nodes && !vaddr; i++)
-		vaddr = take_from(&coherent->node[(nid + i) % cc_nr_nodes], size, chunk);
+		vaddr = take_from(&coherent->node[i], size, chunk);
 	return vaddr;
 }
 
@@ -121,7 +123,7 @@ static unsigned long reserve_keep(gfp_t gfp)
 	return other_way && half >= BIT(CC_CHUNK_SHIFT) ? half : 0;
 }
 
-/* Have a chunk of the reserve for 1 << @shift bytes, and tell kccd. */
+/* Have a chunk of the reserve, of a node or of any, for 1 << @shift bytes, and tell kccd. */
 static bool grow(unsigned int shift, int nid, gfp_t gfp)
 {
 	unsigned long bytes = READ_ONCE(coherent->nr_slots) << PAGE_SHIFT;
@@ -129,9 +131,8 @@ static bool grow(unsigned int shift, int nid, gfp_t gfp)
 
 	if (bytes + BIT(CC_CHUNK_SHIFT) > READ_ONCE(cc_swiotlb.max) / CC_COHERENT_SHARE)
 		return false;
-	given = cc_reserve_take_large(coherent, nid, shift, reserve_keep(gfp)) ||
-		cc_reserve_take_large(coherent, NUMA_NO_NODE, shift, reserve_keep(gfp));
-	if (!given) {
+	given = cc_reserve_take_large(coherent, nid, shift, reserve_keep(gfp));
+	if (!given && (nid == NUMA_NO_NODE || cc_nr_nodes == 1)) {
 		WRITE_ONCE(coherent->wanted, shift);
 		/* As in grow_class(); and it is known what is wanted. */
 		smp_mb();
@@ -147,8 +148,6 @@ static void *take_or_grow(size_t size, int nid, gfp_t gfp, struct cc_chunk **chu
 	unsigned int shift = PAGE_SHIFT + get_order(size);
 	void *vaddr;
 
-	if (shift > CC_SLOT_MAX_SHIFT)
-		return NULL;
 	/* Others may take what is new: then each time for what they have allocated. */
 	do {
 		vaddr = take(size, nid, chunk);
@@ -177,9 +176,11 @@ struct page *cc_swiotlb_alloc_pages(struct device *dev, size_t size, gfp_t gfp)
 	void *vaddr;
 
 	size = PAGE_ALIGN(size);
-	if (!size || has_own_memory(dev))
+	if (!size || size > CC_SLOT_MAX || has_own_memory(dev))
 		goto other;
 	vaddr = take_or_grow(size, device_node(dev), gfp, &chunk);
+	if (!vaddr && cc_nr_nodes > 1)
+		vaddr = take_or_grow(size, NUMA_NO_NODE, gfp, &chunk);
 	if (!vaddr)
 		goto other;
 	base = chunk->pool.start + (vaddr - chunk->pool.vaddr);

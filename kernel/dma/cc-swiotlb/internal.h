@@ -484,7 +484,7 @@ unsigned long cc_reserve_share(void);
 bool cc_reserve_take(struct cc_class *class, int nid, unsigned long want);
 bool cc_reserve_take_large(struct cc_class *class, int nid, unsigned int shift,
 			   unsigned long keep);
-bool cc_reserve_give(struct cc_class *class, unsigned long want,
+bool cc_reserve_give(struct cc_class *class, int nid, unsigned long want,
 		     unsigned long keep);
 unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots);
 
@@ -528,6 +528,7 @@ void cc_holders_report(void);
 
 /* magazine.c */
 u32 cc_magazine_refill(struct cc_class *class);
+u32 cc_magazine_take_spare(struct cc_class *class);
 void cc_magazine_flush(struct cc_class *class);
 void cc_magazine_give(struct cc_class *class, u32 index);
 bool cc_magazine_online(unsigned int cpu);

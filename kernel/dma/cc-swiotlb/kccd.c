@@ -331,7 +331,8 @@ static void keep_mark(struct cc_class *class, unsigned long now)
 	while (cc_class_free(class) < class->mark) {
 		unsigned long in_depot = cc_class_in_depots(class);
 
-		if (!cc_reserve_give(class, class->mark - min(in_depot, class->mark),
+		if (!cc_reserve_give(class, NUMA_NO_NODE,
+				     class->mark - min(in_depot, class->mark),
 				     cc_swiotlb.target) &&
 		    grow(size_for(class), now))
 			break;

@@ -84,32 +84,49 @@ static unsigned long pages_for(size_t size)
 	return BIT(class_for(size)->shift - PAGE_SHIFT);
 }
 
-/* Exact, and without a lock unless the CPUs together could be over the limit. */
+/*
+ * What a CPU counts for itself, in pages, before it takes the lock of the sum: some of the
+ * largest loans, but no more than all CPUs together may be off.
+ */
+static s32 batch(unsigned long budget)
+{
+	return min(8 * (CC_LOAN_MAX >> PAGE_SHIFT), budget / (4 * num_online_cpus()));
+}
+
+static unsigned long budget_pages(void)
+{
+	return READ_ONCE(cc_swiotlb.max) / CC_LOAN_SHARE >> PAGE_SHIFT;
+}
+
 static bool charge(size_t size)
 {
-	unsigned long budget = READ_ONCE(cc_swiotlb.max) / CC_LOAN_SHARE;
+	unsigned long budget = budget_pages();
 
-	return percpu_counter_limited_add(&lent, budget >> PAGE_SHIFT, pages_for(size));
+	return __percpu_counter_limited_add(&lent, budget, pages_for(size), batch(budget));
 }
 
 static void uncharge(size_t size)
 {
-	percpu_counter_sub(&lent, pages_for(size));
+	percpu_counter_add_batch(&lent, -(s64)pages_for(size), batch(budget_pages()));
 }
 
 /*
- * Who borrows has another way, so that what a mark keeps, and half of the reserve, are left
- * to mappings, which have none. Preemption disabled.
+ * Who borrows has another way, so that what a mark keeps, half of the reserve, and other
+ * NUMA nodes are left to mappings, which have none. Preemption disabled.
  */
 static noinline u32 refill(struct cc_class *class)
 {
-	unsigned long mark = READ_ONCE(class->mark);
-	bool has = cc_class_free(class) > mark ||
-		   cc_reserve_give(class, mark + 1, READ_ONCE(cc_swiotlb.reserve_min) / 2);
+	int nid = cc_cpu_node(smp_processor_id());
+	unsigned long keep = READ_ONCE(cc_swiotlb.reserve_min) / 2;
+	long free = max(atomic_long_read(&class->node[nid].pool_free), 0L);
+	u32 index = cc_magazine_take_spare(class);
 
-	if (!has || READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target)
+	cc_reserve_use(nid);
+	if (!index && cc_reserve_give(class, nid, free + 1, keep))
+		index = cc_magazine_take_spare(class);
+	if (!index || READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target)
 		cc_kccd_kick(CC_KICK_GROW);
-	return has ? cc_magazine_refill(class) : 0;
+	return index;
 }
 
 /* Preemption disabled. */
@@ -164,11 +181,16 @@ static bool uncount_page(struct page *page, int rest)
 /* Undo count_pages() as far as possible: false if somebody holds a page. */
 static bool uncount_pages(const struct cc_slot *slot, const struct cc_block *block)
 {
-	struct page *page = first_page(slot);
+	struct page *first = first_page(slot), *page = first + PFN_UP(slot->size);
 	bool done = true;
 
-	for (struct page *end = page + PFN_UP(slot->size); page < end; page++)
-		done &= uncount_page(page, rest_of(page, block));
+	/*
+	 * The first page last, and only then: in a block that has another reference, which
+	 * somebody in passing could take for the one of the loan.
+	 */
+	while (page-- > first)
+		if (page != first || done)
+			done &= uncount_page(page, rest_of(page, block));
 	return done;
 }
 
@@ -181,8 +203,7 @@ static struct page *lend(u32 index, size_t size)
 
 	slot->size = size;
 	slot->offset = 0;
-	slot->cpu = chunk->nid == cc_cpu_node(smp_processor_id()) ?
-		smp_processor_id() : CC_NO_CPU;
+	slot->cpu = smp_processor_id();
 	slot->dev = CC_SLOT_LENT;
 	this_cpu_inc(cc_cpu.mag[nr].count[CC_MAPS]);
 	this_cpu_add(cc_cpu.mag[nr].count[CC_BYTES], size);

@@ -49,17 +49,36 @@ static bool attach(u64 __percpu *head, u64 chain)
 	return true;
 }
 
-/* Find room for a chain, which may be empty. Preemption disabled. */
+/* Is the chain of this CPU's NUMA node? All of it is of one. Preemption disabled. */
+static bool is_local(u64 chain)
+{
+	return cc_chunk_by_index(cc_chain_index(chain))->nid ==
+	       cc_cpu_node(smp_processor_id());
+}
+
+/*
+ * Find room for a chain: in a magazine of this CPU, if it is of its node, or in the depot
+ * of the node that it is of. Preemption disabled.
+ */
 static void stow(struct cc_class *class, u64 chain)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
 
-	if (!chain)
-		return;
-	if (class->mag_size &&
+	if (class->mag_size && is_local(chain) &&
 	    (attach(&mag->loaded, chain) || attach(&mag->spare, chain)))
 		return;
 	cc_depot_push(class, chain);
+}
+
+/* Take the first slot of a chain, and find room for the rest. Preemption disabled. */
+static u32 take_first(struct cc_class *class, u64 chain)
+{
+	u32 index = cc_chain_index(chain);
+
+	if (cc_chain_count(chain) > 1)
+		stow(class, cc_chain(cc_slot_by_index(index)->next,
+				     cc_chain_count(chain) - 1));
+	return index;
 }
 
 /**
@@ -134,18 +153,12 @@ static u64 empty_inbox(u32 *inbox)
 	return index ? cc_chain(index, cc_slot_by_index(index)->size) : 0;
 }
 
-/*
- * What this CPU holds; what it has collected for another one comes last. Preemption
- * disabled.
- */
-static u64 take_from_cpu(struct cc_class *class, bool foreign)
+/* What this CPU holds for itself. Preemption disabled. */
+static u64 take_from_cpu(struct cc_class *class)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
-	u64 chain;
+	u64 chain = detach(&mag->loaded);
 
-	if (foreign)
-		return detach(&mag->foreign);
-	chain = detach(&mag->loaded);
 	if (!chain)
 		chain = detach(&mag->spare);
 	if (!chain) {
@@ -204,6 +217,19 @@ static void taken(struct cc_class *class, unsigned int nr)
 	trace_cc_swiotlb_refill(class->shift, nr);
 }
 
+/*
+ * What was collected for a CPU of this node, or of another one. Preemption disabled.
+ */
+static u64 take_foreign(struct cc_class *class, bool local)
+{
+	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
+	unsigned int home = this_cpu_read(mag->home);
+
+	if ((cc_cpu_node(home) == cc_cpu_node(smp_processor_id())) != local)
+		return 0;
+	return detach(&mag->foreign);
+}
+
 /* Take a slot of a class without growing the class. Preemption disabled. */
 static u32 take(struct cc_class *class, const struct how *how,
 		enum cc_counter pool_counter)
@@ -212,39 +238,50 @@ static u32 take(struct cc_class *class, const struct how *how,
 	u64 chain;
 
 	point(class);
-	chain = take_from_cpu(class, false);
+	chain = take_from_cpu(class);
 	if (!chain)
 		chain = take_from_class(class, how, pool_counter);
 	if (!chain)
-		chain = take_from_cpu(class, true);
+		chain = take_foreign(class, true);
 	if (!chain)
 		return 0;
 
 	point(class);
-	index = cc_chain_index(chain);
-	stow(class, cc_chain(cc_slot_by_index(index)->next,
-			     cc_chain_count(chain) - 1));
+	index = take_first(class, chain);
 	taken(class, cc_chain_count(chain));
 	return index;
 }
 
-/* The same, but one slot of a node that is not this CPU's, which stays there. */
+/* The same, but one slot of a node that is not this CPU's, where all others stay. */
 static u32 take_remote(struct cc_class *class, const struct how *how)
 {
-	u64 chain = take_from_pool(class, how);
+	u64 chain = take_foreign(class, false);
 	u32 index;
 
 	if (!chain)
+		chain = take_from_pool(class, how);
+	if (!chain && !how->keep)
 		chain = cc_depot_pop(class, how->nid);
 	if (!chain)
 		return 0;
 
-	index = cc_chain_index(chain);
-	if (cc_chain_count(chain) > 1)
-		cc_depot_push(class, cc_chain(cc_slot_by_index(index)->next,
-					      cc_chain_count(chain) - 1));
+	index = take_first(class, chain);
 	this_cpu_inc(cc_cpu.mag[class - cc_classes].count[CC_REMOTE]);
 	taken(class, 1);
+	return index;
+}
+
+/* A slot of any node but one. Preemption disabled. */
+static u32 take_elsewhere(struct cc_class *class, struct how how)
+{
+	int here = how.nid;
+	u32 index = 0;
+
+	how.most = 1;
+	for (unsigned int i = 1; i < cc_nr_nodes && !index; i++) {
+		how.nid = (here + i) % cc_nr_nodes;
+		index = take_remote(class, &how);
+	}
 	return index;
 }
 
@@ -263,6 +300,8 @@ static u32 take_larger(struct cc_class *class, struct how how)
 			continue;
 		how.keep = READ_ONCE(class->mark);
 		index = take(class, &how, CC_POOL);
+		if (!index)
+			index = take_elsewhere(class, how);
 		if (index)
 			return index;
 		left--;
@@ -290,31 +329,41 @@ static bool grow_class(struct cc_class *class, int nid, unsigned long want)
 	return given;
 }
 
-/* A slot of any node but one. Preemption disabled. */
-static u32 take_elsewhere(struct cc_class *class, struct how how)
-{
-	int here = how.nid;
-	u32 index = 0;
-
-	for (unsigned int i = 1; i < cc_nr_nodes && !index; i++) {
-		how.nid = (here + i) % cc_nr_nodes;
-		index = take_remote(class, &how);
-	}
-	return index;
-}
-
 /* This CPU's node has nothing: see what the others have. Preemption disabled. */
 static u32 refill_elsewhere(struct cc_class *class, struct how how)
 {
 	unsigned long free;
 	u32 index;
 
-	how.most = 1;
+	/* As in cc_magazine_refill(). What the class is given may be of this node now. */
 	do {
 		free = cc_class_pool_free(class);
-		index = take_elsewhere(class, how);
+		index = take(class, &how, CC_RESERVE);
+		if (!index)
+			index = take_elsewhere(class, how);
 	} while (!index && grow_class(class, NUMA_NO_NODE, free + 1));
 	return index;
+}
+
+/**
+ * cc_magazine_take_spare() - take a slot of this CPU's NUMA node that nobody misses
+ * @class: class that was asked for
+ *
+ * Not what the mark keeps for mappings, and not of another class.
+ *
+ * Context: any but NMI, preemption disabled.
+ * Return: index of a slot, or 0.
+ */
+u32 cc_magazine_take_spare(struct cc_class *class)
+{
+	const struct how how = {
+		.nid = cc_cpu_node(smp_processor_id()),
+		.most = UINT_MAX,
+		.keep = READ_ONCE(class->mark),
+		.nr_chunks = CC_LOOK_AT_CHUNKS,
+	};
+
+	return take(class, &how, CC_POOL);
 }
 
 /**
@@ -359,7 +408,7 @@ u32 cc_magazine_refill(struct cc_class *class)
 	how.nr_chunks = UINT_MAX;
 	if (unlikely(!index) && atomic_long_read(pool_free) > 0)
 		index = take(class, &how, CC_POOL);
-	if (unlikely(!index) && cc_nr_nodes > 1)
+	if (unlikely(!index))
 		index = take_elsewhere(class, how);
 	if (unlikely(!index)) {
 		index = take_larger(class, how);
