@@ -100,9 +100,12 @@ static unsigned long budget_pages(void)
 
 static bool charge(size_t size)
 {
-	unsigned long budget = budget_pages();
+	s64 budget = budget_pages(), pages = pages_for(size);
 
-	return __percpu_counter_limited_add(&lent, budget, pages_for(size), batch(budget));
+	if (__percpu_counter_compare(&lent, budget - pages, batch(budget)) > 0)
+		return false;
+	percpu_counter_add_batch(&lent, pages, batch(budget));
+	return true;
 }
 
 static void uncharge(size_t size)
