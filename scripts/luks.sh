@@ -5,11 +5,11 @@
 # arguments that may have loans and for those that must not; verified I/O on all of them
 # and a raw disk at once, while the disk below one of them changes; reads of bad sectors
 # under resets, which must leave a poisoned buffer poisoned, once more with so little
-# memory that there are no loans; odd buffers, splice, a file system, a disk that goes
+# memory that there are few loans; odd buffers, splice, a file system, a disk that goes
 # away. Writes out/luks.json.
 . "$(dirname "$0")/lib.sh"
 
-need gcc qemu-system-x86_64 jq
+"$top/scripts/deps.sh"
 record_to luks
 dir=$out/luks
 rm -rf "$dir"
@@ -91,6 +91,7 @@ check usual-cut-poisoned emitted usual cut_leaked '. == 0'
 # 1 MiB of swiotlb's own pool is all there is to fall back to.
 check small-boot boot small "swiotlb=512,cc,force" "cc_swiotlb=max=2M,reserve=1M" small=1
 judge_guest small
+check small-refused emitted small refused '. > 10'
 for run in usual small; do
 	check $run-reads emitted $run bad_reads '. > 100'
 	check $run-failed emitted $run bad_failed '. > 10'

@@ -140,7 +140,7 @@ static void block_pages(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, cc_test_log_lines("WARNING", ""));
 }
 
-/* Gate: nothing is verified, nor decrypted for the submitter, that the host can change. */
+/* Gate: nothing is verified that the host can change. */
 static void block_verified(struct kunit *test)
 {
 #ifdef CONFIG_BLK_DEV_INTEGRITY

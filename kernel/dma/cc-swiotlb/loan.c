@@ -9,8 +9,8 @@
  * its device, so that whoever finds it by its address knows it for what it is.
  *
  * While it is lent each of its pages has two references. One is the borrower's. The other
- * is never given up, so that no page can reach the page allocator, whatever who has got a
- * reference does with it. A page that is not lent has none, and nobody can take one.
+ * is never given up, so that a page does not reach the page allocator when somebody puts one
+ * reference too many. A page that is not lent has none, and nobody can take one.
  */
 #include <linux/cc_loan.h>
 #include <linux/mm.h>
