@@ -352,14 +352,14 @@ static void defects_backoff(struct kunit *test)
 	cc_test_log_begin(test);
 	KUNIT_ASSERT_EQ(test, take(test, 4, CC_SLOT_MAX), 4);
 	live(5 * HZ);
-	KUNIT_EXPECT_GT(test, cc_kccd_backoff(cc_test_now), 0);
+	KUNIT_EXPECT_GT(test, cc_grow_backoff(cc_test_now), 0);
 	cc_fake_fail(CC_FAKE_MEMORY, 0, 0);
 	live(CC_BACKOFF_MAX);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
 	KUNIT_ASSERT_EQ(test, take(test, 4, CC_SLOT_MAX), 4);
 	cc_kccd_pass(cc_test_now);
-	KUNIT_EXPECT_EQ(test, cc_kccd_backoff(cc_test_now), CC_BACKOFF_MIN);
+	KUNIT_EXPECT_EQ(test, cc_grow_backoff(cc_test_now), CC_BACKOFF_MIN);
 	cc_test_log_end(test);
 }
 

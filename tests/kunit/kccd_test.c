@@ -75,7 +75,7 @@ static void kccd_start(struct kunit *test)
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		KUNIT_EXPECT_GE(test, cc_class_free(&cc_classes[i]), opts.mark[i]);
 	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown, cc_swiotlb.shared);
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff(cc_test_now));
+	KUNIT_EXPECT_EQ(test, 0, cc_grow_backoff(cc_test_now));
 
 	/* Without marks the reserve is all there is, to the byte. */
 	kccd_exit(test);
@@ -250,7 +250,7 @@ static void kccd_limit(struct kunit *test)
 	cc_test_settle(test);
 	KUNIT_EXPECT_EQ(test, MAX_SCHEDULE_TIMEOUT, cc_kccd_pass(cc_test_now));
 	cc_test_log_end(test);
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff(cc_test_now));
+	KUNIT_EXPECT_EQ(test, 0, cc_grow_backoff(cc_test_now));
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, opts.max);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.peak, opts.max);
 	cc_test_check(test);
@@ -320,12 +320,12 @@ static void kccd_backoff(struct kunit *test)
 		for (int j = 0; j < 16; j++) {
 			unsigned int n = cc_fake.calls[calls[i]];
 
-			cc_test_now += cc_kccd_backoff(cc_test_now);
+			cc_test_now += cc_grow_backoff(cc_test_now);
 			KUNIT_EXPECT_EQ(test, -EAGAIN, cc_test_grow());
 			KUNIT_EXPECT_GT(test, cc_fake.calls[calls[i]], n);
 			/* It does not spin: one attempt, with all sizes. */
 			KUNIT_EXPECT_LE(test, cc_fake.calls[calls[i]], n + 12);
-			backoff = cc_kccd_backoff(cc_test_now);
+			backoff = cc_grow_backoff(cc_test_now);
 			KUNIT_EXPECT_GT(test, backoff, 0);
 			KUNIT_EXPECT_LE(test, backoff, 10 * HZ);
 			if (last && last < 4 * HZ)
@@ -340,7 +340,7 @@ static void kccd_backoff(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, -EAGAIN, cc_test_grow());
 		cc_test_now += 1;
 		KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
-		KUNIT_EXPECT_EQ(test, 0, cc_kccd_backoff(cc_test_now));
+		KUNIT_EXPECT_EQ(test, 0, cc_grow_backoff(cc_test_now));
 		KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 		give(t, BURST);
 		cc_test_check(test);

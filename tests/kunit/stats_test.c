@@ -438,7 +438,7 @@ static void stats_kccd(struct kunit *test)
 	cc_swiotlb.min = cc_swiotlb.shared + 1;
 	/* The file looks at the real clock, and takes its time. */
 	for (int i = 0; i < 8; i++) {
-		cc_test_now += cc_kccd_backoff(cc_test_now);
+		cc_test_now += cc_grow_backoff(cc_test_now);
 		KUNIT_EXPECT_EQ(test, -EAGAIN, cc_test_grow());
 	}
 	cc_swiotlb.min = 0;

@@ -34,7 +34,7 @@
  *
  * Calls go one way, each file calling only what stands to its left:
  *   state, memory, class, depot, chunk, block, holders, magazine, held, coherent,
- *   loan, {map, kccd}, fast, options, stats, core
+ *   loan, {map, grow}, kccd, fast, options, stats, core
  * The one signal that goes up, cc_kccd_kick(), is state and an irq_work.
  *
  * Everything that the kernel relies on is in private memory: no list pointer,
@@ -566,16 +566,9 @@ void cc_loan_look(void);
 int cc_loan_init(void);
 void cc_loan_exit(void);
 
-/* kccd.c */
-#define CC_TICK			HZ
+/* grow.c, as far as it is not in kccd.h */
 #define CC_BACKOFF_MIN		max(HZ / 50, 1)
 #define CC_BACKOFF_MAX		(10 * HZ)
-/* Emptying all magazines interrupts CPUs: at most once in so many jiffies. */
-#define CC_RECLAIM_INTERVAL	HZ
-/* Who holds what is logged at most once in so many jiffies. */
-#define CC_HOLDERS_INTERVAL	(60 * HZ)
-/* Passes until kccd sleeps for ever, if nothing happens and nothing is missing. */
-#define CC_PASSES_TO_SLEEP	128
 
 struct cc_kccd_stats {
 	unsigned long passes;
@@ -588,9 +581,19 @@ struct cc_kccd_stats {
 
 extern struct cc_kccd_stats cc_kccd_stats;
 
+unsigned long cc_grow_backoff(unsigned long now);
+
+/* kccd.c */
+#define CC_TICK			HZ
+/* Emptying all magazines interrupts CPUs: at most once in so many jiffies. */
+#define CC_RECLAIM_INTERVAL	HZ
+/* Who holds what is logged at most once in so many jiffies. */
+#define CC_HOLDERS_INTERVAL	(60 * HZ)
+/* Passes until kccd sleeps for ever, if nothing happens and nothing is missing. */
+#define CC_PASSES_TO_SLEEP	128
+
 bool cc_kccd_pending(unsigned long now);
 unsigned long cc_kccd_pass(unsigned long now);
-unsigned long cc_kccd_backoff(unsigned long now);
 unsigned long cc_kccd_freeable(void);
 void cc_kccd_reclaim(void);
 int cc_kccd_set(unsigned long *field, unsigned long val);

@@ -7,103 +7,46 @@
  * long as that says, or until a pass would find something new to do. A pass does
  * what is due:
  *
- *  - Up. There is one watermark for all classes: bytes of class-less, already
- *    converted memory in the reserve. Any context takes from it; that kicks kccd,
- *    which fills it up to the target. The target doubles when mappings have taken
- *    more than half of it before it was full again, and decays when they do not.
+ *  - Up: the reserve is filled, and all that is promised shared. See grow.c.
  *
  *  - Down. Once a second, until nothing has happened for two, the tick moves memory
  *    the other way: idle magazines to the depot, what the depot has not needed to
  *    the gen_pools, empty chunks beyond the decaying need of their class to the
  *    reserve, and whole blocks beyond the target back to the page allocator.
  *
- * Why it does not spin: growth that fails is suspended, for each size of chunk, for
- * 20 ms and twice as long after each further failure, up to 10 s. A pass that was
- * asked for memory and did nothing hears no other request for 20 ms. What kccd
- * takes from the reserve itself kicks nobody.
+ * Why it does not spin: growth that fails is suspended. A pass that was asked for memory
+ * and did nothing hears no other request for 20 ms. What kccd takes from the reserve
+ * itself kicks nobody.
  */
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
 #include <kunit/static_stub.h>
 #include <linux/freezer.h>
-#include <linux/jiffies.h>
 #include <linux/kthread.h>
-#include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
 #include <linux/reboot.h>
 #include <linux/sched/mm.h>
 #include <linux/shrinker.h>
 
-#include "internal.h"
-
-/* A pass ends after this much, so that the thread can freeze or stop. */
-#define CC_PASS_BYTES		SZ_64M
-
-struct cc_kccd_stats cc_kccd_stats;
+#include "kccd.h"
 
 static struct task_struct *kccd;
 
 static bool reclaim;			/* the shrinker asks; any context */
 
-/**
- * struct wait - something that must not be done before a time
- * @on:		wait at all
- * @until:	jiffies
- */
-struct wait {
-	bool on;
-	unsigned long until;
-};
-
-/**
- * struct backoff - growth by chunks of one size, at least, after a failure
- * @wait:	until then it is suspended
- * @delay:	jiffies; 0: it worked the last time
- * @wanted:	somebody still waits for it
- */
-struct backoff {
-	struct wait wait;
-	unsigned long delay;
-	bool wanted;
-};
-
 /* All below is under cc_swiotlb.mutex. */
-static struct backoff backoff[CC_NR_CHUNK_SIZES];
-static struct wait kick_wait;		/* a pass did nothing */
-static struct wait drain_wait;		/* all magazines have just been emptied */
-static struct wait holders_wait;	/* who holds what has just been logged */
-static bool drain;			/* a class is starved: empty them */
-static bool no_room;			/* something is wanted, at the limit */
-static unsigned long pass_grown;	/* bytes grown before this pass */
-static bool unfinished;			/* growth goes on in the next pass */
+static struct cc_wait kick_wait;	/* a pass did nothing */
+static struct cc_wait drain_wait;	/* all magazines have just been emptied */
+static struct cc_wait holders_wait;	/* who holds what has just been logged */
 static unsigned long next_tick;
 static unsigned int quiet;		/* ticks in a row without news */
 static unsigned long moves_seen;
-static unsigned long taken_full;	/* cc_swiotlb.taken when the reserve was full */
 static unsigned long taken_tick;	/* the same at the last tick */
 static unsigned long surplus;		/* bytes of the reserve to be returned */
 static unsigned long leftover;		/* bytes that the last reclaim left */
 
 /* The first quiet tick only sets the marks of the second one. */
 #define CC_QUIET_TICKS	2
-
-static bool waits(const struct wait *wait, unsigned long now)
-{
-	return READ_ONCE(wait->on) && time_before(now, READ_ONCE(wait->until));
-}
-
-static void wait_for(struct wait *wait, unsigned long now, unsigned long time)
-{
-	WRITE_ONCE(wait->until, now + time);
-	WRITE_ONCE(wait->on, true);
-}
-
-/* Jiffies until @wait is over, @sleep at most. */
-static unsigned long sooner(unsigned long sleep, const struct wait *wait,
-			    unsigned long now)
-{
-	return waits(wait, now) ? min(sleep, wait->until - now) : sleep;
-}
 
 /**
  * cc_kccd_pending() - would a pass find something new to do?
@@ -116,27 +59,10 @@ bool cc_kccd_pending(unsigned long now)
 {
 	if (READ_ONCE(cc_swiotlb.stopping))
 		return false;
-	return (READ_ONCE(cc_kicks.grow) && !waits(&kick_wait, now)) ||
-	       (READ_ONCE(reclaim) && !waits(&drain_wait, now)) ||
-	       (READ_ONCE(cc_kicks.holders) && !waits(&holders_wait, now)) ||
+	return (READ_ONCE(cc_kicks.grow) && !cc_waits(&kick_wait, now)) ||
+	       (READ_ONCE(reclaim) && !cc_waits(&drain_wait, now)) ||
+	       (READ_ONCE(cc_kicks.holders) && !cc_waits(&holders_wait, now)) ||
 	       (READ_ONCE(cc_kicks.tick) && READ_ONCE(quiet) == CC_QUIET_TICKS);
-}
-
-/**
- * cc_kccd_backoff() - how long growth is suspended after a failure
- * @now: the time in jiffies
- *
- * Context: any.
- * Return: jiffies, for the size of chunks that waits longest; 0 if none does.
- */
-unsigned long cc_kccd_backoff(unsigned long now)
-{
-	unsigned long longest = 0;
-
-	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
-		if (waits(&backoff[i].wait, now))
-			longest = max(longest, READ_ONCE(backoff[i].wait.until) - now);
-	return longest;
 }
 
 static void start_ticks(unsigned long now)
@@ -144,217 +70,6 @@ static void start_ticks(unsigned long now)
 	if (quiet == CC_QUIET_TICKS)
 		next_tick = now + CC_TICK;
 	WRITE_ONCE(quiet, 0);
-}
-
-/* Double the target if mappings have taken more than half of it: kccd was late. */
-static void raise_target(void)
-{
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
-	if (cc_swiotlb.taken - taken_full > cc_swiotlb.target / 2) {
-		unsigned long more = max(2 * cc_swiotlb.target, BIT(CC_CHUNK_SHIFT));
-
-		cc_swiotlb.target = max(cc_swiotlb.target,
-					min(more, cc_swiotlb.max / 4));
-		taken_full = cc_swiotlb.taken;
-	}
-	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
-}
-
-static void report_failure(unsigned int min_shift, int err)
-{
-	/* kccd tries again and again; the counter says how often. */
-	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 1);
-
-	cc_kccd_stats.grow_failed++;
-	if (__ratelimit(&limit))
-		pr_warn("cannot share another %lu KiB at least (%d): %lu of at most %lu KiB shared, reserve %lu KiB\n",
-			BIT(min_shift) >> 10, err, cc_swiotlb.shared >> 10,
-			cc_swiotlb.max >> 10, cc_swiotlb.reserve_bytes >> 10);
-}
-
-/*
- * The NUMA node whose part of the reserve lacks most, of those that have memory; or
- * NUMA_NO_NODE.
- */
-static int neediest_node(void)
-{
-	unsigned long least = cc_reserve_share();
-	int found = NUMA_NO_NODE;
-
-	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++) {
-		const struct cc_node *node = &cc_swiotlb.node[nid];
-		unsigned long bytes = READ_ONCE(node->bytes);
-
-		if (READ_ONCE(node->used) && !node->refused && bytes < least) {
-			least = bytes;
-			found = nid;
-		}
-	}
-	return found;
-}
-
-/* A block of the node that needs it most, if there is one with memory; or an error. */
-static int grow_node(unsigned long limit, unsigned int min_shift)
-{
-	int nid = cc_nr_nodes > 1 ? neediest_node() : NUMA_NO_NODE, err;
-
-	if (nid == NUMA_NO_NODE)
-		return -ENOMEM;
-	err = cc_block_grow(limit, min_shift, nid);
-	if (err)
-		cc_swiotlb.node[nid].refused = true;
-	return err;
-}
-
-/* Growth has failed: not again too soon. */
-static void back_off(struct backoff *b, unsigned long now)
-{
-	b->delay = clamp(2 * b->delay, CC_BACKOFF_MIN, CC_BACKOFF_MAX);
-	wait_for(&b->wait, now, b->delay);
-}
-
-/* More memory in chunks of 1 << (CC_FRAME_SHIFT + @size) bytes at least. */
-static int grow(unsigned int size, unsigned long now)
-{
-	unsigned long before = cc_swiotlb.shared;
-	unsigned long sum = before + cc_swiotlb.quarantined;
-	unsigned int min_shift = CC_FRAME_SHIFT + size;
-	struct backoff *b = &backoff[size];
-	int err;
-
-	if (cc_kccd_stats.grown - pass_grown >= CC_PASS_BYTES ||
-	    READ_ONCE(cc_swiotlb.stopping)) {
-		unfinished = true;
-		return -EAGAIN;
-	}
-	if (waits(&b->wait, now)) {
-		b->wanted = true;
-		return -EAGAIN;
-	}
-	if (sum > cc_swiotlb.max || cc_swiotlb.max - sum < BIT(min_shift)) {
-		if (!no_room)
-			report_failure(min_shift, -ENOSPC);
-		no_room = true;
-		return -ENOSPC;
-	}
-	err = grow_node(cc_swiotlb.max - sum, min_shift);
-	if (err == -ENOMEM)
-		err = cc_block_grow(cc_swiotlb.max - sum, min_shift, NUMA_NO_NODE);
-	/* Something, maybe, even if not what was asked for. */
-	cc_kccd_stats.grown += cc_swiotlb.shared - before;
-	if (err) {
-		report_failure(min_shift, err);
-		b->wanted = true;
-		back_off(b, now);
-		return err;
-	}
-	/* What serves a size serves those that are smaller. */
-	for (size = 0; size < CC_NR_CHUNK_SIZES &&
-	     BIT(CC_FRAME_SHIFT + size) <= cc_swiotlb.shared - before; size++) {
-		backoff[size].delay = 0;
-		WRITE_ONCE(backoff[size].wait.on, false);
-	}
-	return 0;
-}
-
-static unsigned int size_for(const struct cc_class *class)
-{
-	return max(READ_ONCE(class->wanted), CC_FRAME_SHIFT) - CC_FRAME_SHIFT;
-}
-
-/*
- * The reserve may be full of chunks that are too small for a class. A larger one is
- * there for the next mapping that needs it. After the longest backoff whoever does
- * will have asked again.
- */
-static void feed_starved(unsigned long now)
-{
-	for (unsigned int i = CC_NR_OWNERS; i--; ) {
-		struct cc_class *class = &cc_classes[i];
-		unsigned int size;
-		int err;
-
-		/* Before the reserve and what is wanted are looked at; see grow_class(). */
-		if (!READ_ONCE(class->starved) || !xchg(&class->starved, false))
-			continue;
-		size = size_for(class);
-		err = cc_reserve_holds(CC_FRAME_SHIFT + size, NUMA_NO_NODE) ? 0 :
-			grow(size, now);
-		if (!err)
-			continue;
-		if (err != -ENOSPC && backoff[size].delay < CC_BACKOFF_MAX)
-			WRITE_ONCE(class->starved, true);
-		/* Idle CPUs may hold what this one needs. */
-		drain = true;
-	}
-}
-
-static bool wants_memory(void)
-{
-	return READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target ||
-	       cc_swiotlb.shared < cc_swiotlb.min;
-}
-
-/*
- * Have on each node what the reserve should have there, though others have too much: up
- * to twice the target, until that has been returned.
- */
-static void balance(unsigned long now)
-{
-	int err = 0;
-
-	while (!err && READ_ONCE(cc_swiotlb.reserve_bytes) < 2 * cc_swiotlb.target) {
-		unsigned long before = cc_swiotlb.shared;
-		unsigned long sum = before + cc_swiotlb.quarantined;
-
-		if (cc_kccd_stats.grown - pass_grown >= CC_PASS_BYTES ||
-		    READ_ONCE(cc_swiotlb.stopping) || waits(&backoff[0].wait, now) ||
-		    sum + BIT(CC_BLOCK_SHIFT) > cc_swiotlb.max)
-			break;
-		err = grow_node(BIT(CC_BLOCK_SHIFT), CC_FRAME_SHIFT);
-		cc_kccd_stats.grown += cc_swiotlb.shared - before;
-		cond_resched();
-	}
-	/* That a node has no memory is no failure; that it cannot be shared is one. */
-	if (err && err != -ENOMEM)
-		back_off(&backoff[0], now);
-}
-
-/*
- * Keep the free slots of a class at its mark, from what the reserve has beyond its
- * target: what is below is for mappings.
- */
-static void keep_mark(struct cc_class *class, unsigned long now)
-{
-	while (cc_class_free(class) < class->mark) {
-		unsigned long in_depot = cc_class_in_depots(class);
-
-		if (!cc_reserve_give(class, NUMA_NO_NODE,
-				     class->mark - min(in_depot, class->mark),
-				     cc_swiotlb.target) &&
-		    grow(size_for(class), now))
-			break;
-		cond_resched();
-	}
-}
-
-/* Convert memory until the reserve is at its target, and all that is promised there. */
-static void move_up(unsigned long now)
-{
-	pass_grown = cc_kccd_stats.grown;
-	unfinished = false;
-	no_room = false;
-	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
-		backoff[i].wanted = false;
-	raise_target();
-	feed_starved(now);
-	while (wants_memory() && !grow(0, now))
-		cond_resched();
-	balance(now);
-	for (unsigned int i = CC_NR_CLASSES; i--; )
-		keep_mark(&cc_classes[i], now);
 }
 
 /* Return what the depot of a node has not needed. True if it is something. */
@@ -441,7 +156,7 @@ static bool shrink_reserve(bool reclaiming)
 	/* What was taken of a larger target is no reason to raise this one. */
 	if (reclaiming) {
 		cc_swiotlb.target = cc_swiotlb.reserve_min;
-		taken_full = cc_swiotlb.taken;
+		cc_growth.taken_full = cc_swiotlb.taken;
 	}
 	taken_tick = cc_swiotlb.taken;
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
@@ -464,8 +179,8 @@ static void return_surplus(void)
 	if (!done)
 		return;
 	WRITE_ONCE(quiet, 0);
-	if (no_room)
-		unfinished = true;
+	if (cc_growth.no_room)
+		cc_growth.unfinished = true;
 }
 
 /* Free bytes that CPUs do not hold and that nothing keeps. */
@@ -520,38 +235,26 @@ static void move_down(unsigned long now, bool reclaiming)
 	next_tick = now + CC_TICK;
 }
 
-/* Is growth due that was wanted before, and suspended? */
-static bool retry_due(unsigned long now)
-{
-	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
-		if (backoff[i].wanted && !waits(&backoff[i].wait, now))
-			return true;
-	return false;
-}
-
 /* Jiffies until something is due. */
 static unsigned long until_due(unsigned long now)
 {
-	unsigned long sleep = MAX_SCHEDULE_TIMEOUT;
+	unsigned long sleep = cc_grow_sleep(now);
 
-	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
-		if (backoff[i].wanted)
-			sleep = sooner(sleep, &backoff[i].wait, now);
 	/* What comes meanwhile does not wake the thread. */
-	sleep = sooner(sleep, &kick_wait, now);
-	sleep = sooner(sleep, &drain_wait, now);
+	sleep = cc_sooner(sleep, &kick_wait, now);
+	sleep = cc_sooner(sleep, &drain_wait, now);
 	if (quiet < CC_QUIET_TICKS)
 		sleep = min(sleep, next_tick - now);
-	return surplus || unfinished || retry_due(now) ? 0 : sleep;
+	return surplus || cc_growth.unfinished || cc_grow_due(now) ? 0 : sleep;
 }
 
 /* False while a CPU comes or goes. */
 static bool empty_magazines(unsigned long now)
 {
-	wait_for(&drain_wait, now, CC_RECLAIM_INTERVAL);
+	cc_wait_for(&drain_wait, now, CC_RECLAIM_INTERVAL);
 	if (!cc_magazine_drain_all())
 		return false;
-	drain = false;
+	cc_growth.starved = false;
 	cc_kccd_stats.drains++;
 	start_ticks(now);
 	return true;
@@ -566,7 +269,7 @@ static bool drain_all(unsigned long now)
 {
 	bool reclaiming = READ_ONCE(reclaim);
 
-	if (waits(&drain_wait, now) || !(drain || reclaiming))
+	if (cc_waits(&drain_wait, now) || !(cc_growth.starved || reclaiming))
 		return false;
 	WRITE_ONCE(reclaim, false);
 	if (empty_magazines(now))
@@ -579,7 +282,7 @@ static bool drain_all(unsigned long now)
 static unsigned long pass(unsigned long now)
 {
 	unsigned long grown = cc_kccd_stats.grown;
-	bool asked = !waits(&kick_wait, now) && xchg(&cc_kicks.grow, false);
+	bool asked = !cc_waits(&kick_wait, now) && xchg(&cc_kicks.grow, false);
 	bool reclaiming = drain_all(now), tick;
 
 	if (asked || READ_ONCE(cc_kicks.tick))
@@ -589,24 +292,24 @@ static unsigned long pass(unsigned long now)
 	if (tick)
 		move_down(now, reclaiming);
 	/* What the tick has moved may be what was missing. */
-	if (asked || tick || unfinished || retry_due(now)) {
-		move_up(now);
+	if (asked || tick || cc_growth.unfinished || cc_grow_due(now)) {
+		cc_grow(now);
 		if (asked && cc_kccd_stats.grown == grown)
-			wait_for(&kick_wait, now, CC_BACKOFF_MIN);
+			cc_wait_for(&kick_wait, now, CC_BACKOFF_MIN);
 	}
 	/* At once, and not with the next tick; a reclaim is for the next pass. */
-	if (drain && !waits(&drain_wait, now))
+	if (cc_growth.starved && !cc_waits(&drain_wait, now))
 		empty_magazines(now);
 	if (READ_ONCE(cc_swiotlb.reserve_bytes) >= cc_swiotlb.target)
-		taken_full = READ_ONCE(cc_swiotlb.taken);
+		cc_growth.taken_full = READ_ONCE(cc_swiotlb.taken);
 	if (surplus)
 		return_surplus();
 	if (tick)
 		note_leftover(reclaiming);
 	/* Last, since it takes long, and memory is short. */
-	if (xchg(&cc_kicks.holders, false) && !waits(&holders_wait, now)) {
+	if (xchg(&cc_kicks.holders, false) && !cc_waits(&holders_wait, now)) {
 		cc_holders_report();
-		wait_for(&holders_wait, now, CC_HOLDERS_INTERVAL);
+		cc_wait_for(&holders_wait, now, CC_HOLDERS_INTERVAL);
 	}
 	return until_due(now);
 }
@@ -809,21 +512,17 @@ int cc_kccd_start(void)
 {
 	memset(&cc_kccd_stats, 0, sizeof(cc_kccd_stats));
 	memset(&cc_convert_stats, 0, sizeof(cc_convert_stats));
-	memset(backoff, 0, sizeof(backoff));
+	cc_grow_reset();
 	kick_wait.on = false;
 	drain_wait.on = false;
 	holders_wait.on = false;
-	drain = false;
 	reclaim = false;
 	cc_kicks.tick = false;
 	cc_kicks.holders = false;
-	no_room = false;
 	quiet = CC_QUIET_TICKS;
-	taken_full = 0;
 	taken_tick = 0;
 	surplus = 0;
 	leftover = 0;
-	unfinished = false;
 	cc_kicks.grow = true;
 
 	kccd = cc_kccd_run();

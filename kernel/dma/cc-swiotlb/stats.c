@@ -364,7 +364,7 @@ static int kccd_show(struct seq_file *m, void *unused)
 	seq_printf(m, "retired_bytes %lu\n", s->retired);
 	seq_printf(m, "grow_failed %lu\n", s->grow_failed);
 	seq_printf(m, "backoff_ms %u\n",
-		   jiffies_to_msecs(cc_kccd_backoff(jiffies)));
+		   jiffies_to_msecs(cc_grow_backoff(jiffies)));
 	seq_printf(m, "share_blocks %lu\n", c->blocks[true]);
 	seq_printf(m, "share_ns %llu\n", c->ns[true]);
 	seq_printf(m, "share_failed %lu\n", c->failed[true]);
