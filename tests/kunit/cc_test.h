@@ -14,7 +14,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/swiotlb.h>
 
-#include "../internal.h"
+#include "../slot.h"
 
 /* A small machine: what the tests take must not be all there is. */
 #define CC_TEST_RAM	SZ_1G

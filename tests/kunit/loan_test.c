@@ -7,15 +7,10 @@
 #include <linux/irq_work.h>
 #include <linux/mm.h>
 #include <linux/page_ref.h>
-#include <linux/prandom.h>
 #include <linux/string.h>
 #include <linux/swiotlb.h>
 
 #include "cc_test.h"
-
-#define HISTORIES	10000
-#define STEPS		24
-#define NR_LIVE		12
 
 struct loan_test {
 	struct device *dev;
@@ -589,143 +584,6 @@ static void loan_holder(struct kunit *test)
 	cc_loan_free(page[1], 3000);
 }
 
-/**
- * struct history - what a random history has done
- * @rnd: its random numbers
- * @page: loans, or NULL
- * @size: of each of them
- * @held: pages of loans that are over, of which this has a reference
- * @tlb: a mapping, or 0
- * @lent: bytes that count for the budget
- */
-struct history {
-	struct rnd_state rnd;
-	struct page *page[NR_LIVE];
-	size_t size[NR_LIVE];
-	struct page *held[NR_LIVE];
-	phys_addr_t tlb;
-	unsigned long lent;
-};
-
-static u32 rnd(struct history *h, u32 below)
-{
-	return prandom_u32_state(&h->rnd) % below;
-}
-
-static unsigned long slot_bytes(size_t size)
-{
-	return BIT(cc_classes[cc_test_class(max(size, PAGE_SIZE))].shift);
-}
-
-static void step_loan(struct kunit *test, struct history *h, unsigned int i)
-{
-	struct page *page = h->page[i];
-	size_t size;
-
-	if (page) {
-		size = h->size[i];
-		KUNIT_EXPECT_EQ(test, *(u32 *)page_address(page), i);
-		if (!h->held[i] && !rnd(h, 4)) {
-			h->held[i] = page + rnd(h, PFN_UP(size));
-			get_page(h->held[i]);
-		} else if (!h->held[i]) {
-			h->lent -= slot_bytes(size);
-		}
-		cc_loan_free(page, size);
-		h->page[i] = NULL;
-		return;
-	}
-	/* What is held is counted until it is let go. */
-	if (h->held[i])
-		return;
-	size = 1 + rnd(h, SZ_64K >> rnd(h, 5));
-	h->page[i] = cc_loan_alloc(size);
-	if (!h->page[i])
-		return;
-	h->size[i] = size;
-	h->lent += slot_bytes(size);
-	*(u32 *)page_address(h->page[i]) = i;
-	KUNIT_EXPECT_TRUE(test, cc_loan_covers(page_to_phys(h->page[i]), size));
-}
-
-/* What a tick does about it; a whole one takes longer than all the rest. */
-static void let_go(struct history *h, unsigned int i)
-{
-	if (!h->held[i] || h->page[i])
-		return;
-	put_page(h->held[i]);
-	h->held[i] = NULL;
-	mutex_lock(&cc_swiotlb.mutex);
-	cc_loan_look();
-	mutex_unlock(&cc_swiotlb.mutex);
-	h->lent -= slot_bytes(h->size[i]);
-}
-
-static void step_map(struct kunit *test, struct history *h)
-{
-	struct loan_test *t = test->priv;
-
-	if (h->tlb) {
-		cc_test_unmap(t->dev, h->tlb, SZ_8K, DMA_TO_DEVICE);
-		h->tlb = 0;
-		return;
-	}
-	h->tlb = cc_test_map(t->dev, t->buf, SZ_8K, 0, DMA_TO_DEVICE);
-	KUNIT_EXPECT_FALSE(test, cc_test_failed(h->tlb));
-	KUNIT_EXPECT_FALSE(test, cc_loan_covers(h->tlb, 1));
-}
-
-static void step(struct kunit *test, struct history *h)
-{
-	unsigned int i = rnd(h, NR_LIVE);
-
-	switch (rnd(h, 16)) {
-	case 0:
-		step_map(test, h);
-		break;
-	case 1:
-		if (!rnd(h, 32))
-			cc_test_tick();
-		break;
-	case 2:
-	case 3:
-		let_go(h, i);
-		break;
-	default:
-		step_loan(test, h, i);
-	}
-	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), h->lent);
-}
-
-/* Nothing is lost and nothing is used twice, whatever the order. */
-static void loan_histories(struct kunit *test)
-{
-	struct history *h = kunit_kzalloc(test, sizeof(*h), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, h);
-	for (unsigned int n = 0; n < HISTORIES && test->status == KUNIT_SUCCESS; n++) {
-		prandom_seed_state(&h->rnd, n);
-		for (unsigned int i = 0; i < STEPS; i++)
-			step(test, h);
-		if (n % 100 == 0)
-			cc_test_check(test);
-		for (unsigned int i = 0; i < NR_LIVE; i++) {
-			if (h->page[i])
-				step_loan(test, h, i);
-			let_go(h, i);
-		}
-		if (h->tlb)
-			step_map(test, h);
-		KUNIT_EXPECT_EQ_MSG(test, cc_loan_bytes(), 0, "history %u", n);
-		KUNIT_EXPECT_EQ_MSG(test, cc_used_bytes(), 0, "history %u", n);
-		KUNIT_EXPECT_EQ_MSG(test, cc_swiotlb.loans_held.bytes, 0, "history %u", n);
-		h->lent = 0;
-		cond_resched();
-	}
-	cc_test_settle(test);
-	cc_test_check(test);
-}
-
 static struct kunit_case loan_cases[] = {
 	KUNIT_CASE_PARAM(loan_sizes, size_gen_params),
 	KUNIT_CASE(loan_first),
@@ -743,7 +601,6 @@ static struct kunit_case loan_cases[] = {
 	KUNIT_CASE(loan_covers),
 	KUNIT_CASE(loan_hardirq),
 	KUNIT_CASE(loan_holder),
-	KUNIT_CASE(loan_histories),
 	{}
 };
 

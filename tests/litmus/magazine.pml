@@ -16,7 +16,7 @@
  *
  * code: kernel/dma/cc-swiotlb/map.h cc_magazine_pop cc_magazine_push
  * code: kernel/dma/cc-swiotlb/magazine.c detach attach
- * code: kernel/dma/cc-swiotlb/internal.h cc_chain_head
+ * code: kernel/dma/cc-swiotlb/slot.h cc_chain_head
  * mutant: s/tid = (tid + 1) % TIDS/tid = 0/
  * mutant: s/TIDS 16/TIDS 2/
  * mutant: s/next\[s\] = o_index;/skip;/;s/skip; .. after ../next[s] = o_index;/

@@ -13,7 +13,7 @@
 #include <linux/vmalloc.h>
 #include <trace/events/cc_swiotlb.h>
 
-#include "internal.h"
+#include "slot.h"
 
 static struct vm_struct *slot_area;
 /* The parts of the array that blocks do not use. */

@@ -18,7 +18,7 @@
 #include <linux/page_ref.h>
 #include <linux/string.h>
 
-#include "internal.h"
+#include "slot.h"
 
 DEFINE_PER_CPU(unsigned long [CC_NR_COHERENT_COUNTERS], cc_coherent_count);
 

@@ -6,7 +6,7 @@
  * metadata of each chain's first slot. So the depot has no capacity to exceed
  * and no memory of its own; kccd takes out what nobody has needed for a while.
  */
-#include "internal.h"
+#include "slot.h"
 
 /**
  * cc_depot_push() - put a chain into the depot of its NUMA node

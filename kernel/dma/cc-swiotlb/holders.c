@@ -9,7 +9,7 @@
 #include <linux/sort.h>
 #include <linux/uaccess.h>
 
-#include "internal.h"
+#include "slot.h"
 
 /* Under cc_swiotlb.mutex. */
 static struct cc_holder holders[CC_NR_HOLDERS];

@@ -14,7 +14,7 @@
 #include <linux/smp.h>
 #include <trace/events/cc_swiotlb.h>
 
-#include "internal.h"
+#include "slot.h"
 
 /* A mapping may take a slot of this many enabled classes further up. */
 #define CC_LARGER_CLASSES	3

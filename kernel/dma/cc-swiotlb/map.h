@@ -24,7 +24,7 @@
 #include <linux/preempt.h>
 #include <linux/prefetch.h>
 
-#include "internal.h"
+#include "slot.h"
 
 /* Take a slot; @slot is set unless 0 is returned. Preemption disabled. */
 static __always_inline u32 cc_magazine_pop(u64 __percpu *head, struct cc_slot **slot)

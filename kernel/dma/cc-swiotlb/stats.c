@@ -13,7 +13,7 @@
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
-#include "internal.h"
+#include "slot.h"
 
 /* The counters at the last reset: they belong to other CPUs' fast paths. */
 static DEFINE_PER_CPU(unsigned long [CC_NR_CLASSES][CC_NR_COUNTERS], count_base);
