@@ -5,7 +5,9 @@
 # one works: a job is done by each in turn, $ROUNDS (3) times by legacy and cc, once by
 # the others; on the network, which varies more, four times $ROUNDS. Medians, and the
 # ratio of cc and legacy in each round. Then legacy and cc do the jobs of fio once more,
-# on one CPU, whose instructions are counted. QUICK=1: few sizes, one round;
+# on one CPU, whose instructions are counted. Jobs named raw- and luks- are about what is
+# copied, without and with dm-crypt; their instructions are counted for each allocator,
+# and luks-bounced is dm-crypt without cc_shared_reads. QUICK=1: few sizes, one round;
 # SECONDS_PER_JOB=n (1); JOBS=regex: only jobs whose name matches, such as ^net-;
 # ROUNDS=0: only count. Per disk 1 or 256 requests are in flight, never more than 512 MiB
 # in all. Writes out/bench-fio.json.
@@ -41,13 +43,21 @@ for way in $ways; do
 		done
 	done
 done
+for way in randread randwrite; do
+	for size in $([ "${QUICK:-}" ] || echo 4k 512k) 64k; do
+		for on in raw luks; do
+			add "$on-$way-$size-16" job "$way" "$size" 16 "$on"
+		done
+	done
+done
+add luks-bounced-randread-64k-16 job randread 64k 16 luks-bounced
 for way in send receive; do
 	r=$([ $way = send ] || echo -R)
 	add "net-$way-64" iperf -u -b 0 -l 64 "$r"
 	add "net-$way-1500" iperf -u -b 0 -l 1472 "$r"
 	add "net-$way-64k" iperf -l 64K "$r"
 done
-[ ${#jobs[@]} != 0 ] || die "JOBS=$JOBS matches no job: names are as 21disks-randrw-4k-256 and net-send-64"
+[ ${#jobs[@]} != 0 ] || die "JOBS=$JOBS matches no job: names are as 21disks-randrw-4k-256, luks-randread-64k-16 and net-send-64"
 
 images=$("$top/scripts/build.sh" legacy dynamic cc)
 { read -r legacy && read -r dynamic && read -r cc; } <<<"$images"
@@ -120,12 +130,14 @@ turn() {
 	done
 }
 
-# count <run>: count the instructions of all jobs of fio
+# count <run> <regex>: count the instructions of the jobs of fio whose names match
 count() {
 	local job name verb args
 	for job in "${jobs[@]}"; do
 		read -r name verb args <<<"$job"
-		[ "$verb" = job ] || continue
+		if [ "$verb" != job ] || ! [[ $name =~ $2 ]]; then
+			continue
+		fi
 		step "$name, $1"
 		echo "count $args" >&"${to[$1]}"
 		answer "$1" "done"
@@ -163,25 +175,30 @@ for run in $runs; do
 done
 
 # An emulator of one CPU that could have two emulates barriers.
-for run in legacy-counted cc-counted; do
-	head -c 8 /dev/zero >"$dir/$run.executed"
-	if [ $run = cc-counted ]; then
-		set -- "$cc" cc,force
-	else
-		set -- "$legacy" 32768,force
-	fi
-	step "booting the guest of $run"
-	start $run "$@" -c 1,maxcpus=2 -P "$dir/icount.so,total=$dir/$run.executed"
-	answer $run ready
-done
-count legacy-counted &
-count cc-counted
-wait $!
-end legacy-counted
-end cc-counted
+start_counted() { # as start
+	head -c 8 /dev/zero >"$dir/$1.executed"
+	step "booting the guest of $1"
+	start "$@" -c 1,maxcpus=2 -P "$dir/icount.so,total=$dir/$1.executed"
+	answer "$1" ready
+}
+count_both() { # run run regex
+	count "$1" "$3" &
+	count "$2" "$3"
+	wait $!
+	end "$1"
+	end "$2"
+}
+start_counted legacy-counted "$legacy" 32768,force
+start_counted cc-counted "$cc" cc,force
+count_both legacy-counted cc-counted .
+if [[ " ${jobs[*]%% *} " =~ \ (raw|luks)- ]]; then
+	start_counted none-counted "$legacy" noforce
+	start_counted dynamic-counted "$dynamic" 32768,force
+	count_both none-counted dynamic-counted '^(raw|luks)-'
+fi
 
 jq -cs '
-	def backend: {none: "none", dynamic: "dynamic", cc: "cc", "cc-counted": "cc"}[.] // "legacy";
+	def backend: rtrimstr("-counted") | if . == "legacy-1g" then "legacy" else . end;
 	def median: sort | (.[length / 2 | floor] + .[(length - 1) / 2 | floor]) / 2;
 	(group_by(.metric)[] | select(.[0].metric | test(":(packets_s|mib_s)$"))
 	| [.[] | select(.run == "cc") | .value] as $cc | [.[] | select(.run == "legacy") | .value] as $legacy
@@ -201,6 +218,19 @@ errors() { # metric: of cc, in all jobs
 }
 if [ "$runs" ] && [[ ${jobs[*]} = *' job '* ]]; then
 	must 'cc: no I/O errors' "$(errors io_errors) | length > 0 and all(. == 0)"
+fi
+# What is copied is judged, and not how long it takes.
+for job in "${jobs[@]%% *}"; do
+	case $job in
+	luks-rand*read-*) most=0.02 ;;
+	raw-* | luks-*) most=1.05 ;;
+	*) continue ;;
+	esac
+	[ -z "$runs" ] || must "cc: $job copies $most bytes per byte at most" "$(value "$job" cc copied_bytes_per_byte) <= $most"
+done
+if [[ " ${jobs[*]%% *} " = *' luks-randread-64k-16 '*' luks-bounced-'* ]]; then
+	must 'cc: reads of an encrypted disk take 0.9 of the instructions that they take bounced' \
+		"$(value luks-randread-64k-16 cc instructions_per_io) <= 0.9 * $(value luks-bounced-randread-64k-16 cc instructions_per_io)"
 fi
 must 'cc: no lockup, hung task or warning in the log' "$(errors log_errors) | length > 0 and all(. == 0)"
 step "wrote out/bench-fio.json"

@@ -246,7 +246,7 @@ fio_jobs() { # condition [_min|_max]: how many of the ratios on disks meet it
 }
 
 counted_jobs() { # what to say of the ratios of instructions
-	rows bench-fio '[[$r[] | select(.metric == "instructions_per_io")] | group_by(.name)
+	rows bench-fio '[[$r[] | select(.metric == "instructions_per_io" and (.name | test("disks-")))] | group_by(.name)
 		| map({name: .[0].name, v: ((map(select(.backend == "legacy"))[0].value) / (map(select(.backend == "cc"))[0].value))})
 		| '"$1"']'
 }
@@ -279,6 +279,32 @@ fio() {
 		| . as $m | [$m[1], ($sizes[] as $size
 			| [$r[] | select(.backend == "cc" and .metric == $m[0] and (.name | test("disks-[a-z]+-\($size)-"))) | .value]
 			| if $m[2] == 1 then max else min end | . * $m[2] | ratio)])' | table
+}
+
+# A table with a row for each kind of job about copies, and a column for each allocator.
+copies_table() { # metric
+	rows bench-fio '["none", "legacy", "dynamic", "cc"] as $backends
+		| ["", "block", $backends[]],
+		(("raw", "luks") as $on | ("randread", "randwrite") as $rw | ("4k", "64k", "512k") as $size
+		| ["\($on), \($rw)", $size, ($backends[] | v("\($on)-\($rw)-\($size)-16"; .; "'"$1"'") | ratio)])' | table
+}
+
+copies() {
+	echo "Bytes that swiotlb copies for each byte that is read or written:"
+	echo
+	caption bench-fio
+	copies_table copied_bytes_per_byte
+	echo "Instructions of one I/O:"
+	echo
+	copies_table instructions_per_io
+	rows bench-fio '[(v("luks-randread-64k-16"; "cc"; "instructions_per_io")
+			/ v("luks-bounced-randread-64k-16"; "cc"; "instructions_per_io") | ratio),
+		(["luks-randread-4k-16", "luks-randread-64k-16", "luks-randread-512k-16"][] | v(.; "cc"; "mib_s_over_legacy") | ratio)]' >"$tmp/copies"
+	{
+		read -r bounced r4 r64 r512 <"$tmp/copies"
+		echo "With cc_shared_reads, a read of 64 KiB takes $bounced of the instructions that it takes without." \
+			"Bytes per second of encrypted reads, cc over legacy, with two CPUs: $r4 at 4k, $r64 at 64k, $r512 at 512k."
+	} | fmt -w 88
 }
 
 model() { # parameter
@@ -369,6 +395,7 @@ benchmarks=Documentation/benchmarks.rst
 section $benchmarks backends bench-native bench-icount
 section $benchmarks memory demo
 section $benchmarks fio bench-fio
+section $benchmarks copies bench-fio
 section $benchmarks scaling bench-native bench-icount bench
 section $benchmarks magazine-head bench-native
 section $benchmarks magazine-size bench-native

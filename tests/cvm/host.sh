@@ -21,7 +21,7 @@ tap_up() {
 }
 
 start_qemu() { # image, kernel arguments
-	local args='' its='' virtio=iommu_platform=on,disable-legacy=on d
+	local args='' its='' virtio=iommu_platform=on,disable-legacy=on d nvme=2
 	# Indirect descriptors are bounced like data. Spoilt ones make the device
 	# refuse to go on, which says nothing about the guest.
 	case $2 in
@@ -35,8 +35,16 @@ start_qemu() { # image, kernel arguments
 		args="$args -drive file=/tmp/disks/$d,if=none,id=$d,format=raw,cache=unsafe"
 		args="$args -device virtio-blk-pci,drive=$d,$virtio"
 	done
-	rm -f /tmp/disks/nvme
-	truncate -s 128M /tmp/disks/nvme
+	# One of them for encrypted data; or as many as a probe is to find.
+	case $2 in
+	mode=probe*) nvme=8 ;;
+	esac
+	for d in $(seq $nvme); do
+		rm -f "/tmp/disks/nvme$d"
+		truncate -s 128M "/tmp/disks/nvme$d"
+		args="$args -drive file=/tmp/disks/nvme$d,if=none,id=nvme$d,format=raw,cache=unsafe"
+		args="$args -device nvme,drive=nvme$d,serial=$d"
+	done
 	# 6.12 does not share the tables of the ITS with the hypervisor
 	case $1 in
 	*6.12*) its=,its=off ;;
@@ -47,8 +55,6 @@ start_qemu() { # image, kernel arguments
 		-nodefaults -no-user-config -no-reboot -display none \
 		-chardev pipe,id=con,path=/tmp/con -serial chardev:con -serial "file:$dir/report" \
 		-kernel "$1" -initrd guest.cpio -append "console=ttyAMA0 loglevel=5 panic=-1 $2" $args \
-		-drive file=/tmp/disks/nvme,if=none,id=nvme,format=raw,cache=unsafe \
-		-device nvme,drive=nvme,serial=1 \
 		-netdev tap,id=net,ifname=$tap,script=no,downscript=no \
 		-device virtio-net-pci,netdev=net,$virtio,romfile= \
 		>"$dir/qemu" 2>&1 &
@@ -107,6 +113,9 @@ play() { # mode
 		look end
 		view find found.end.marker "$(sed -n 's/.*"marker":"\([^"]*\)".*/\1/p' "$dir/report")"
 		go
+		;;
+	probe)
+		await_phase 'done' 300
 		;;
 	hostile)
 		await_phase scribble 300 || return
