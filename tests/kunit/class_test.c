@@ -228,6 +228,44 @@ static void class_larger_sparse(struct kunit *test)
 	cc_test_check(test);
 }
 
+/* What a larger class has in its depot beyond the mark is there for smaller mappings, too. */
+static void class_larger_depot(struct kunit *test)
+{
+	struct larger_test t = {
+		.dev = cc_test_device(test, DMA_BIT_MASK(64), 0),
+		.buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX)),
+	};
+	struct cc_class *largest = &cc_classes[CC_NR_CLASSES - 1];
+	unsigned long spare;
+	phys_addr_t got[12];
+	unsigned int nr = 0;
+
+	cc_test_pin(test);
+	largest->mag_size = 0;
+	for (; nr < 6; nr++) {
+		got[nr] = map_size(&t, CC_SLOT_MAX);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(got[nr]));
+		cc_test_grow();
+	}
+	while (nr)
+		unmap(got[--nr]);
+	KUNIT_EXPECT_EQ(test, largest->node->depot.slots, 6);
+	while (cc_reserve_take(&cc_classes[cc_test_class(SZ_32K)], NUMA_NO_NODE, LONG_MAX))
+		;
+	spare = cc_class_free(largest) - largest->mark;
+	while (nr < ARRAY_SIZE(got)) {
+		got[nr] = map_size(&t, SZ_256K);
+		if (cc_test_failed(got[nr]))
+			break;
+		nr++;
+	}
+	KUNIT_EXPECT_EQ(test, nr, spare);
+	KUNIT_EXPECT_EQ(test, cc_class_free(largest), largest->mark);
+	while (nr)
+		unmap(got[--nr]);
+	cc_test_check(test);
+}
+
 /* Large mappings make progress even if small ones take all there is. */
 static void class_mark_kept(struct kunit *test)
 {
@@ -348,6 +386,7 @@ static struct kunit_case class_cases[] = {
 	KUNIT_CASE_PARAM(class_mask, mask_gen_params),
 	KUNIT_CASE(class_larger),
 	KUNIT_CASE(class_larger_sparse),
+	KUNIT_CASE(class_larger_depot),
 	KUNIT_CASE(class_mark_kept),
 	KUNIT_CASE(class_counters),
 	KUNIT_CASE(class_high_water),

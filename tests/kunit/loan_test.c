@@ -190,6 +190,90 @@ static void loan_budget(struct kunit *test)
 	cc_test_check(test);
 }
 
+/* Gate: what was lent under a higher limit counts under a lower one. */
+static void loan_budget_lowered(struct kunit *test)
+{
+	unsigned long max = cc_swiotlb.max;
+	struct page *page[28], *more;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
+		page[i] = alloc(test, SZ_128K);
+	WRITE_ONCE(cc_swiotlb.max, SZ_8M);
+	more = cc_loan_alloc(SZ_4K);
+	KUNIT_EXPECT_NULL(test, more);
+	if (more)
+		cc_loan_free(more, SZ_4K);
+	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
+		cc_loan_free(page[i], SZ_128K);
+	more = cc_loan_alloc(SZ_4K);
+	KUNIT_EXPECT_NOT_NULL(test, more);
+	WRITE_ONCE(cc_swiotlb.max, max);
+	if (more)
+		cc_loan_free(more, SZ_4K);
+	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), 0);
+}
+
+/* What has come back is lent again, also where it waits in the depot, and a mark keeps some. */
+static void loan_reuse(struct kunit *test)
+{
+	struct cc_class *largest = &cc_classes[cc_test_class(SZ_512K)];
+
+	largest->mag_size = 0;
+	KUNIT_ASSERT_EQ(test, 0, cc_test_grow());
+	for (unsigned int i = 0; i < 100; i++) {
+		struct page *page = alloc(test, SZ_512K);
+
+		cc_loan_free(page, SZ_512K);
+	}
+	KUNIT_EXPECT_LE(test, largest->nr_slots, largest->mark + 2);
+	KUNIT_EXPECT_GE(test, cc_class_free(largest), largest->mark);
+	cc_test_check(test);
+}
+
+/* A chunk that is given for a loan is where that looks first. */
+static void loan_behind_many(struct kunit *test)
+{
+	struct cc_class *largest = &cc_classes[cc_test_class(SZ_512K)];
+	struct loan_test *t = test->priv;
+	struct cc_chunk *first;
+	phys_addr_t tlb[80];
+	struct page *page;
+	unsigned int nr;
+
+	for (nr = 0; nr < ARRAY_SIZE(tlb); nr++) {
+		tlb[nr] = cc_swiotlb_map(t->dev, virt_to_phys(t->buf), SZ_512K, 0);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[nr]));
+		cc_test_grow();
+	}
+	first = list_first_entry(&largest->chunks, struct cc_chunk, node);
+	rcu_assign_pointer(largest->node->hint, first->gpc);
+	page = cc_loan_alloc(SZ_512K);
+	KUNIT_EXPECT_NOT_NULL(test, page);
+	if (page)
+		cc_loan_free(page, SZ_512K);
+	while (nr--)
+		cc_test_give(tlb[nr]);
+	cc_test_check(test);
+}
+
+/* What a mark would keep all of is not asked for. */
+static void loan_mark_far(struct kunit *test)
+{
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_128K)];
+	unsigned long bytes = cc_swiotlb.reserve_bytes;
+
+	class->mark = 1000;
+	for (unsigned int i = 0; i < 5; i++) {
+		struct page *page = cc_loan_alloc(SZ_128K);
+
+		KUNIT_EXPECT_NULL(test, page);
+		if (page)
+			cc_loan_free(page, SZ_128K);
+	}
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_bytes, bytes);
+	class->mark = 0;
+}
+
 /* Gate: half of the reserve, and what a mark keeps, are left to who has no other way. */
 static void loan_scarce(struct kunit *test)
 {
@@ -590,6 +674,10 @@ static struct kunit_case loan_cases[] = {
 	KUNIT_CASE(loan_refused),
 	KUNIT_CASE(loan_is_slot),
 	KUNIT_CASE(loan_budget),
+	KUNIT_CASE(loan_budget_lowered),
+	KUNIT_CASE(loan_reuse),
+	KUNIT_CASE(loan_behind_many),
+	KUNIT_CASE(loan_mark_far),
 	KUNIT_CASE(loan_scarce),
 	KUNIT_CASE(loan_held),
 	KUNIT_CASE(loan_held_first),

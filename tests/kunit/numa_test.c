@@ -347,6 +347,7 @@ static void numa_refused(struct kunit *test)
 static void numa_backoff(struct kunit *test)
 {
 	unsigned int calls = cc_fake.calls[CC_FAKE_SHARE];
+	unsigned long failed = cc_kccd_stats.grow_failed;
 
 	move_to(test, 1);
 	cc_reserve_use(1);
@@ -357,6 +358,36 @@ static void numa_backoff(struct kunit *test)
 	}
 	KUNIT_EXPECT_GT(test, cc_fake.calls[CC_FAKE_SHARE], calls);
 	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_SHARE], calls + 20);
+	KUNIT_EXPECT_GT(test, cc_kccd_stats.grow_failed, failed);
+	cc_test_check(test);
+
+	/* A success ends it. */
+	cc_fake_fail(CC_FAKE_SHARE, 0, 0);
+	cc_test_now += CC_BACKOFF_MAX;
+	cc_test_tick();
+	KUNIT_EXPECT_GE(test, cc_swiotlb.node[1].bytes, cc_reserve_share());
+	cc_fake_fail(CC_FAKE_SHARE, 0, UINT_MAX);
+	cc_reserve_use(2);
+	cc_test_tick();
+	KUNIT_EXPECT_LE(test, cc_grow_backoff(cc_test_now), CC_BACKOFF_MIN);
+}
+
+/* What one node has shared before it failed counts when another one is tried. */
+static void numa_probe_limit(struct kunit *test)
+{
+	struct cc_class *largest = &cc_classes[cc_test_class(SZ_512K)];
+
+	move_to(test, 1);
+	cc_reserve_use(1);
+	take_reserve(NUMA_NO_NODE);
+	mutex_lock(&cc_swiotlb.mutex);
+	cc_swiotlb.lossy = true;
+	cc_swiotlb.max = cc_swiotlb.shared + SZ_512K;
+	mutex_unlock(&cc_swiotlb.mutex);
+	WRITE_ONCE(largest->starved, true);
+	cc_kccd_kick(CC_KICK_GROW);
+	cc_test_grow();
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, cc_swiotlb.max);
 	cc_test_check(test);
 }
 
@@ -439,6 +470,7 @@ static void numa_loan(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, node_of(page_to_phys(page[nr++])), 1);
 	KUNIT_EXPECT_GT(test, nr, 0);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min / 2);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.node[1].bytes, cc_swiotlb.reserve_min / 4);
 	KUNIT_EXPECT_EQ(test, cc_test_sum(CC_REMOTE), 0);
 	cc_test_check(test);
 	while (nr--)
@@ -504,6 +536,7 @@ static struct kunit_case numa_cases[] = {
 	KUNIT_CASE(numa_mark),
 	KUNIT_CASE(numa_refused),
 	KUNIT_CASE(numa_backoff),
+	KUNIT_CASE(numa_probe_limit),
 	KUNIT_CASE(numa_limit),
 	KUNIT_CASE(numa_return),
 	KUNIT_CASE(numa_coherent),

@@ -126,9 +126,9 @@ static struct cc_block *block_alloc_largest(unsigned long limit,
  * @nid: NUMA node that it must be on, or NUMA_NO_NODE
  *
  * Context: task, under cc_swiotlb.mutex.
- * Return: 0, or -ENOMEM or what the conversion said, after which nothing has
- * changed, except that memory may have been quarantined, or a first small block
- * been added to find out whether conversions work again.
+ * Return: 0, or -ENOMEM or what the conversion said (-EIO if that was -ENOMEM), after
+ * which nothing has changed, except that memory may have been quarantined, or a first
+ * small block been added to find out whether conversions work again.
  */
 int cc_block_grow(unsigned long limit, unsigned int min_shift, int nid)
 {
@@ -156,6 +156,9 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift, int nid)
 			goto unpublish;
 	}
 	err = convert(block, true);
+	/* To the caller, that is another thing than that there is no memory. */
+	if (err == -ENOMEM)
+		err = -EIO;
 	if (err)
 		lost = convert(block, false);
 	cc_swiotlb.lossy = lost;

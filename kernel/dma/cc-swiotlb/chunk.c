@@ -300,6 +300,20 @@ unsigned long cc_reserve_share(void)
 	return READ_ONCE(cc_swiotlb.target) / max(READ_ONCE(cc_swiotlb.nr_used), 1);
 }
 
+/**
+ * cc_reserve_lacks() - is less in the reserve than should be?
+ * @nid: NUMA node that must have its share, too, or NUMA_NO_NODE
+ *
+ * Context: any; not exact without cc_swiotlb.lock.
+ * Return: true if so.
+ */
+bool cc_reserve_lacks(int nid)
+{
+	return READ_ONCE(cc_swiotlb.reserve_bytes) < READ_ONCE(cc_swiotlb.target) ||
+	       (nid != NUMA_NO_NODE &&
+		READ_ONCE(cc_swiotlb.node[nid].bytes) < cc_reserve_share());
+}
+
 /*
  * The pages of a block are one allocation: the first one is counted, the others are not.
  * While they are for coherent allocations each is counted, as after split_page(): this
@@ -359,6 +373,16 @@ static bool has_free(const struct cc_class *class, int nid, unsigned long want)
 	return atomic_long_read(&class->node[nid].pool_free) >= (long)want;
 }
 
+/* Does the reserve have so much, and a node its part of it, when a chunk has gone? */
+static bool leaves(const struct cc_chunk *chunk, int nid, unsigned long keep)
+{
+	size_t bytes = cc_chunk_bytes(chunk);
+
+	return cc_swiotlb.reserve_bytes >= keep + bytes &&
+	       (nid == NUMA_NO_NODE ||
+		cc_swiotlb.node[nid].bytes >= keep / max(cc_swiotlb.nr_used, 1) + bytes);
+}
+
 /*
  * No page is converted and no memory allocated: that has been done when the chunk
  * was put into the reserve.
@@ -383,16 +407,16 @@ static bool give(struct cc_class *class, int nid, unsigned int shift,
 		return true;
 	}
 	chunk = find_chunk(shift, nid);
-	if (chunk && cc_swiotlb.reserve_bytes < keep + cc_chunk_bytes(chunk))
+	if (chunk && !leaves(chunk, nid, keep))
 		chunk = NULL;
 	if (chunk) {
 		cc_reserve_del(chunk);
 		chunk_join(chunk, class);
-		if (mapping) {
+		if (mapping)
 			cc_swiotlb.taken += cc_chunk_bytes(chunk);
-			/* It has found nothing elsewhere. */
+		/* Who wants it of a node, or for a mapping, has found nothing elsewhere. */
+		if (mapping || nid != NUMA_NO_NODE)
 			rcu_assign_pointer(class->node[chunk->nid].hint, chunk->gpc);
-		}
 	}
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 
@@ -406,7 +430,7 @@ static bool give(struct cc_class *class, int nid, unsigned int shift,
  * @class: class that is short of free slots
  * @nid: NUMA node of the chunk, or NUMA_NO_NODE for the one with the largest reserve
  * @want: do nothing if its gen_pool there has at least this many
- * @keep: bytes that must stay in the reserve
+ * @keep: bytes that must stay in the reserve; a node's part of it there
  *
  * Context: any but NMI.
  * Return: true if the class's gen_pool may have @want free slots now.

@@ -138,7 +138,7 @@ static bool grow(unsigned int shift, int nid, gfp_t gfp)
 		smp_mb();
 		WRITE_ONCE(coherent->starved, true);
 	}
-	if (!given || READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target)
+	if (!given || cc_reserve_lacks(nid))
 		cc_kccd_kick(CC_KICK_GROW);
 	return given;
 }

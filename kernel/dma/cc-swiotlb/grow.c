@@ -123,11 +123,28 @@ static void back_off(struct backoff *b, unsigned long now)
 	cc_wait_for(&b->wait, now, b->delay);
 }
 
+/* Bytes that may still be shared. */
+static unsigned long room(void)
+{
+	unsigned long sum = cc_swiotlb.shared + cc_swiotlb.quarantined;
+
+	return cc_swiotlb.max - min(sum, cc_swiotlb.max);
+}
+
+/* So much could be had: what serves a size serves those that are smaller. */
+static void forget_failures(unsigned long bytes)
+{
+	for (unsigned int size = 0; size < CC_NR_CHUNK_SIZES &&
+	     BIT(CC_FRAME_SHIFT + size) <= bytes; size++) {
+		backoff[size].delay = 0;
+		WRITE_ONCE(backoff[size].wait.on, false);
+	}
+}
+
 /* More memory in chunks of 1 << (CC_FRAME_SHIFT + @size) bytes at least. */
 static int grow(unsigned int size, unsigned long now)
 {
 	unsigned long before = cc_swiotlb.shared;
-	unsigned long sum = before + cc_swiotlb.quarantined;
 	unsigned int min_shift = CC_FRAME_SHIFT + size;
 	struct backoff *b = &backoff[size];
 	int err;
@@ -141,15 +158,15 @@ static int grow(unsigned int size, unsigned long now)
 		b->wanted = true;
 		return -EAGAIN;
 	}
-	if (sum > cc_swiotlb.max || cc_swiotlb.max - sum < BIT(min_shift)) {
+	if (room() < BIT(min_shift)) {
 		if (!cc_growth.no_room)
 			report_failure(min_shift, -ENOSPC);
 		cc_growth.no_room = true;
 		return -ENOSPC;
 	}
-	err = grow_node(cc_swiotlb.max - sum, min_shift);
+	err = grow_node(room(), min_shift);
 	if (err == -ENOMEM)
-		err = cc_block_grow(cc_swiotlb.max - sum, min_shift, NUMA_NO_NODE);
+		err = cc_block_grow(room(), min_shift, NUMA_NO_NODE);
 	/* Something, maybe, even if not what was asked for. */
 	cc_kccd_stats.grown += cc_swiotlb.shared - before;
 	if (err) {
@@ -158,12 +175,7 @@ static int grow(unsigned int size, unsigned long now)
 		back_off(b, now);
 		return err;
 	}
-	/* What serves a size serves those that are smaller. */
-	for (size = 0; size < CC_NR_CHUNK_SIZES &&
-	     BIT(CC_FRAME_SHIFT + size) <= cc_swiotlb.shared - before; size++) {
-		backoff[size].delay = 0;
-		WRITE_ONCE(backoff[size].wait.on, false);
-	}
+	forget_failures(cc_swiotlb.shared - before);
 	return 0;
 }
 
@@ -213,21 +225,27 @@ static void balance(unsigned long now)
 {
 	int err = 0;
 
-	while (!err && READ_ONCE(cc_swiotlb.reserve_bytes) < 2 * cc_swiotlb.target) {
+	while (!err && cc_nr_nodes > 1 && neediest_node() != NUMA_NO_NODE &&
+	       READ_ONCE(cc_swiotlb.reserve_bytes) < 2 * cc_swiotlb.target) {
 		unsigned long before = cc_swiotlb.shared;
-		unsigned long sum = before + cc_swiotlb.quarantined;
 
-		if (cc_kccd_stats.grown - pass_grown >= CC_PASS_BYTES ||
-		    READ_ONCE(cc_swiotlb.stopping) || cc_waits(&backoff[0].wait, now) ||
-		    sum + BIT(CC_BLOCK_SHIFT) > cc_swiotlb.max)
+		if (cc_kccd_stats.grown - pass_grown >= CC_PASS_BYTES) {
+			cc_growth.unfinished = true;
+			break;
+		}
+		if (READ_ONCE(cc_swiotlb.stopping) || room() < BIT(CC_BLOCK_SHIFT) ||
+		    cc_waits(&backoff[0].wait, now))
 			break;
 		err = grow_node(BIT(CC_BLOCK_SHIFT), CC_FRAME_SHIFT);
 		cc_kccd_stats.grown += cc_swiotlb.shared - before;
+		forget_failures(cc_swiotlb.shared - before);
 		cond_resched();
 	}
 	/* That a node has no memory is no failure; that it cannot be shared is one. */
-	if (err && err != -ENOMEM)
+	if (err && err != -ENOMEM) {
+		report_failure(CC_FRAME_SHIFT, err);
 		back_off(&backoff[0], now);
+	}
 }
 
 /*

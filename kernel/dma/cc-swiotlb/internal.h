@@ -12,7 +12,8 @@
  *   slot    a power of two from 512 bytes to 512 KiB, naturally aligned
  *
  * All of a block is on one NUMA node. A CPU takes slots of its own node, as long as
- * there are any there; a slot of another node never rests in a magazine.
+ * there are any there. A slot of another node does not rest in a magazine, unless an
+ * interrupt collects it in a moment when the CPU has decided to collect others.
  *
  * A slot is at any time in exactly one of these places: mapped; in a magazine
  * or in the inbox of one CPU; in the depot of its class; free in the gen_pool of
@@ -317,7 +318,7 @@ struct cc_class {
  * @reserve:	class-less chunks by log2 of their size; under cc_swiotlb.lock
  * @bytes:	sum of @reserve; under cc_swiotlb.lock
  * @used:	a CPU of the node maps; under cc_swiotlb.lock
- * @refused:	it had no memory to be shared since kccd's last tick; under
+ * @refused:	it had no memory that could be shared since kccd's last tick; under
  *		cc_swiotlb.mutex
  */
 struct cc_node {
@@ -481,6 +482,7 @@ unsigned int cc_chunk_put(const struct cc_chunk *chunk, size_t offset, size_t si
 bool cc_reserve_holds(unsigned int shift, int nid);
 void cc_reserve_use(int nid);
 unsigned long cc_reserve_share(void);
+bool cc_reserve_lacks(int nid);
 bool cc_reserve_take(struct cc_class *class, int nid, unsigned long want);
 bool cc_reserve_take_large(struct cc_class *class, int nid, unsigned int shift,
 			   unsigned long keep);

@@ -85,32 +85,32 @@ static unsigned long pages_for(size_t size)
 }
 
 /*
- * What a CPU counts for itself, in pages, before it takes the lock of the sum: some of the
- * largest loans, but no more than all CPUs together may be off.
+ * What a CPU counts for itself, in pages, before it takes the lock of the sum. Always the
+ * same: what others may hold is what a comparison goes by.
  */
-static s32 batch(unsigned long budget)
-{
-	return min(8 * (CC_LOAN_MAX >> PAGE_SHIFT), budget / (4 * num_online_cpus()));
-}
-
-static unsigned long budget_pages(void)
-{
-	return READ_ONCE(cc_swiotlb.max) / CC_LOAN_SHARE >> PAGE_SHIFT;
-}
+#define CC_LENT_BATCH	((s32)(2 * (CC_LOAN_MAX >> PAGE_SHIFT)))
 
 static bool charge(size_t size)
 {
-	s64 budget = budget_pages(), pages = pages_for(size);
+	s64 budget = READ_ONCE(cc_swiotlb.max) / CC_LOAN_SHARE >> PAGE_SHIFT;
+	s64 pages = pages_for(size);
 
-	if (__percpu_counter_compare(&lent, budget - pages, batch(budget)) > 0)
+	if (__percpu_counter_compare(&lent, budget - pages, CC_LENT_BATCH) > 0)
 		return false;
-	percpu_counter_add_batch(&lent, pages, batch(budget));
+	percpu_counter_add_batch(&lent, pages, CC_LENT_BATCH);
 	return true;
 }
 
 static void uncharge(size_t size)
 {
-	percpu_counter_add_batch(&lent, -(s64)pages_for(size), batch(budget_pages()));
+	percpu_counter_add_batch(&lent, -(s64)pages_for(size), CC_LENT_BATCH);
+}
+
+/* Would a chunk more give the class something that its mark does not keep? */
+static bool worth_a_chunk(const struct cc_class *class)
+{
+	return cc_class_free(class) + (BIT(CC_CHUNK_SHIFT) >> class->shift) >
+	       READ_ONCE(class->mark);
 }
 
 /*
@@ -125,9 +125,9 @@ static noinline u32 refill(struct cc_class *class)
 	u32 index = cc_magazine_take_spare(class);
 
 	cc_reserve_use(nid);
-	if (!index && cc_reserve_give(class, nid, free + 1, keep))
+	if (!index && worth_a_chunk(class) && cc_reserve_give(class, nid, free + 1, keep))
 		index = cc_magazine_take_spare(class);
-	if (!index || READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target)
+	if (!index || cc_reserve_lacks(nid))
 		cc_kccd_kick(CC_KICK_GROW);
 	return index;
 }
@@ -202,11 +202,11 @@ static struct page *lend(u32 index, size_t size)
 {
 	struct cc_slot *slot = cc_slot_by_index(index);
 	struct cc_chunk *chunk = cc_chunk_by_addr(slot->base);
-	unsigned int nr = chunk->class - cc_classes;
+	unsigned int nr = chunk->class - cc_classes, cpu = smp_processor_id();
 
 	slot->size = size;
 	slot->offset = 0;
-	slot->cpu = smp_processor_id();
+	slot->cpu = chunk->nid == cc_cpu_node(cpu) ? cpu : CC_NO_CPU;
 	slot->dev = CC_SLOT_LENT;
 	this_cpu_inc(cc_cpu.mag[nr].count[CC_MAPS]);
 	this_cpu_add(cc_cpu.mag[nr].count[CC_BYTES], size);

@@ -169,15 +169,18 @@ static u64 take_from_cpu(struct cc_class *class)
 	return chain;
 }
 
-/*
- * What no CPU holds. A chain of the depot may be more than what is not to be left to
- * others.
- */
+/* Can a chain of the depot be taken whole, and leave to others what is to be left? */
+static bool spares_chain(const struct cc_class *class, const struct how *how)
+{
+	return !how->keep || cc_class_free(class) > how->keep + class->mag_size;
+}
+
+/* What no CPU holds. Preemption disabled. */
 static u64 take_from_class(struct cc_class *class, const struct how *how,
 			   enum cc_counter pool_counter)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
-	u64 chain = how->keep ? 0 : cc_depot_pop(class, how->nid);
+	u64 chain = spares_chain(class, how) ? cc_depot_pop(class, how->nid) : 0;
 
 	if (chain) {
 		this_cpu_inc(mag->count[CC_DEPOT]);
@@ -224,10 +227,17 @@ static u64 take_foreign(struct cc_class *class, bool local)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
 	unsigned int home = this_cpu_read(mag->home);
+	u64 chain;
 
 	if ((cc_cpu_node(home) == cc_cpu_node(smp_processor_id())) != local)
 		return 0;
-	return detach(&mag->foreign);
+	chain = detach(&mag->foreign);
+	/* An interrupt may have collected others meanwhile. */
+	if (chain && is_local(chain) != local) {
+		cc_depot_push(class, chain);
+		return 0;
+	}
+	return chain;
 }
 
 /* Take a slot of a class without growing the class. Preemption disabled. */
@@ -260,7 +270,7 @@ static u32 take_remote(struct cc_class *class, const struct how *how)
 
 	if (!chain)
 		chain = take_from_pool(class, how);
-	if (!chain && !how->keep)
+	if (!chain && spares_chain(class, how))
 		chain = cc_depot_pop(class, how->nid);
 	if (!chain)
 		return 0;
@@ -322,9 +332,7 @@ static bool grow_class(struct cc_class *class, int nid, unsigned long want)
 		smp_mb();
 		WRITE_ONCE(class->starved, true);
 	}
-	if (!given || READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target ||
-	    (nid != NUMA_NO_NODE &&
-	     READ_ONCE(cc_swiotlb.node[nid].bytes) < cc_reserve_share()))
+	if (!given || cc_reserve_lacks(nid))
 		cc_kccd_kick(CC_KICK_GROW);
 	return given;
 }
