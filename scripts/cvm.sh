@@ -251,17 +251,15 @@ check_crypt() {
 		"\"$(metric crypt_status)\" == \"cc_shared_reads\" and $(metric crypt_read_copied) <= 4194304 / 50"
 }
 
-# All that is converted while the guest boots, as seen by the one that is before it
+# NVMe disks are probed by kworkers: what these convert, without coherent memory from
+# chunks and with it
 check_probe() {
-	local n
-	n=$(($(metric small_conversions_boot) + $(metric share_calls_boot)))
-	emit "$name" "$backend" conversions_boot "$n" ''
 	expect nvme_disks "$(metric nvme_disks)" == 8
 	expect kernel_complaints "$(metric kernel_complaints)" == 0
 	[ "$name" = probe ] || return 0
 	[[ " ${guests//$'\n'/ } " = *' probe-before '* ]] || return 0
 	must "probe: a tenth of the conversions, if coherent memory is from chunks" \
-		"$n <= $(value probe-before legacy conversions_boot) / 10"
+		"$(metric conversions_of_probes) <= $(value probe-before legacy conversions_of_probes) / 10"
 }
 
 check_hostile() {
