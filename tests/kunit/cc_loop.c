@@ -227,7 +227,8 @@ static bool has_room(unsigned int shift)
 
 static unsigned int chunk_shift(const struct cc_class *class)
 {
-	return max(class->shift, CC_FRAME_SHIFT);
+	return class->shift > CC_CHUNK_SHIFT ? CC_BLOCK_SHIFT :
+					       max(class->shift, CC_FRAME_SHIFT);
 }
 
 /* Is something missing that the limit allows? */
@@ -294,7 +295,7 @@ unsigned int cc_loop_rest(struct cc_loop *loop)
 	CC_RULE(loop, cc_kccd_stats.ticks == ticks, "%lu ticks at rest",
 		cc_kccd_stats.ticks - ticks);
 	/* Each size of chunk may have its own time. */
-	CC_RULE(loop, cc_kccd_stats.passes - passes <= 11 * CC_NR_CHUNK_SIZES,
+	CC_RULE(loop, cc_kccd_stats.passes - passes <= 11 * CC_NR_GROW_SIZES,
 		"%lu passes at rest in %lu jiffies", cc_kccd_stats.passes - passes,
 		cc_test_now - start);
 	return n;

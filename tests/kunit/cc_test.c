@@ -26,6 +26,8 @@ void cc_test_options(struct cc_options *opts)
 {
 	cc_options_default(opts, CC_TEST_RAM);
 	opts->max = SZ_128M;
+	/* Larger ones take whole blocks, which most tests want for something else. */
+	opts->classes &= CC_TEST_CLASSES;
 }
 
 static unsigned long base[CC_NR_CLASSES][CC_NR_COUNTERS];
@@ -417,6 +419,7 @@ static unsigned long check_reserve(struct kunit *test, int nid)
 	struct cc_node *node = &cc_swiotlb.node[nid];
 	unsigned long bytes = 0;
 	struct cc_chunk *chunk;
+	bool whole = false;
 
 	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
 		list_for_each_entry(chunk, &node->reserve[i], node) {
@@ -425,6 +428,9 @@ static unsigned long check_reserve(struct kunit *test, int nid)
 			KUNIT_EXPECT_NULL(test, chunk->class);
 			KUNIT_EXPECT_EQ(test, nid, chunk->nid);
 			bytes += cc_chunk_bytes(chunk);
+			/* Those of whole full-sized blocks are the last ones. */
+			KUNIT_EXPECT_LE(test, whole, !list_empty(&chunk->block->whole));
+			whole = !list_empty(&chunk->block->whole);
 		}
 	KUNIT_EXPECT_EQ(test, bytes, node->bytes);
 	return bytes;
@@ -445,18 +451,22 @@ void cc_test_check(struct kunit *test)
 		unsigned int nr_reserve = 0;
 
 		bytes += 1UL << block->shift;
-		for (unsigned int i = 0; i < block->nr_chunks; i++) {
-			chunk = &block->chunks[i];
+		cc_for_each_chunk(chunk, block) {
 			nr_reserve += !chunk->class;
 			if (!cc_swiotlb.coherent_held.bytes && !cc_swiotlb.loans_held.bytes)
 				check_counts(test, chunk);
-			KUNIT_EXPECT_PTR_EQ(test, chunk, cc_chunk_by_addr(chunk->pool.start));
-			KUNIT_EXPECT_PTR_EQ(test, chunk, cc_chunk_by_addr(chunk->pool.end - 1));
+			for (phys_addr_t addr = chunk->pool.start; addr < chunk->pool.end;
+			     addr += BIT(CC_FRAME_SHIFT))
+				KUNIT_EXPECT_PTR_EQ(test, chunk, cc_chunk_by_addr(addr));
 			KUNIT_EXPECT_PTR_EQ(test, cc_slot_by_index(chunk->index),
-					    block->slots + (i << (CC_CHUNK_SHIFT -
-								  CC_SLOT_MIN_SHIFT)));
+					    block->slots + ((chunk - block->chunks) <<
+							    (CC_CHUNK_SHIFT -
+							     CC_SLOT_MIN_SHIFT)));
 		}
 		KUNIT_EXPECT_EQ(test, nr_reserve, block->nr_reserve);
+		KUNIT_EXPECT_EQ(test, !list_empty(&block->whole),
+				block->shift == CC_BLOCK_SHIFT &&
+				nr_reserve == block->nr_chunks);
 	}
 	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
 		reserve += check_reserve(test, nid);

@@ -18,6 +18,8 @@
 
 /* A small machine: what the tests take must not be all there is. */
 #define CC_TEST_RAM	SZ_1G
+/* Those that tests use unless they are about larger ones. */
+#define CC_TEST_CLASSES	GENMASK(CC_CHUNK_SHIFT, CC_SLOT_MIN_SHIFT)
 
 void cc_test_options(struct cc_options *opts);
 void cc_test_start_with(struct kunit *test, const struct cc_options *opts,

@@ -119,8 +119,8 @@ static void chunk_fragmented(struct kunit *test)
 {
 	unsigned int order = *(const unsigned int *)test->param_value;
 	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	size_t size = min(PAGE_SIZE << order, CC_SLOT_MAX);
-	u8 *buf = cc_test_buffer(test, CC_SLOT_MAX);
+	size_t size = min(PAGE_SIZE << order, SZ_512K);
+	u8 *buf = cc_test_buffer(test, SZ_512K);
 	phys_addr_t tlb[32];
 	unsigned int nr;
 
@@ -140,14 +140,14 @@ static void chunk_fragmented(struct kunit *test)
 	}
 	/* Chunks that are too small for the largest class do not serve it. */
 	for (nr = 0; nr < ARRAY_SIZE(tlb); nr++) {
-		tlb[nr] = cc_swiotlb_map(dev, virt_to_phys(buf), CC_SLOT_MAX, 0);
+		tlb[nr] = cc_swiotlb_map(dev, virt_to_phys(buf), SZ_512K, 0);
 		if (cc_test_failed(tlb[nr]))
 			break;
 		KUNIT_EXPECT_EQ(test, cc_chunk_bytes(cc_chunk_by_addr(tlb[nr])),
-				CC_SLOT_MAX);
+				SZ_512K);
 		cc_test_grow();
 	}
-	KUNIT_EXPECT_EQ(test, nr == ARRAY_SIZE(tlb), size == CC_SLOT_MAX);
+	KUNIT_EXPECT_EQ(test, nr == ARRAY_SIZE(tlb), size == SZ_512K);
 	while (nr--)
 		cc_test_give(tlb[nr]);
 	cc_test_check(test);

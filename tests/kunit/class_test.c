@@ -15,9 +15,9 @@ static void class_table(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, cc_classes[i].shift, CC_SLOT_MIN_SHIFT + i);
 		KUNIT_EXPECT_EQ(test, cc_classes[i].node->pool.min_alloc_order,
 				CC_SLOT_MIN_SHIFT + i);
-		KUNIT_EXPECT_TRUE(test, cc_classes[i].enabled);
+		KUNIT_EXPECT_EQ(test, cc_classes[i].enabled, i <= CC_CHUNK_CLASS);
 	}
-	for (size_t size = 1; size <= CC_SLOT_MAX; size++) {
+	for (size_t size = 1; size <= SZ_512K; size++) {
 		unsigned int shift = cc_classes[cc_test_class(size)].shift;
 
 		if (size > 1UL << shift ||
@@ -45,14 +45,14 @@ static void class_mask(struct kunit *test)
 {
 	unsigned long mask = *(const unsigned long *)test->param_value;
 	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	phys_addr_t buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	phys_addr_t buf = virt_to_phys(cc_test_buffer(test, SZ_512K));
 	struct cc_options opts;
 
 	cc_test_stop(test);
 	cc_test_options(&opts);
 	opts.classes = mask;
 	cc_test_start_with(test, &opts, false);
-	for (unsigned int order = 0; order <= CC_SLOT_MAX_SHIFT; order++) {
+	for (unsigned int order = 0; order <= CC_CHUNK_SHIFT; order++) {
 		unsigned int want = max(order, CC_SLOT_MIN_SHIFT);
 		phys_addr_t tlb;
 
@@ -136,9 +136,9 @@ static void class_larger(struct kunit *test)
 {
 	struct larger_test t = {
 		.dev = cc_test_device(test, DMA_BIT_MASK(64), 0),
-		.buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX)),
+		.buf = virt_to_phys(cc_test_buffer(test, SZ_512K)),
 	};
-	struct cc_class *largest = &cc_classes[CC_NR_CLASSES - 1];
+	struct cc_class *largest = &cc_classes[CC_CHUNK_CLASS];
 	phys_addr_t tlb[3], start, a, b, c;
 	struct cc_options opts;
 
@@ -184,13 +184,13 @@ static void class_larger(struct kunit *test)
 	cc_test_check(test);
 
 	/* With all 4 KiB slots gone, 512 bytes do not take 32 KiB. */
-	for (int i = 0; i < CC_SLOT_MAX / SZ_4K - 1; i++)
+	for (int i = 0; i < SZ_512K / SZ_4K - 1; i++)
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(map_size(&t, SZ_4K)));
 	c = map_size(&t, 512);
 	KUNIT_EXPECT_TRUE(test, cc_test_failed(c));
 	/* Free all of the 4 KiB chunk. */
-	start = round_down(a, CC_SLOT_MAX);
-	for (size_t i = 0; i < CC_SLOT_MAX; i += SZ_4K)
+	start = round_down(a, SZ_512K);
+	for (size_t i = 0; i < SZ_512K; i += SZ_4K)
 		unmap(start + i);
 	unmap(b);
 	cc_test_check(test);
@@ -201,9 +201,9 @@ static void class_larger_sparse(struct kunit *test)
 {
 	struct larger_test t = {
 		.dev = cc_test_device(test, DMA_BIT_MASK(64), 0),
-		.buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX)),
+		.buf = virt_to_phys(cc_test_buffer(test, SZ_512K)),
 	};
-	struct cc_class *largest = &cc_classes[CC_NR_CLASSES - 1];
+	struct cc_class *largest = &cc_classes[CC_CHUNK_CLASS];
 	struct cc_options opts;
 	phys_addr_t tlb;
 
@@ -233,9 +233,9 @@ static void class_larger_depot(struct kunit *test)
 {
 	struct larger_test t = {
 		.dev = cc_test_device(test, DMA_BIT_MASK(64), 0),
-		.buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX)),
+		.buf = virt_to_phys(cc_test_buffer(test, SZ_512K)),
 	};
-	struct cc_class *largest = &cc_classes[CC_NR_CLASSES - 1];
+	struct cc_class *largest = &cc_classes[CC_CHUNK_CLASS];
 	unsigned long spare;
 	phys_addr_t got[12];
 	unsigned int nr = 0;
@@ -243,7 +243,7 @@ static void class_larger_depot(struct kunit *test)
 	cc_test_pin(test);
 	largest->mag_size = 0;
 	for (; nr < 6; nr++) {
-		got[nr] = map_size(&t, CC_SLOT_MAX);
+		got[nr] = map_size(&t, SZ_512K);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(got[nr]));
 		cc_test_grow();
 	}
@@ -271,9 +271,9 @@ static void class_mark_kept(struct kunit *test)
 {
 	struct larger_test t = {
 		.dev = cc_test_device(test, DMA_BIT_MASK(64), 0),
-		.buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX)),
+		.buf = virt_to_phys(cc_test_buffer(test, SZ_512K)),
 	};
-	struct cc_class *largest = &cc_classes[CC_NR_CLASSES - 1];
+	struct cc_class *largest = &cc_classes[CC_CHUNK_CLASS];
 	unsigned int nr = 0, large = 0;
 	phys_addr_t *tlb, got[8];
 
@@ -281,7 +281,7 @@ static void class_mark_kept(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, tlb);
 	KUNIT_ASSERT_GT(test, largest->mark, 0);
 	KUNIT_ASSERT_GE(test, cc_class_free(largest), largest->mark);
-	for (size_t size = SZ_64K; size < CC_SLOT_MAX; size *= 2)
+	for (size_t size = SZ_64K; size < SZ_512K; size *= 2)
 		while (nr < 1024) {
 			tlb[nr] = map_size(&t, size);
 			if (cc_test_failed(tlb[nr]))
@@ -291,7 +291,7 @@ static void class_mark_kept(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_bytes, 0);
 	KUNIT_EXPECT_EQ(test, cc_class_free(largest), largest->mark);
 	while (large < ARRAY_SIZE(got)) {
-		got[large] = map_size(&t, CC_SLOT_MAX);
+		got[large] = map_size(&t, SZ_512K);
 		if (cc_test_failed(got[large]))
 			break;
 		large++;
@@ -312,11 +312,11 @@ static void class_counters(struct kunit *test)
 		u8 bin;
 	} maps[] = {
 		{ 1, 0 }, { 2, 1 }, { 3, 2 }, { 4, 2 }, { 5, 3 }, { 512, 9 },
-		{ 513, 10 }, { 4096, 12 }, { 4097, 13 }, { CC_SLOT_MAX, 19 },
+		{ 513, 10 }, { 4096, 12 }, { 4097, 13 }, { SZ_512K, 19 },
 	};
 	struct larger_test t = {
 		.dev = cc_test_device(test, DMA_BIT_MASK(64), 0),
-		.buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX)),
+		.buf = virt_to_phys(cc_test_buffer(test, SZ_512K)),
 	};
 	unsigned long bytes = 0, used = 0;
 	phys_addr_t tlb[ARRAY_SIZE(maps)];

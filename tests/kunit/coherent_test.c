@@ -111,7 +111,7 @@ static void coherent_refused(struct kunit *test)
 	struct coherent_test *t = test->priv;
 	u64 mask = DMA_BIT_MASK(64);
 
-	KUNIT_EXPECT_EQ(test, alloc_for(t->dev, CC_SLOT_MAX + 1, GFP_KERNEL), 0);
+	KUNIT_EXPECT_EQ(test, alloc_for(t->dev, SZ_512K + 1, GFP_KERNEL), 0);
 	KUNIT_EXPECT_EQ(test, alloc_for(t->dev, SIZE_MAX, GFP_KERNEL), 0);
 	KUNIT_EXPECT_EQ(test, alloc_for(t->dev, 0, GFP_KERNEL), 0);
 	/* The coherent mask decides, whatever the device reaches otherwise. */

@@ -31,7 +31,7 @@ static int core_init(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, t);
 	test->priv = t;
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	t->buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	t->buf = virt_to_phys(cc_test_buffer(test, SZ_512K));
 	cc_test_pin(test);
 	cc_fake_begin(test);
 	return 0;
@@ -50,14 +50,14 @@ static void burst(struct kunit *test)
 	phys_addr_t tlb[BURST];
 
 	for (unsigned int i = 0; i < BURST; i++) {
-		tlb[i] = cc_swiotlb_map(t->dev, t->buf, CC_SLOT_MAX, 0);
+		tlb[i] = cc_swiotlb_map(t->dev, t->buf, SZ_512K, 0);
 		cc_test_grow();
 	}
 	for (unsigned int i = 0; i < BURST; i++)
 		if (!cc_test_failed(tlb[i]))
 			cc_test_give(tlb[i]);
 	cc_magazine_drain_all();
-	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, BURST / 2 * CC_SLOT_MAX);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, BURST / 2 * SZ_512K);
 }
 
 /* A file of the shrinker in debugfs. */
@@ -133,7 +133,7 @@ static void core_shrinker_scan(struct kunit *test)
 		cc_test_tick();
 	before = cc_swiotlb.shared;
 	KUNIT_ASSERT_GT(test, before, cc_swiotlb.reserve_min + SZ_8M);
-	KUNIT_ASSERT_GT(test, cc_classes[CC_NR_CLASSES - 1].need, BURST / 4);
+	KUNIT_ASSERT_GT(test, cc_classes[CC_CHUNK_CLASS].need, BURST / 4);
 	shrinker_scan(test);
 	KUNIT_EXPECT_EQ_MSG(test, cc_swiotlb.shared, before, "reclaim must not wait");
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
@@ -201,7 +201,7 @@ static void core_mapping_wakes(struct kunit *test)
 	wait_until_asleep(test);
 	grown = READ_ONCE(cc_kccd_stats.grown);
 	while (READ_ONCE(cc_swiotlb.reserve_bytes) >= READ_ONCE(cc_swiotlb.target) && n < BURST) {
-		tlb[n] = cc_swiotlb_map(t->dev, t->buf, CC_SLOT_MAX, 0);
+		tlb[n] = cc_swiotlb_map(t->dev, t->buf, SZ_512K, 0);
 		n += !cc_test_failed(tlb[n]);
 	}
 	limit = jiffies + 5 * HZ;

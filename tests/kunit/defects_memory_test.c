@@ -14,7 +14,7 @@ static void defects_quarantine(struct kunit *test)
 {
 	start(test, SZ_16M, SZ_2M, 0);
 	cc_test_log_begin(test);
-	while (take(test, 1, CC_SLOT_MAX))
+	while (take(test, 1, SZ_512K))
 		live(CC_BACKOFF_MIN);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, SZ_16M);
 	give(test, MANY);
@@ -22,7 +22,7 @@ static void defects_quarantine(struct kunit *test)
 	live(120 * HZ);
 	KUNIT_ASSERT_EQ(test, cc_swiotlb.quarantined, 2 * SZ_2M);
 	for (unsigned int i = 0; i < 64; i++) {
-		take(test, 1, CC_SLOT_MAX);
+		take(test, 1, SZ_512K);
 		live(CC_BACKOFF_MIN);
 		KUNIT_EXPECT_LE(test, cc_swiotlb.shared + cc_swiotlb.quarantined, SZ_16M);
 	}
@@ -55,7 +55,7 @@ static void defects_lower_limit(struct kunit *test)
 {
 	start(test, SZ_128M, SZ_4M, 0);
 	for (unsigned int i = 0; i < 64; i++) {
-		take(test, 1, CC_SLOT_MAX);
+		take(test, 1, SZ_512K);
 		live(1);
 	}
 	give(test, MANY);
@@ -120,7 +120,7 @@ static void defects_leftover(struct kunit *test)
 
 	start(test, SZ_128M, SZ_4M, 0);
 	for (unsigned int i = 0; i < 64; i++) {
-		KUNIT_ASSERT_EQ(test, take(test, 1, CC_SLOT_MAX), 1);
+		KUNIT_ASSERT_EQ(test, take(test, 1, SZ_512K), 1);
 		live(1);
 	}
 	/* One of each four chunks stays, so nearly all blocks do. */
@@ -140,7 +140,7 @@ static void defects_leftover(struct kunit *test)
 	/* It has been in use since, and counts again. */
 	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
 	cc_test_log_begin(test);
-	n = take(test, MANY, CC_SLOT_MAX);
+	n = take(test, MANY, SZ_512K);
 	KUNIT_EXPECT_GT(test, n, 16);
 	live(2 * CC_TICK);
 	give(test, n);
@@ -174,7 +174,7 @@ static void defects_lossy(struct kunit *test)
 	start(test, SZ_128M, SZ_4M, mark);
 	KUNIT_ASSERT_GT(test, take(test, 32, SZ_256K), 8);
 	/* What has a mark is missing, too. */
-	KUNIT_ASSERT_EQ(test, take(test, mark, CC_SLOT_MAX), mark);
+	KUNIT_ASSERT_EQ(test, take(test, mark, SZ_512K), mark);
 	cc_fake_fail(CC_FAKE_SHARE, 0, UINT_MAX);
 	cc_fake_fail(CC_FAKE_UNSHARE, 0, UINT_MAX);
 	cc_test_log_begin(test);

@@ -50,7 +50,7 @@ static void defects_requests(struct kunit *test)
 
 	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
 	cc_test_log_begin(test);
-	KUNIT_ASSERT_EQ(test, take(test, 4, CC_SLOT_MAX), 4);
+	KUNIT_ASSERT_EQ(test, take(test, 4, SZ_512K), 4);
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
 	cc_kccd_pass(cc_test_now);
 	for (end = cc_test_now + 5 * HZ; time_before(cc_test_now, end); cc_test_now++)
@@ -83,7 +83,7 @@ static void kick_once(struct page *page, unsigned int order, bool share)
 static void defects_request_in_pass(struct kunit *test)
 {
 	start(test, SZ_128M, SZ_8M, 0);
-	KUNIT_ASSERT_EQ(test, take(test, 4, CC_SLOT_MAX), 4);
+	KUNIT_ASSERT_EQ(test, take(test, 4, SZ_512K), 4);
 	cc_fake.converted = kick_once;
 	cc_kccd_pass(cc_test_now);
 	KUNIT_EXPECT_NULL(test, cc_fake.converted);
@@ -99,7 +99,7 @@ static void defects_signals(struct kunit *test)
 	live(10 * HZ);
 	KUNIT_EXPECT_TRUE(test, asleep());
 	/* The reserve is below its target, but there is something in it. */
-	KUNIT_ASSERT_EQ(test, take(test, 1, CC_SLOT_MAX), 1);
+	KUNIT_ASSERT_EQ(test, take(test, 1, SZ_512K), 1);
 	cc_kccd_pass(cc_test_now);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	live(10 * HZ);
@@ -127,7 +127,7 @@ static void defects_signals_foreign(struct kunit *test)
 
 	start(test, SZ_128M, SZ_8M, 0);
 	LARGEST->mag_size = 1;
-	KUNIT_ASSERT_EQ(test, take(test, 1, CC_SLOT_MAX), 1);
+	KUNIT_ASSERT_EQ(test, take(test, 1, SZ_512K), 1);
 	live(60 * HZ);
 	KUNIT_EXPECT_TRUE(test, asleep());
 	chunk = cc_chunk_by_addr(t->tlb[0]);
@@ -141,7 +141,7 @@ static void defects_signals_bypass(struct kunit *test)
 {
 	start(test, SZ_16M, SZ_4M, 0);
 	KUNIT_ASSERT_EQ(test, LARGEST->mag_size, 0);
-	KUNIT_ASSERT_EQ(test, take(test, 4, CC_SLOT_MAX), 4);
+	KUNIT_ASSERT_EQ(test, take(test, 4, SZ_512K), 4);
 	live(60 * HZ);
 	KUNIT_EXPECT_TRUE(test, asleep());
 	give(test, 1);
@@ -154,7 +154,7 @@ static void defects_target(struct kunit *test)
 	start(test, SZ_128M, SZ_8M, 0);
 	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
 	cc_test_log_begin(test);
-	KUNIT_ASSERT_EQ(test, take(test, 12, CC_SLOT_MAX), 12);
+	KUNIT_ASSERT_EQ(test, take(test, 12, SZ_512K), 12);
 	live(CC_TICK / 2);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, 2 * SZ_8M);
 	live(60 * HZ);
@@ -169,7 +169,7 @@ static void defects_own_take(struct kunit *test)
 	unsigned long mark = 0, target;
 
 	start(test, SZ_128M, SZ_8M, 0);
-	KUNIT_ASSERT_EQ(test, take(test, 16, CC_SLOT_MAX), 16);
+	KUNIT_ASSERT_EQ(test, take(test, 16, SZ_512K), 16);
 	live(2 * CC_TICK);
 	target = cc_swiotlb.target;
 	KUNIT_ASSERT_GT(test, target, SZ_8M);
@@ -208,7 +208,7 @@ static void defects_mark_used(struct kunit *test)
 	start(test, SZ_128M, SZ_4M, 4);
 	live(10 * HZ);
 	KUNIT_EXPECT_TRUE(test, asleep());
-	KUNIT_ASSERT_EQ(test, take(test, 4, CC_SLOT_MAX), 4);
+	KUNIT_ASSERT_EQ(test, take(test, 4, SZ_512K), 4);
 	KUNIT_EXPECT_LT(test, cc_class_free(LARGEST), 4);
 	cc_kccd_pass(cc_test_now);
 	KUNIT_EXPECT_GE(test, cc_class_free(LARGEST), 4);
@@ -238,14 +238,14 @@ static void defects_backoff(struct kunit *test)
 	start(test, SZ_128M, SZ_8M, 0);
 	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
 	cc_test_log_begin(test);
-	KUNIT_ASSERT_EQ(test, take(test, 4, CC_SLOT_MAX), 4);
+	KUNIT_ASSERT_EQ(test, take(test, 4, SZ_512K), 4);
 	live(5 * HZ);
 	KUNIT_EXPECT_GT(test, cc_grow_backoff(cc_test_now), 0);
 	cc_fake_fail(CC_FAKE_MEMORY, 0, 0);
 	live(CC_BACKOFF_MAX);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
-	KUNIT_ASSERT_EQ(test, take(test, 4, CC_SLOT_MAX), 4);
+	KUNIT_ASSERT_EQ(test, take(test, 4, SZ_512K), 4);
 	cc_kccd_pass(cc_test_now);
 	KUNIT_EXPECT_EQ(test, cc_grow_backoff(cc_test_now), CC_BACKOFF_MIN);
 	cc_test_log_end(test);
@@ -310,20 +310,20 @@ static void defects_ticks(struct kunit *test)
 	start(test, SZ_128M, SZ_4M, 0);
 	ticks = cc_kccd_stats.ticks;
 	for (unsigned int i = 0; i < 30; i++) {
-		take(test, 1, CC_SLOT_MAX);
+		take(test, 1, SZ_512K);
 		cc_kccd_pass(cc_test_now);
 	}
 	KUNIT_EXPECT_LE(test, cc_kccd_stats.ticks, ticks + 1);
 	/* They go on while something moves. */
 	for (unsigned int i = 0; i < 20; i++) {
 		give(test, 1);
-		take(test, 1, CC_SLOT_MAX);
+		take(test, 1, SZ_512K);
 		live(CC_TICK);
 	}
 	ticks = cc_kccd_stats.ticks;
 	for (unsigned int i = 0; i < 20; i++) {
 		give(test, 1);
-		take(test, 1, CC_SLOT_MAX);
+		take(test, 1, SZ_512K);
 		live(CC_TICK);
 	}
 	KUNIT_EXPECT_GE(test, cc_kccd_stats.ticks, ticks + 19);

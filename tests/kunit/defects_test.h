@@ -10,7 +10,7 @@
 #include "cc_test.h"
 
 #define MANY	2048
-#define LARGEST	(&cc_classes[CC_NR_CLASSES - 1])
+#define LARGEST	(&cc_classes[CC_CHUNK_CLASS])
 
 struct defects_test {
 	struct device *dev;
@@ -26,7 +26,7 @@ static inline int defects_init(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, t);
 	test->priv = t;
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	t->buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	t->buf = virt_to_phys(cc_test_buffer(test, SZ_512K));
 	cc_test_pin(test);
 	cc_fake_begin(test);
 	return 0;
@@ -81,7 +81,7 @@ static inline void start(struct kunit *test, unsigned long max, unsigned long re
 	opts.min = 0;
 	opts.reserve = reserve;
 	memset(opts.mark, 0, sizeof(opts.mark));
-	opts.mark[CC_NR_CLASSES - 1] = mark;
+	opts.mark[CC_CHUNK_CLASS] = mark;
 	cc_test_log_begin(test);
 	cc_test_start_with(test, &opts, false);
 	cc_test_log_end(test);

@@ -186,7 +186,7 @@ static unsigned int choose_classes(struct machine *m)
 		if (cc_classes[i].enabled && rnd(m, 2))
 			m->class[m->nr_classes++] = i;
 	if (!m->nr_classes)
-		m->class[m->nr_classes++] = CC_NR_CLASSES - 1;
+		m->class[m->nr_classes++] = CC_CHUNK_CLASS;
 	return m->nr_classes;
 }
 
@@ -210,9 +210,10 @@ static void random_options(struct machine *m, struct cc_options *opts)
 	opts->max = SZ_64M;
 	opts->reserve = SZ_1M + rnd(m, SZ_16M);
 	if (rnd(m, 2))
-		opts->classes = prandom_u32_state(&m->rnd) | BIT(CC_SLOT_MAX_SHIFT);
+		opts->classes = (prandom_u32_state(&m->rnd) & CC_TEST_CLASSES) |
+				BIT(CC_CHUNK_SHIFT);
 	for (unsigned int n = rnd(m, 4); n--; ) {
-		unsigned int i = rnd(m, CC_NR_CLASSES);
+		unsigned int i = rnd(m, CC_CHUNK_CLASS + 1);
 
 		opts->mark[i] = rnd(m, SZ_1M >> (i + CC_SLOT_MIN_SHIFT));
 	}
@@ -313,7 +314,7 @@ static int guarantee_init(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_live, m->live));
 	cc_test_pin(test);
 	m->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	m->buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	m->buf = virt_to_phys(cc_test_buffer(test, SZ_512K));
 	cc_arena_begin(test);
 	kunit_activate_static_stub(test, cc_magazine_point, interrupt);
 	return 0;

@@ -27,7 +27,7 @@ static int holders_init(struct kunit *test)
 	cc_fake_begin(test);
 	cc_test_start(test);
 	cc_test_files(test);
-	t->buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	t->buf = virt_to_phys(cc_test_buffer(test, SZ_512K));
 	for (unsigned int i = 0; i < 3; i++)
 		t->dev[i] = cc_test_device(test, DMA_BIT_MASK(64), 0);
 	return 0;
@@ -173,7 +173,7 @@ static void holders_last(struct kunit *test)
 	struct holders_test *t = test->priv;
 
 	for (unsigned int i = 0; i < 6; i++)
-		take(test, t->dev[0], CC_SLOT_MAX);
+		take(test, t->dev[0], SZ_512K);
 	cc_test_log_begin(test);
 	cc_swiotlb_fallback(t->dev[2], t->buf, SZ_4K, 0, false, 0);
 	cc_kccd_kick(CC_KICK_GROW);

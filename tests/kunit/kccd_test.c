@@ -26,7 +26,7 @@ static int kccd_init(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, t);
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	t->buf = cc_test_buffer(test, CC_SLOT_MAX);
+	t->buf = cc_test_buffer(test, SZ_512K);
 	test->priv = t;
 	cc_test_pin(test);
 	cc_fake_begin(test);
@@ -106,7 +106,7 @@ static void kccd_refill(struct kunit *test)
 	struct kccd_test *t = test->priv;
 
 	/* Two slots for the mark, two chunks beyond the target, and two more. */
-	KUNIT_ASSERT_EQ(test, 6, take(t, 6, CC_SLOT_MAX, false));
+	KUNIT_ASSERT_EQ(test, 6, take(t, 6, SZ_512K, false));
 	KUNIT_ASSERT_LT(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
@@ -120,14 +120,14 @@ static void kccd_target_grows(struct kunit *test)
 	unsigned long target = cc_swiotlb.target;
 
 	/* A little is taken: the target stays. */
-	KUNIT_ASSERT_EQ(test, 2, take(t, 2, CC_SLOT_MAX, false));
+	KUNIT_ASSERT_EQ(test, 2, take(t, 2, SZ_512K, false));
 	cc_test_grow();
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, target);
 	give(t, 2);
 	cc_test_settle(test);
 
 	/* All of it is taken: the target doubles once. */
-	KUNIT_ASSERT_GE(test, take(t, BURST, CC_SLOT_MAX, false), 8);
+	KUNIT_ASSERT_GE(test, take(t, BURST, SZ_512K, false), 8);
 	KUNIT_EXPECT_EQ(test, 0, cc_swiotlb.reserve_bytes);
 	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, 2 * target);
@@ -165,14 +165,14 @@ static void kccd_returns_memory(struct kunit *test)
 
 	cc_test_settle(test);
 	idle = cc_swiotlb.shared;
-	KUNIT_EXPECT_EQ(test, BURST, take(t, BURST, CC_SLOT_MAX, true));
+	KUNIT_EXPECT_EQ(test, BURST, take(t, BURST, SZ_512K, true));
 	peak = cc_swiotlb.shared;
-	KUNIT_EXPECT_GE(test, peak, BURST * CC_SLOT_MAX);
+	KUNIT_EXPECT_GE(test, peak, BURST * SZ_512K);
 	cc_test_check(test);
 	/* Nothing that is used is returned, however long it takes. */
 	for (int i = 0; i < 50; i++)
 		cc_test_tick();
-	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, BURST * CC_SLOT_MAX);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, BURST * SZ_512K);
 	give(t, BURST);
 	while (cc_swiotlb.shared > idle + SZ_2M && ticks < 60) {
 		cc_test_tick();
@@ -245,7 +245,7 @@ static void kccd_limit(struct kunit *test)
 	opts.max = SZ_16M + 3 * SZ_64K;
 	cc_test_start_with(test, &opts, false);
 	cc_test_log_begin(test);
-	KUNIT_EXPECT_LT(test, take(t, BURST, CC_SLOT_MAX, true), BURST);
+	KUNIT_EXPECT_LT(test, take(t, BURST, SZ_512K, true), BURST);
 	KUNIT_EXPECT_EQ(test, -EAGAIN, cc_test_grow());
 	cc_test_settle(test);
 	KUNIT_EXPECT_EQ(test, MAX_SCHEDULE_TIMEOUT, cc_kccd_pass(cc_test_now));
@@ -314,7 +314,7 @@ static void kccd_backoff(struct kunit *test)
 	for (unsigned int i = 0; i < ARRAY_SIZE(calls); i++) {
 		unsigned long backoff, last = 0;
 
-		take(t, BURST, CC_SLOT_MAX, false);
+		take(t, BURST, SZ_512K, false);
 		cc_fake_fail(calls[i], 0, UINT_MAX);
 		cc_test_log_begin(test);
 		for (int j = 0; j < 16; j++) {
@@ -356,7 +356,7 @@ static void kccd_stopping(struct kunit *test)
 	unsigned int shares;
 
 	/* There is much to return, and the reserve is empty. */
-	take(t, BURST, CC_SLOT_MAX, true);
+	take(t, BURST, SZ_512K, true);
 	give(t, BURST);
 	cc_swiotlb.stopping = true;
 	shares = cc_fake.calls[CC_FAKE_SHARE];
@@ -368,7 +368,7 @@ static void kccd_stopping(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, shares, cc_fake.calls[CC_FAKE_SHARE]);
 	KUNIT_EXPECT_EQ(test, 0, cc_fake.calls[CC_FAKE_UNSHARE]);
 	/* What is there still serves. */
-	KUNIT_EXPECT_EQ(test, BURST, take(t, BURST, CC_SLOT_MAX, true));
+	KUNIT_EXPECT_EQ(test, BURST, take(t, BURST, SZ_512K, true));
 	give(t, BURST);
 	cc_swiotlb.stopping = false;
 	cc_test_settle(test);
@@ -464,8 +464,8 @@ static void kccd_fragmented(struct kunit *test)
 	cc_fake.max_order = CC_CHUNK_SHIFT - 1 - PAGE_SHIFT;
 	cc_test_options(&opts);
 	cc_test_start_with(test, &opts, false);
-	KUNIT_EXPECT_LT(test, cc_class_free(&cc_classes[CC_NR_CLASSES - 1]),
-			opts.mark[CC_NR_CLASSES - 1]);
+	KUNIT_EXPECT_LT(test, cc_class_free(&cc_classes[CC_CHUNK_CLASS]),
+			opts.mark[CC_CHUNK_CLASS]);
 	for (int i = 0; i < 10; i++)
 		KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, opts.reserve + SZ_2M);
@@ -473,8 +473,8 @@ static void kccd_fragmented(struct kunit *test)
 	cc_fake.max_order = MAX_PAGE_ORDER;
 	cc_test_now += CC_BACKOFF_MAX;
 	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
-	KUNIT_EXPECT_GE(test, cc_class_free(&cc_classes[CC_NR_CLASSES - 1]),
-			opts.mark[CC_NR_CLASSES - 1]);
+	KUNIT_EXPECT_GE(test, cc_class_free(&cc_classes[CC_CHUNK_CLASS]),
+			opts.mark[CC_CHUNK_CLASS]);
 	cc_test_check(test);
 }
 
@@ -495,14 +495,14 @@ static void kccd_thread(struct kunit *test)
 	limit = jiffies + 20 * HZ;
 	while (served < BURST && time_before(jiffies, limit)) {
 		t->tlb[served] = cc_swiotlb_map(t->dev, virt_to_phys(t->buf),
-						CC_SLOT_MAX, 0);
+						SZ_512K, 0);
 		if (cc_test_failed(t->tlb[served]))
 			schedule_timeout_uninterruptible(1);
 		else
 			served++;
 	}
 	KUNIT_EXPECT_EQ(test, served, BURST);
-	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, BURST * CC_SLOT_MAX);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, BURST * SZ_512K);
 	give(t, served);
 	limit = jiffies + 60 * HZ;
 	while (READ_ONCE(cc_swiotlb.shared) > idle + SZ_8M && time_before(jiffies, limit))
@@ -542,7 +542,7 @@ static void kccd_retries(struct kunit *test)
 	cc_test_log_begin(test);
 	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
 	/* A class that is starved would ask again by itself. */
-	KUNIT_ASSERT_EQ(test, 4, take(t, 4, CC_SLOT_MAX, false));
+	KUNIT_ASSERT_EQ(test, 4, take(t, 4, SZ_512K, false));
 	limit = jiffies + 20 * HZ;
 	/* More often than the mappings above have asked for it. */
 	while (READ_ONCE(cc_kccd_stats.grow_failed) < 6 && time_before(jiffies, limit))
@@ -562,7 +562,7 @@ static void kccd_retries(struct kunit *test)
 /* With nothing mapped, no more stays shared than a lower limit allows. */
 static void kccd_lower_limit(struct kunit *test)
 {
-	struct cc_class *largest = &cc_classes[CC_NR_CLASSES - 1];
+	struct cc_class *largest = &cc_classes[CC_CHUNK_CLASS];
 	struct cc_options opts;
 
 	cc_test_options(&opts);
@@ -575,7 +575,7 @@ static void kccd_lower_limit(struct kunit *test)
 
 	/* Nor is a mark larger than that. */
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_64M));
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(largest, SZ_16M / CC_SLOT_MAX));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(largest, SZ_16M / SZ_512K));
 	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.max, SZ_16M - 1));
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_16M));
 	cc_test_log_end(test);
@@ -592,12 +592,12 @@ static void kccd_no_reserve(struct kunit *test)
 	cc_test_options(&opts);
 	opts.reserve = 0;
 	memset(opts.mark, 0, sizeof(opts.mark));
-	opts.mark[CC_NR_CLASSES - 1] = 6;
+	opts.mark[CC_CHUNK_CLASS] = 6;
 	cc_test_start_with(test, &opts, false);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, 0);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.taken, 0);
 	cc_test_log_begin(test);
-	KUNIT_EXPECT_EQ(test, 8, take(t, BURST, CC_SLOT_MAX, false));
+	KUNIT_EXPECT_EQ(test, 8, take(t, BURST, SZ_512K, false));
 	cc_test_log_end(test);
 	KUNIT_EXPECT_GT(test, cc_swiotlb.taken, 0);
 	cc_test_grow();

@@ -27,7 +27,7 @@ static int loan_init(struct kunit *test)
 	cc_fake_begin(test);
 	cc_test_start(test);
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	t->buf = cc_test_buffer(test, CC_SLOT_MAX);
+	t->buf = cc_test_buffer(test, SZ_512K);
 	cc_test_lend(test);
 	return 0;
 }

@@ -74,7 +74,7 @@ static void do_map(struct history *h)
 {
 	unsigned int nr = 1 + rnd(h, 1 << rnd(h, 7)), served = 0;
 	unsigned long before = cc_swiotlb.reserve_bytes;
-	size_t size = 1 + rnd(h, 1 << rnd(h, CC_SLOT_MAX_SHIFT + 1));
+	size_t size = 1 + rnd(h, 1 << rnd(h, cc_max_shift + 1));
 
 	for (; nr && h->nr_live < NR_LIVE; nr--, served++) {
 		phys_addr_t tlb = cc_swiotlb_map(h->dev, h->buf, size, 0);
@@ -136,7 +136,7 @@ static void do_limit(struct history *h)
 static void do_mark(struct history *h)
 {
 	struct cc_class *class = &cc_classes[rnd(h, CC_NR_CLASSES)];
-	unsigned long slots = rnd(h, 3) ? rnd(h, SZ_2M >> class->shift) : 0;
+	unsigned long slots = rnd(h, 3) ? rnd(h, (SZ_2M >> class->shift) + 1) : 0;
 	int err = cc_kccd_set_mark(class, slots);
 
 	event(h, "mark of %lu is %lu: %d", BIT(class->shift), slots, err);
@@ -203,16 +203,19 @@ static void random_options(struct history *h, struct cc_options *opts)
 	opts->min = rnd(h, 2) ? 0 : rnd(h, opts->max / 2);
 	opts->reserve = rnd(h, min(opts->max, SZ_8M) + 1);
 	if (rnd(h, 2))
-		opts->classes = prandom_u32_state(&h->rnd) | BIT(CC_SLOT_MAX_SHIFT);
+		opts->classes = prandom_u32_state(&h->rnd) | BIT(CC_CHUNK_SHIFT);
+	/* Larger ones take whole blocks from the others. */
+	if (rnd(h, 2))
+		opts->classes &= CC_TEST_CLASSES;
 	memset(opts->mark, 0, sizeof(opts->mark));
 	for (unsigned int n = rnd(h, 4); n--; ) {
 		unsigned int i = rnd(h, CC_NR_CLASSES);
 
-		opts->mark[i] = rnd(h, SZ_2M >> (i + CC_SLOT_MIN_SHIFT));
+		opts->mark[i] = rnd(h, (SZ_2M >> (i + CC_SLOT_MIN_SHIFT)) + 1);
 	}
 	/* What is enough for some may be given up for others. */
 	if (rnd(h, 2))
-		opts->mark[CC_NR_CLASSES - 1] = 2;
+		opts->mark[CC_CHUNK_CLASS] = 2;
 }
 
 /* Nothing happens any more; memory is as it is. */
@@ -272,7 +275,9 @@ static void check_return(struct history *h)
 		cc_swiotlb.reserve_min);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		const struct cc_class *class = &cc_classes[i];
-		unsigned long most = class->mark + BIT(CC_CHUNK_SHIFT - class->shift);
+		unsigned int shift = class->shift > CC_CHUNK_SHIFT ? CC_BLOCK_SHIFT :
+								     CC_CHUNK_SHIFT;
+		unsigned long most = class->mark + BIT(shift - class->shift);
 
 		CC_RULE(&h->loop, class->nr_slots < most || !class->nr_slots,
 			"class %u: %lu slots, mark %lu", i, class->nr_slots,
@@ -391,7 +396,7 @@ static void loop_storm(struct kunit *test)
 	for (unsigned int i = 0; i < 10 * HZ && !h->loop.broken; i++) {
 		for (unsigned int n = 0; n < 4; n++) {
 			phys_addr_t tlb = cc_swiotlb_map(h->dev, h->buf,
-							 n % 2 ? CC_SLOT_MAX : SZ_64K, 0);
+							 n % 2 ? SZ_512K : SZ_64K, 0);
 
 			cc_kccd_kick(CC_KICK_GROW);
 			cc_loop_run(&h->loop, 0);
@@ -428,7 +433,7 @@ static int loop_init(struct kunit *test)
 	test->priv = h;
 	cc_test_pin(test);
 	h->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	h->buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	h->buf = virt_to_phys(cc_test_buffer(test, SZ_512K));
 	cc_arena_begin(test);
 	/* Grace periods without waiting: there are some in each history. */
 	rcu_expedite_gp();

@@ -227,7 +227,7 @@ static void magazine_limits(struct kunit *test)
 {
 	struct mag_test *t = test->priv;
 
-	for (size_t size = 512; size <= CC_SLOT_MAX; size *= 2) {
+	for (size_t size = 512; size <= SZ_512K; size *= 2) {
 		struct cc_magazine *mag = cc_test_magazine(cc_test_class(size));
 		struct cc_class *class = &cc_classes[cc_test_class(size)];
 		unsigned int n = min(3 * class->mag_size + 3, (int)(SZ_8M / size));

@@ -36,7 +36,7 @@ static inline int magazine_init(struct kunit *test)
 	cc_test_pin(test);
 	cc_test_start(test);
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	t->buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	t->buf = virt_to_phys(cc_test_buffer(test, SZ_512K));
 	t->nr = cc_test_class(SIZE);
 	t->class = &cc_classes[t->nr];
 	return 0;

@@ -39,7 +39,7 @@ static const u32 offsets[] = {
 
 static const size_t sizes[] = {
 	1, 63, 511, 512, 513, 2048, 4095, 4096, 4097, 9000, 16384, 65536, 100000,
-	262144, 300000, CC_SLOT_MAX,
+	262144, 300000, SZ_512K,
 };
 
 /* The granules that a mapping owns. */
@@ -137,8 +137,8 @@ static void map_maximum(struct kunit *test)
 	size_t max = swiotlb_max_mapping_size(dev);
 	phys_addr_t tlb;
 
-	KUNIT_EXPECT_LE(test, max, CC_SLOT_MAX);
-	KUNIT_EXPECT_GE(test, max, CC_SLOT_MAX - mask - 1);
+	KUNIT_EXPECT_LE(test, max, SZ_512K);
+	KUNIT_EXPECT_GE(test, max, SZ_512K - mask - 1);
 	for (u32 offset = 0; offset <= mask; offset++) {
 		struct io_tlb_pool *pool;
 
@@ -183,7 +183,7 @@ static void map_too_large(struct kunit *test)
 	phys_addr_t tlb;
 
 	for (int i = 0; i < 2; i++) {
-		size_t size = i ? SZ_1M : CC_SLOT_MAX - 4095 + 1;
+		size_t size = i ? SZ_1M : SZ_512K - 4095 + 1;
 
 		tlb = cc_test_tbl_map(dev, buf + 4095, size, 0,
 				      DMA_TO_DEVICE, DMA_ATTR_NO_WARN);
@@ -212,7 +212,7 @@ static void map_direction(struct kunit *test)
 {
 	const enum dma_data_direction dir = *(enum dma_data_direction *)test->param_value;
 	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	u8 *buf = cc_test_buffer(test, CC_SLOT_MAX);
+	u8 *buf = cc_test_buffer(test, SZ_512K);
 
 	for (unsigned int i = 0; i < 2 * ARRAY_SIZE(sizes); i++) {
 		unsigned long attrs = i & 1 ? DMA_ATTR_SKIP_CPU_SYNC : 0;
@@ -416,7 +416,7 @@ static void map_dma_api(struct kunit *test)
 	mem->force_bounce = true;
 	KUNIT_EXPECT_EQ(test, 0, dma_set_mask(dev, DMA_BIT_MASK(64)));
 	skips = !dma_dev_need_sync(dev);
-	KUNIT_EXPECT_EQ(test, dma_max_mapping_size(dev), CC_SLOT_MAX - 512);
+	KUNIT_EXPECT_EQ(test, dma_max_mapping_size(dev), SZ_512K - 512);
 	memset(buf, 1, SZ_64K);
 	addr = dma_map_single(dev, buf + 100, SZ_16K, DMA_BIDIRECTIONAL);
 	KUNIT_EXPECT_EQ(test, 0, dma_mapping_error(dev, addr));
@@ -521,13 +521,13 @@ static void map_restricted(struct kunit *test)
 	phys_addr_t tlb;
 
 	KUNIT_ASSERT_NOT_NULL(test, own);
-	KUNIT_EXPECT_EQ(test, swiotlb_max_mapping_size(dev), CC_SLOT_MAX);
+	KUNIT_EXPECT_EQ(test, swiotlb_max_mapping_size(dev), SZ_512K);
 	/* A slot at hand, for the fast path. */
 	tlb = cc_test_map(dev, buf, SZ_4K, 0, DMA_TO_DEVICE);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	cc_test_unmap(dev, tlb, SZ_4K, DMA_TO_DEVICE);
 	dev->dma_io_tlb_mem = own;
-	KUNIT_EXPECT_LT(test, swiotlb_max_mapping_size(dev), CC_SLOT_MAX);
+	KUNIT_EXPECT_LT(test, swiotlb_max_mapping_size(dev), SZ_512K);
 	/* It has no memory. */
 	cc_test_log_begin(test);
 	KUNIT_EXPECT_TRUE(test, cc_test_failed(cc_test_map(dev, buf, SZ_4K, 0,

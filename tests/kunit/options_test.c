@@ -18,10 +18,10 @@ struct options_param {
 	unsigned long min;
 	unsigned long reserve;
 	unsigned long classes;
-	unsigned long mark[5];
+	unsigned long mark[6];
 };
 
-static const u8 mark_shift[] = { 9, 11, 12, 14, 19 };
+static const u8 mark_shift[] = { 9, 11, 12, 14, 19, 21 };
 
 static const struct options_param options_params[] = {
 	{ "max=64M", .max = SZ_64M },
@@ -43,6 +43,10 @@ static const struct options_param options_params[] = {
 	{ "classes=4096", .classes = BIT(12) | BIT(19) },
 	{ "classes:512", .classes = BIT(9) | BIT(19) },
 	{ "classes=512K", .classes = BIT(19) },
+	{ "classes=1M", .classes = BIT(19) | BIT(20) },
+	{ "classes=4K:2M", .classes = BIT(12) | BIT(19) | BIT(21) },
+	{ "10,20,30,40,5,6", .mark = { 10, 20, 30, 40, 5, 6 } },
+	{ "max=64M,10,20,30,40,5,6", .max = SZ_64M, .mark = { 10, 20, 30, 40, 5, 6 } },
 	/* Bad ones; the rest of the string is used. */
 	{ "", 1 },
 	{ "max", 1 },
@@ -56,6 +60,10 @@ static const struct options_param options_params[] = {
 	{ "classes=18446744073709552128", 1 },
 	/* Mappings of 508 KiB could not be served. */
 	{ "max=2M", .max = SZ_2M, .reserve = SZ_2M, .refused = 1 },
+	/* Slots of 2 MiB that are kept leave nothing to others, or there are none. */
+	{ "10,20,30,40,5,6,max=32M", 1, SZ_32M, .mark = { 10, 20, 30, 40, 5 } },
+	{ "10,20,30,40,5,6,classes=4K:1M", 1, .classes = BIT(12) | BIT(19) | BIT(20),
+	  .mark = { 10, 20, 30, 40, 5 } },
 	{ "max=2047K", 1 },
 	{ "max=0", 1 },
 	{ "max=0%", 1 },
@@ -70,7 +78,7 @@ static const struct options_param options_params[] = {
 	{ "size=64M", 1 },
 	{ "=64M", 1 },
 	{ "force", 1 },
-	{ "10,20,30,40,5,6", 1, .mark = { 10, 20, 30, 40, 5 } },
+	{ "10,20,30,40,5,6,7", 1, .mark = { 10, 20, 30, 40, 5, 6 } },
 	{ "10x", 1 },
 	{ "10,x,30", 1, .mark = { 10, 30 } },
 	{ "18446744073709551616", 1 },
@@ -82,7 +90,7 @@ static const struct options_param options_params[] = {
 	{ "max=64M,,min=16M", 1, SZ_64M, SZ_16M },
 	{ "classes=", 1 },
 	{ "classes=256", 1 },
-	{ "classes=1M", 1 },
+	{ "classes=4M", 1 },
 	{ "classes=3000", 1 },
 	{ "classes=512:", 1 },
 	{ "classes=512,2K", 1, .classes = BIT(9) | BIT(19) },
@@ -144,7 +152,8 @@ static void options_defaults(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, small.classes, ALL);
 	KUNIT_EXPECT_LE(test, small.reserve, small.max);
 	KUNIT_EXPECT_LE(test, small.reserve, large.reserve);
-	KUNIT_EXPECT_GT(test, small.mark[CC_NR_CLASSES - 1], 0);
+	KUNIT_EXPECT_GT(test, small.mark[CC_CHUNK_CLASS], 0);
+	KUNIT_EXPECT_EQ(test, small.mark[CC_NR_CLASSES - 1], 0);
 #ifdef CONFIG_64BIT
 	cc_options_default(&large, 1UL << 42);
 	KUNIT_EXPECT_EQ(test, large.max, 1UL << 40);

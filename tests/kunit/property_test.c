@@ -81,7 +81,7 @@ static bool is_large(struct model *m, struct entry *e)
 static u32 rnd_size(struct model *m, struct entry *e, u32 max)
 {
 	/* As many sizes of each magnitude. */
-	u32 size = 1 + rnd(m, 1U << rnd(m, (is_large(m, e) ? CC_SLOT_MAX_SHIFT : 12) + 1));
+	u32 size = 1 + rnd(m, 1U << rnd(m, (is_large(m, e) ? CC_CHUNK_SHIFT : 12) + 1));
 
 	return min(size, max);
 }
@@ -220,7 +220,7 @@ static void step(struct kunit *test, struct model *m)
 
 static u8 *alloc_model_buffer(struct kunit *test, unsigned int i)
 {
-	return cc_test_buffer(test, i < LARGE_LIVE ? CC_SLOT_MAX : SZ_4K);
+	return cc_test_buffer(test, i < LARGE_LIVE ? SZ_512K : SZ_4K);
 }
 
 static void property_random(struct kunit *test)

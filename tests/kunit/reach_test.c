@@ -111,7 +111,7 @@ static void reach_legacy(struct kunit *test)
 	/* It is told what fits in the legacy pool. */
 	KUNIT_EXPECT_LE(test, swiotlb_max_mapping_size(dev), SZ_256K);
 	set_limit(dev, mask, 0);
-	KUNIT_EXPECT_EQ(test, swiotlb_max_mapping_size(dev), CC_SLOT_MAX);
+	KUNIT_EXPECT_EQ(test, swiotlb_max_mapping_size(dev), SZ_512K);
 	cc_test_stop(test);
 	cc_fake_end(test);
 }
@@ -203,7 +203,7 @@ static void reach_iommu(struct kunit *test)
 	dev->dma_parms->segment_boundary_mask = SZ_4K - 1;
 	KUNIT_EXPECT_LT(test, swiotlb_max_mapping_size(dev), SZ_256K + 1);
 	set_iommu(dev, true);
-	KUNIT_EXPECT_EQ(test, swiotlb_max_mapping_size(dev), CC_SLOT_MAX - 512);
+	KUNIT_EXPECT_EQ(test, swiotlb_max_mapping_size(dev), SZ_512K - 512);
 	for (unsigned int i = 0; i < 3; i++) {
 		memset(buf, i, SZ_64K);
 		tlb = cc_test_map(dev, buf + 5, SZ_64K - 5, SZ_4K - 1, DMA_TO_DEVICE);

@@ -34,7 +34,7 @@ static int stats_init(struct kunit *test)
 	cc_test_start(test);
 	cc_test_files(test);
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	t->buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	t->buf = virt_to_phys(cc_test_buffer(test, SZ_512K));
 	return 0;
 }
 
@@ -155,16 +155,16 @@ static void stats_total(struct kunit *test)
 	struct stats_test *t = test->priv;
 	unsigned int rows = 0;
 	const char *text;
-	phys_addr_t tlb[CC_NR_CLASSES];
+	phys_addr_t tlb[CC_CHUNK_CLASS + 1];
 
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+	for (unsigned int i = 0; i < CC_CHUNK_CLASS + 1; i++) {
 		tlb[i] = cc_swiotlb_map(t->dev, t->buf, 512 << i, 0);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[i]));
 		cc_test_grow();
 	}
 	cc_swiotlb_fallback(t->dev, t->buf, SZ_4K, 0, false, DMA_ATTR_NO_WARN);
 	text = debugfs(test, DEBUGFS "stats");
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+	for (unsigned int i = 0; i < CC_CHUNK_CLASS + 1; i++) {
 		char name[16];
 
 		snprintf(name, sizeof(name), "%u", 512 << i);
@@ -174,15 +174,15 @@ static void stats_total(struct kunit *test)
 		for (unsigned int j = 0; j < NR_COLUMNS; j++)
 			total[j] += col[j];
 	}
-	KUNIT_EXPECT_EQ(test, rows, CC_NR_CLASSES);
+	KUNIT_EXPECT_EQ(test, rows, CC_CHUNK_CLASS + 1);
 	KUNIT_ASSERT_TRUE(test, find_row(text, "total", col, NR_COLUMNS));
 	KUNIT_EXPECT_MEMEQ(test, col, total, sizeof(col));
-	KUNIT_EXPECT_EQ(test, col[IN_USE], CC_NR_CLASSES);
+	KUNIT_EXPECT_EQ(test, col[IN_USE], CC_CHUNK_CLASS + 1);
 	KUNIT_EXPECT_GE(test, col[FAILED], 1);
 	cc_classes[0].enabled = false;
 	KUNIT_EXPECT_FALSE(test, find_row(debugfs(test, DEBUGFS "stats"), "512", col, NR_COLUMNS));
 	cc_classes[0].enabled = true;
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+	for (unsigned int i = 0; i < CC_CHUNK_CLASS + 1; i++)
 		cc_test_give(tlb[i]);
 }
 
@@ -411,7 +411,7 @@ static void stats_kccd(struct kunit *test)
 		{ "reserve_bytes", cc_swiotlb.reserve_bytes },
 		{ "reserve_min_bytes", cc_swiotlb.reserve_min },
 		{ "reserve_target_bytes", cc_swiotlb.target },
-		{ "mark_524288", cc_classes[CC_NR_CLASSES - 1].mark },
+		{ "mark_524288", cc_classes[CC_CHUNK_CLASS].mark },
 		{ "passes", s->passes },
 		{ "ticks", s->ticks },
 		{ "drains", s->drains },
@@ -474,7 +474,7 @@ static void sysfs_show(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "reserve_bytes"), cc_swiotlb.reserve_bytes);
 	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "reserve_min_bytes"), cc_swiotlb.reserve_min);
 	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "slots-524288/mark"),
-			cc_classes[CC_NR_CLASSES - 1].mark);
+			cc_classes[CC_CHUNK_CLASS].mark);
 	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "quarantined_bytes"), 0);
 	KUNIT_EXPECT_EQ(test, sysfs(test, SYSFS "used_bytes"), 0);
 	take(test, 5, SIZE);
@@ -589,7 +589,7 @@ static void sysfs_lower_limit(struct kunit *test)
 {
 	unsigned long before;
 
-	take(test, 32, CC_SLOT_MAX / 2);
+	take(test, 32, SZ_512K / 2);
 	cc_test_grow();
 	before = cc_swiotlb.shared;
 	KUNIT_ASSERT_GT(test, before, SZ_16M);

@@ -28,7 +28,7 @@ static int walk_init(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, t);
 	test->priv = t;
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	t->buf = virt_to_phys(cc_test_buffer(test, CC_SLOT_MAX));
+	t->buf = virt_to_phys(cc_test_buffer(test, SZ_512K));
 	cc_test_pin(test);
 	cc_fake_begin(test);
 	cc_fake.max_order = CC_FRAME_SHIFT - PAGE_SHIFT;

@@ -39,8 +39,12 @@ def chunks():
     node = head["next"]
     while int(node) != int(head.address):
         at = gdb.Value(int(node) - offset).cast(block.pointer())
-        for i in range(int(at["nr_chunks"])):
-            yield at["chunks"][i]
+        i, number = 0, int(at["nr_chunks"])
+        while i < number:
+            chunk = at["chunks"][i]
+            yield chunk
+            # One that has taken over others stands for all of them.
+            i += int(chunk["pool"]["end"] - chunk["pool"]["start"]) * number >> int(at["shift"])
         node = node["next"]
 
 

@@ -96,6 +96,7 @@ static struct cc_block *block_alloc(unsigned int shift, bool try_hard, int nid)
 		chunk->nid = cc_page_node(page);
 		INIT_LIST_HEAD(&chunk->node);
 	}
+	INIT_LIST_HEAD(&block->whole);
 	return block;
 
 free_metadata:

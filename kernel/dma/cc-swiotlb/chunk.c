@@ -24,7 +24,7 @@ static void set_frames(struct cc_chunk *chunk, struct cc_chunk *entry)
 {
 	unsigned long frame = chunk->pool.start >> CC_FRAME_SHIFT;
 	unsigned long end = chunk->pool.end >> CC_FRAME_SHIFT;
-	struct cc_chunk **leaf = cc_by_frame->leaf[frame >> CC_LEAF_BITS];
+	struct cc_chunk **leaf = READ_ONCE(cc_by_frame)->leaf[frame >> CC_LEAF_BITS];
 
 	/* A chunk is aligned to its size: its frames share one leaf. */
 	for (; frame < end; frame++)
@@ -187,10 +187,18 @@ void cc_reserve_add(struct cc_chunk *chunk)
 	node->bytes += cc_chunk_bytes(chunk);
 	cc_swiotlb.reserve_bytes += cc_chunk_bytes(chunk);
 	list_add(&chunk->node, list);
-	/* Chunks of a whole block are used last, so that it can be returned. */
-	if (++block->nr_reserve == block->nr_chunks)
-		for (unsigned int i = 0; i < block->nr_chunks; i++)
-			list_move_tail(&block->chunks[i].node, list);
+	if (++block->nr_reserve < block->nr_chunks)
+		return;
+	/*
+	 * Chunks of a whole block are used last, so that it can be returned; those of a
+	 * full-sized one after all others, since large slots need them.
+	 */
+	if (block->shift < CC_BLOCK_SHIFT && shift == CC_CHUNK_SHIFT && !list_empty(&node->whole))
+		list = &list_last_entry(&node->whole, struct cc_block, whole)->chunks[0].node;
+	for (unsigned int i = 0; i < block->nr_chunks; i++)
+		list_move_tail(&block->chunks[i].node, list);
+	if (block->shift == CC_BLOCK_SHIFT)
+		list_add(&block->whole, &node->whole);
 }
 
 /**
@@ -202,6 +210,7 @@ void cc_reserve_add(struct cc_chunk *chunk)
 void cc_reserve_del(struct cc_chunk *chunk)
 {
 	list_del_init(&chunk->node);
+	list_del_init(&chunk->block->whole);
 	chunk->block->nr_reserve--;
 	cc_swiotlb.node[chunk->nid].bytes -= cc_chunk_bytes(chunk);
 	cc_swiotlb.reserve_bytes -= cc_chunk_bytes(chunk);
@@ -216,7 +225,7 @@ static bool node_holds(unsigned int shift, const struct cc_node *node)
 	for (; i < CC_NR_CHUNK_SIZES; i++)
 		if (!list_empty(&node->reserve[i]))
 			return true;
-	return false;
+	return shift > CC_CHUNK_SHIFT && !list_empty(&node->whole);
 }
 
 /* The node with the largest reserve, if it holds a chunk of 1 << @shift bytes, or NULL. */
@@ -248,7 +257,41 @@ static struct cc_chunk *find_chunk(unsigned int shift, int nid)
 	for (; node && i < CC_NR_CHUNK_SIZES && !chunk; i++)
 		chunk = list_first_entry_or_null(&node->reserve[i],
 						 struct cc_chunk, node);
+	if (node && shift > CC_CHUNK_SHIFT) {
+		struct cc_block *block = list_first_entry_or_null(&node->whole,
+								  struct cc_block, whole);
+
+		chunk = block ? block->chunks : NULL;
+	}
 	return chunk;
+}
+
+/*
+ * Take a whole block out of the reserve, as one chunk: the first one takes over the others.
+ * Nothing is mapped there, so that nobody looks for an address of it who had it from a
+ * mapping. Who gets one later sees what was written here as he sees the class of the chunk:
+ * see chunk_join(). Under cc_swiotlb.lock.
+ */
+static void merge(struct cc_block *block)
+{
+	struct cc_chunk *first = block->chunks;
+
+	for (unsigned int i = 0; i < block->nr_chunks; i++)
+		cc_reserve_del(&block->chunks[i]);
+	WRITE_ONCE(first->pool.end, first->pool.start + BIT(block->shift));
+	set_frames(first, first);
+}
+
+/* Undo merge(), into the reserve. Under cc_swiotlb.lock. */
+static void split(struct cc_block *block)
+{
+	struct cc_chunk *first = block->chunks;
+
+	WRITE_ONCE(first->pool.end, first->pool.start + BIT(CC_CHUNK_SHIFT));
+	for (unsigned int i = 0; i < block->nr_chunks; i++) {
+		set_frames(&block->chunks[i], &block->chunks[i]);
+		cc_reserve_add(&block->chunks[i]);
+	}
 }
 
 /**
@@ -373,11 +416,9 @@ static bool has_free(const struct cc_class *class, int nid, unsigned long want)
 	return atomic_long_read(&class->node[nid].pool_free) >= (long)want;
 }
 
-/* Does the reserve have so much, and a node its part of it, when a chunk has gone? */
-static bool leaves(const struct cc_chunk *chunk, int nid, unsigned long keep)
+/* Does the reserve have so much, and a node its part of it, when @bytes have gone? */
+static bool leaves(int nid, unsigned long keep, size_t bytes)
 {
-	size_t bytes = cc_chunk_bytes(chunk);
-
 	return cc_swiotlb.reserve_bytes >= keep + bytes &&
 	       (nid == NUMA_NO_NODE ||
 		cc_swiotlb.node[nid].bytes >= keep / max(cc_swiotlb.nr_used, 1) + bytes);
@@ -407,10 +448,13 @@ static bool give(struct cc_class *class, int nid, unsigned int shift,
 		return true;
 	}
 	chunk = find_chunk(shift, nid);
-	if (chunk && !leaves(chunk, nid, keep))
+	if (chunk && !leaves(nid, keep, max(cc_chunk_bytes(chunk), BIT(shift))))
 		chunk = NULL;
 	if (chunk) {
-		cc_reserve_del(chunk);
+		if (shift > CC_CHUNK_SHIFT)
+			merge(chunk->block);
+		else
+			cc_reserve_del(chunk);
 		chunk_join(chunk, class);
 		if (mapping)
 			cc_swiotlb.taken += cc_chunk_bytes(chunk);
@@ -423,6 +467,12 @@ static bool give(struct cc_class *class, int nid, unsigned int shift,
 	trace_cc_swiotlb_reserve(class->shift, chunk ? chunk->pool.start : 0,
 				 READ_ONCE(cc_swiotlb.reserve_bytes));
 	return chunk;
+}
+
+/* The log2 of the least chunk that holds a slot of a class. */
+static unsigned int class_shift(const struct cc_class *class)
+{
+	return class->shift > CC_CHUNK_SHIFT ? CC_BLOCK_SHIFT : class->shift;
 }
 
 /**
@@ -438,7 +488,7 @@ static bool give(struct cc_class *class, int nid, unsigned int shift,
 bool cc_reserve_give(struct cc_class *class, int nid, unsigned long want,
 		     unsigned long keep)
 {
-	return give(class, nid, class->shift, want, keep, false);
+	return give(class, nid, class_shift(class), want, keep, false);
 }
 
 /**
@@ -452,7 +502,7 @@ bool cc_reserve_give(struct cc_class *class, int nid, unsigned long want,
  */
 bool cc_reserve_take(struct cc_class *class, int nid, unsigned long want)
 {
-	return give(class, nid, class->shift, want, 0, true);
+	return give(class, nid, class_shift(class), want, 0, true);
 }
 
 /**
@@ -567,8 +617,11 @@ static void retired_to_reserve(struct list_head *retired)
 	list_for_each_entry_safe(chunk, next, retired, node) {
 		if (n++ == CC_RETIRE_BATCH)
 			break;
-		list_del(&chunk->node);
-		cc_reserve_add(chunk);
+		list_del_init(&chunk->node);
+		if (cc_chunk_bytes(chunk) > BIT(CC_CHUNK_SHIFT))
+			split(chunk->block);
+		else
+			cc_reserve_add(chunk);
 	}
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 	cond_resched();
@@ -662,9 +715,11 @@ static int init_nodes(void)
 	cc_swiotlb.node = kcalloc(cc_nr_nodes, sizeof(*cc_swiotlb.node), GFP_KERNEL);
 	if (!cc_swiotlb.node)
 		return -ENOMEM;
-	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++) {
+		INIT_LIST_HEAD(&cc_swiotlb.node[nid].whole);
 		for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
 			INIT_LIST_HEAD(&cc_swiotlb.node[nid].reserve[i]);
+	}
 	for_each_online_cpu(cpu)
 		cc_reserve_use(cc_cpu_node(cpu));
 	return 0;

@@ -2,7 +2,7 @@
 /*
  * Size classes.
  *
- * The table of classes holds every power of two from 512 bytes to 512 KiB, and behind
+ * The table of classes holds every power of two from 512 bytes to 2 MiB, and behind
  * them the pages of coherent allocations. A class costs nothing until it is used: it owns
  * no chunk before its first mapping.
  */
@@ -13,6 +13,8 @@
 
 struct cc_class cc_classes[CC_NR_OWNERS];
 u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1] __read_mostly;
+u8 cc_max_shift __read_mostly;
+u8 cc_promised_shift __read_mostly;
 unsigned int cc_nr_nodes __read_mostly;
 
 /*
@@ -20,7 +22,7 @@ unsigned int cc_nr_nodes __read_mostly;
  * for all classes as a share of the memory that may be shared.
  */
 #define CC_MAGAZINES_BYTES	(SZ_64M + SZ_32M)
-#define CC_MAGAZINES_SHARE	(2 * CC_NR_CLASSES)
+#define CC_MAGAZINES_SHARE	(2 * (CC_CHUNK_CLASS + 1))
 #define CC_MAGAZINE_SLOTS	128
 /* Bytes that a CPU takes from a gen_pool at once. */
 #define CC_BATCH_BYTES		SZ_32K
@@ -31,6 +33,9 @@ static unsigned int magazine_slots(unsigned int nr_cpus, unsigned long max,
 {
 	unsigned long bytes = min(max / CC_MAGAZINES_SHARE, CC_MAGAZINES_BYTES);
 
+	/* The copy takes so long that a lock is nothing, and the memory is missed. */
+	if (shift > CC_CHUNK_SHIFT)
+		return 0;
 	/* Two on each CPU, a half of what it sends, a half of what it gets. */
 	return min(bytes / 3 / nr_cpus >> shift, CC_MAGAZINE_SLOTS);
 }
@@ -67,7 +72,7 @@ int cc_class_init(unsigned int nr_cpus, unsigned long max)
 		memset(class, 0, sizeof(*class));
 		class->mark = mark;
 		class->shift = i == CC_COHERENT ? PAGE_SHIFT : CC_SLOT_MIN_SHIFT + i;
-		class->wanted = class->shift;
+		class->wanted = class->shift > CC_CHUNK_SHIFT ? CC_BLOCK_SHIFT : class->shift;
 		INIT_LIST_HEAD(&class->chunks);
 		class->node = &class_nodes[i * cc_nr_nodes];
 		for (unsigned int nid = 0; nid < cc_nr_nodes; nid++) {
@@ -84,14 +89,16 @@ int cc_class_init(unsigned int nr_cpus, unsigned long max)
 
 /**
  * cc_class_enable() - choose the classes of the table that are used
- * @mask: bit n stands for slots of 1 << n bytes; the largest must be among them
+ * @mask: bit n stands for slots of 1 << n bytes; CC_CHUNK_SHIFT must be among them
  *
  * Context: task, before anything is mapped.
  */
 void cc_class_enable(unsigned long mask)
 {
-	unsigned int serves = CC_NR_CLASSES - 1;
+	unsigned int serves = CC_CHUNK_CLASS;
 
+	mask &= GENMASK(CC_SLOT_MAX_SHIFT, CC_SLOT_MIN_SHIFT);
+	cc_max_shift = fls_long(mask) - 1;
 	for (int order = CC_SLOT_MAX_SHIFT; order >= 0; order--) {
 		if (order >= CC_SLOT_MIN_SHIFT && (mask & BIT(order))) {
 			serves = order - CC_SLOT_MIN_SHIFT;

@@ -176,7 +176,7 @@ struct page *cc_swiotlb_alloc_pages(struct device *dev, size_t size, gfp_t gfp)
 	void *vaddr;
 
 	size = PAGE_ALIGN(size);
-	if (!size || size > CC_SLOT_MAX || has_own_memory(dev))
+	if (!size || size > BIT(CC_CHUNK_SHIFT) || has_own_memory(dev))
 		goto other;
 	vaddr = take_or_grow(size, device_node(dev), gfp, &chunk);
 	if (!vaddr && cc_nr_nodes > 1)

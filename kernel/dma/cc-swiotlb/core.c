@@ -86,8 +86,12 @@ int cc_swiotlb_start(const struct cc_options *opts)
 		return err;
 	cc_class_enable(opts->classes);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
-		if (cc_classes[i].enabled)
-			cc_classes[i].mark = opts->mark[i];
+		cc_classes[i].mark = cc_classes[i].enabled ? opts->mark[i] : 0;
+	/* What is promised must be held. */
+	cc_promised_shift = CC_CHUNK_SHIFT;
+	for (unsigned int i = CC_CHUNK_CLASS + 1; i < CC_NR_CLASSES; i++)
+		if (cc_classes[i].mark)
+			cc_promised_shift = cc_classes[i].shift;
 
 	err = cc_chunk_init();
 	if (err)
@@ -162,7 +166,7 @@ early_param("cc_swiotlb", cc_options_setup);
 /* Slot sizes in use, each with the slots of one magazine; 0: none is used. */
 static void __init print_classes(void)
 {
-	char text[160];
+	char text[192];
 	int len = 0;
 
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)

@@ -49,7 +49,7 @@ dma_addr_t cc_swiotlb_map_fast(struct device *dev, phys_addr_t orig_addr,
 	phys_addr_t tlb_addr;
 	struct cc_slot *slot;
 
-	if (unlikely(trace_cc_swiotlb_map_enabled() || order > CC_SLOT_MAX_SHIFT ||
+	if (unlikely(trace_cc_swiotlb_map_enabled() || order > cc_max_shift ||
 		     dma_get_min_align_mask(dev) >> CC_OFFSET_BITS ||
 		     !cc_within_segment(dev)))
 		goto slow;

@@ -34,7 +34,7 @@ struct backoff {
 };
 
 /* Under cc_swiotlb.mutex. */
-static struct backoff backoff[CC_NR_CHUNK_SIZES];
+static struct backoff backoff[CC_NR_GROW_SIZES];
 static unsigned long pass_grown;	/* bytes grown before this pass */
 
 /**
@@ -48,7 +48,7 @@ unsigned long cc_grow_backoff(unsigned long now)
 {
 	unsigned long longest = 0;
 
-	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
+	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
 		if (cc_waits(&backoff[i].wait, now))
 			longest = max(longest, READ_ONCE(backoff[i].wait.until) - now);
 	return longest;
@@ -134,7 +134,7 @@ static unsigned long room(void)
 /* So much could be had: what serves a size serves those that are smaller. */
 static void forget_failures(unsigned long bytes)
 {
-	for (unsigned int size = 0; size < CC_NR_CHUNK_SIZES &&
+	for (unsigned int size = 0; size < CC_NR_GROW_SIZES &&
 	     BIT(CC_FRAME_SHIFT + size) <= bytes; size++) {
 		backoff[size].delay = 0;
 		WRITE_ONCE(backoff[size].wait.on, false);
@@ -206,8 +206,9 @@ static void feed_starved(unsigned long now)
 			continue;
 		if (err != -ENOSPC && backoff[size].delay < CC_BACKOFF_MAX)
 			WRITE_ONCE(class->starved, true);
-		/* Idle CPUs may hold what this one needs. */
-		cc_growth.starved = true;
+		/* Idle CPUs may hold what this one needs, but no whole block. */
+		if (size < CC_NR_CHUNK_SIZES)
+			cc_growth.starved = true;
 	}
 }
 
@@ -279,7 +280,7 @@ void cc_grow(unsigned long now)
 	pass_grown = cc_kccd_stats.grown;
 	cc_growth.unfinished = false;
 	cc_growth.no_room = false;
-	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
+	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
 		backoff[i].wanted = false;
 	raise_target();
 	feed_starved(now);
@@ -299,7 +300,7 @@ void cc_grow(unsigned long now)
  */
 bool cc_grow_due(unsigned long now)
 {
-	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
+	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
 		if (backoff[i].wanted && !cc_waits(&backoff[i].wait, now))
 			return true;
 	return false;
@@ -316,7 +317,7 @@ unsigned long cc_grow_sleep(unsigned long now)
 {
 	unsigned long sleep = MAX_SCHEDULE_TIMEOUT;
 
-	for (unsigned int i = 0; i < CC_NR_CHUNK_SIZES; i++)
+	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
 		if (backoff[i].wanted)
 			sleep = cc_sooner(sleep, &backoff[i].wait, now);
 	return sleep;

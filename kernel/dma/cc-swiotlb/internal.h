@@ -8,8 +8,9 @@
  *   block   2 MiB, naturally aligned, so that converting it splits no huge
  *           entry of the direct map; smaller when memory is fragmented
  *   chunk   at most 512 KiB of a block; either class-less in the reserve or
- *           owned by one class
- *   slot    a power of two from 512 bytes to 512 KiB, naturally aligned
+ *           owned by one class. For slots above 512 KiB, the first chunk of a
+ *           block takes over the others while a class has it
+ *   slot    a power of two from 512 bytes to 2 MiB, naturally aligned
  *
  * All of a block is on one NUMA node. A CPU takes slots of its own node, as long as
  * there are any there. A slot of another node does not rest in a magazine, unless an
@@ -65,7 +66,7 @@
 #include <linux/workqueue.h>
 
 #define CC_SLOT_MIN_SHIFT	9
-#define CC_SLOT_MAX_SHIFT	19
+#define CC_SLOT_MAX_SHIFT	21
 #define CC_NR_CLASSES		(CC_SLOT_MAX_SHIFT - CC_SLOT_MIN_SHIFT + 1)
 #define CC_SLOT_MAX		BIT(CC_SLOT_MAX_SHIFT)
 /* Behind the classes of mappings: the pages of coherent allocations. */
@@ -75,14 +76,20 @@
 
 #define CC_CHUNK_SHIFT		19
 #define CC_BLOCK_SHIFT		21
-/* A limit below would not even leave two of the largest mappings. */
+/* The largest class whose slots fit into a chunk. It is always in use. */
+#define CC_CHUNK_CLASS		(CC_CHUNK_SHIFT - CC_SLOT_MIN_SHIFT)
+/* A limit below would not even leave two slots of it. */
 #define CC_MAX_LEAST		BIT(CC_BLOCK_SHIFT)
+/* Drivers are told of larger ones, which take whole blocks, if there is this much. */
+#define CC_LARGE_MAX		SZ_64M
 /* The smallest chunk, and the granule of the lookup by address. */
 #define CC_FRAME_SHIFT		16
 #define CC_NR_CHUNK_SIZES	(CC_CHUNK_SHIFT - CC_FRAME_SHIFT + 1)
+/* The same with those that are wanted of a block. */
+#define CC_NR_GROW_SIZES	(CC_BLOCK_SHIFT - CC_FRAME_SHIFT + 1)
 
 static_assert(CC_FRAME_SHIFT >= PAGE_SHIFT);
-static_assert(CC_CHUNK_SHIFT >= CC_SLOT_MAX_SHIFT);
+static_assert(CC_BLOCK_SHIFT >= CC_SLOT_MAX_SHIFT);
 
 /**
  * struct cc_slot - what the kernel knows of one slot
@@ -152,6 +159,8 @@ struct cc_chunk {
 /**
  * struct cc_block - a piece of memory that is converted as a whole
  * @node:	in cc_swiotlb.blocks; under cc_swiotlb.mutex
+ * @whole:	in the @whole of its node, while no class owns any of a full-sized one;
+ *		under cc_swiotlb.lock
  * @page:	its memory
  * @shift:	log2 of its size in bytes
  * @nr_chunks:	number of entries in @chunks
@@ -162,6 +171,7 @@ struct cc_chunk {
  */
 struct cc_block {
 	struct list_head node;
+	struct list_head whole;
 	struct page *page;
 	unsigned int shift;
 	unsigned int nr_chunks;
@@ -287,7 +297,8 @@ struct cc_class_node {
  * @nr_joined:	chunks that have ever been in it; under cc_swiotlb.lock
  * @joined:	it was given a chunk since kccd's last tick; under cc_swiotlb.lock
  * @starved:	a mapping found no chunk in the reserve that is large enough
- * @wanted:	log2 of the bytes that it has to hold: @shift, or those of pages
+ * @wanted:	log2 of the bytes that it has to hold: @shift, or those of pages, or of
+ *		a block
  * @high:	high water of the slots out of gen_pools and depots
  * @peak:	the same since kccd's last tick
  * @last_peak:	the same in the second before
@@ -316,6 +327,8 @@ struct cc_class {
 /**
  * struct cc_node - what the reserve has on one NUMA node
  * @reserve:	class-less chunks by log2 of their size; under cc_swiotlb.lock
+ * @whole:	blocks of CC_BLOCK_SHIFT, all of whose chunks are in @reserve; under
+ *		cc_swiotlb.lock
  * @bytes:	sum of @reserve; under cc_swiotlb.lock
  * @used:	a CPU of the node maps; under cc_swiotlb.lock
  * @refused:	it had no memory that could be shared since kccd's last tick; under
@@ -323,6 +336,7 @@ struct cc_class {
  */
 struct cc_node {
 	struct list_head reserve[CC_NR_CHUNK_SIZES];
+	struct list_head whole;
 	unsigned long bytes;
 	bool used;
 	bool refused;
@@ -416,6 +430,9 @@ void cc_kccd_kick(enum cc_kick kick);
 extern struct cc_class cc_classes[CC_NR_OWNERS];
 /* The class that serves a space of up to 1 << index bytes. */
 extern u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1];
+/* The log2 of the largest slot, and of the largest one that drivers are told of. */
+extern u8 cc_max_shift;
+extern u8 cc_promised_shift;
 /* NUMA nodes that there can be. */
 extern unsigned int cc_nr_nodes;
 int cc_class_init(unsigned int nr_cpus, unsigned long max);

@@ -346,7 +346,8 @@ static unsigned long least_max(void)
 
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		most = max(most, cc_classes[i].mark << cc_classes[i].shift);
-	return most;
+	/* What larger slots are promised does not take what all devices are. */
+	return cc_promised_shift > CC_CHUNK_SHIFT ? max(most, CC_LARGE_MAX) : most;
 }
 
 /**
@@ -357,8 +358,9 @@ static unsigned long least_max(void)
  * kccd does what follows from it.
  *
  * Context: task. Takes cc_swiotlb.mutex.
- * Return: 0, or -EINVAL if cc_swiotlb.max would be less than CC_MAX_LEAST, than one
- * of the others or than a mark.
+ * Return: 0, or -EINVAL if cc_swiotlb.max would be less than CC_MAX_LEAST, or
+ * CC_LARGE_MAX if drivers were told of slots of more than 512 KiB, than one of the
+ * others or than a mark.
  */
 int cc_kccd_set(unsigned long *field, unsigned long val)
 {
@@ -388,13 +390,14 @@ int cc_kccd_set(unsigned long *field, unsigned long val)
  *
  * Context: task. Takes cc_swiotlb.mutex.
  * Return: 0, or -EINVAL if that is more than cc_swiotlb.max allows, or nothing in
- * the class of the largest mappings, which drivers are told will work.
+ * a class of which drivers are told that its mappings will work.
  */
 int cc_kccd_set_mark(struct cc_class *class, unsigned long slots)
 {
 	mutex_lock(&cc_swiotlb.mutex);
 	if (slots > cc_swiotlb.max >> class->shift ||
-	    (!slots && class->shift == CC_SLOT_MAX_SHIFT)) {
+	    (!slots && (class->shift == CC_CHUNK_SHIFT ||
+			class->shift == cc_promised_shift))) {
 		mutex_unlock(&cc_swiotlb.mutex);
 		return -EINVAL;
 	}

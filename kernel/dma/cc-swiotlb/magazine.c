@@ -301,6 +301,8 @@ static u32 take_elsewhere(struct cc_class *class, struct how how)
  */
 static u32 take_larger(struct cc_class *class, struct how how)
 {
+	/* What is kept of 2 MiB is kept for all who need a whole block. */
+	bool keeps = class <= &cc_classes[CC_CHUNK_CLASS];
 	unsigned int left = CC_LARGER_CLASSES;
 
 	while (left && ++class < cc_classes + CC_NR_CLASSES) {
@@ -308,7 +310,7 @@ static u32 take_larger(struct cc_class *class, struct how how)
 
 		if (!class->enabled)
 			continue;
-		how.keep = READ_ONCE(class->mark);
+		how.keep = keeps ? READ_ONCE(class->mark) : 0;
 		index = take(class, &how, CC_POOL);
 		if (!index)
 			index = take_elsewhere(class, how);

@@ -61,7 +61,7 @@ size_t cc_swiotlb_max_mapping_size(struct device *dev)
 		return 0;
 	if (!use_dma_iommu(dev) && !reaches_all(dev))
 		return 0;
-	return CC_SLOT_MAX - round_up(min_align_mask, 1U << CC_SLOT_MIN_SHIFT);
+	return BIT(cc_promised_shift) - round_up(min_align_mask, 1U << CC_SLOT_MIN_SHIFT);
 }
 
 /* What an operator needs to know of a shortage, and what helps. */
@@ -81,7 +81,8 @@ static void report(struct device *dev, size_t size, unsigned int nr,
 				     size, what, BIT(cc_classes[nr].shift),
 				     READ_ONCE(cc_swiotlb.reserve_bytes) >> 10,
 				     shared >> 10, cc_swiotlb.max >> 10,
-				     sum + BIT(CC_FRAME_SHIFT) <= cc_swiotlb.max ?
+				     sum + BIT(max(cc_classes[nr].wanted, CC_FRAME_SHIFT)) <=
+				     cc_swiotlb.max ?
 				     "reserve=" : "max=");
 }
 
@@ -110,7 +111,7 @@ void cc_swiotlb_fallback(struct device *dev, phys_addr_t orig_addr, size_t size,
 			 unsigned long attrs)
 {
 	unsigned int order = cc_order(dev, orig_addr, size, alloc_align_mask);
-	unsigned int nr = cc_class_of[min(order, CC_SLOT_MAX_SHIFT)];
+	unsigned int nr = cc_class_of[min(order, cc_max_shift)];
 
 	this_cpu_inc(cc_cpu.mag[nr].count[mapped ? CC_LEGACY : CC_FAILED]);
 	trace_cc_swiotlb_failed(dev, size, mapped);
@@ -122,7 +123,7 @@ void cc_swiotlb_fallback(struct device *dev, phys_addr_t orig_addr, size_t size,
 			report(dev, size, nr, "mapped in the legacy pool");
 		return;
 	}
-	if (order > CC_SLOT_MAX_SHIFT)
+	if (order > cc_max_shift)
 		dev_warn_ratelimited(dev,
 				     "cc-swiotlb: %zu bytes not mapped: the maximum for this device is %zu\n",
 				     size, cc_swiotlb_max_mapping_size(dev));
@@ -210,7 +211,7 @@ phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 	unsigned int nr;
 	u32 index;
 
-	if (unlikely(order > CC_SLOT_MAX_SHIFT || offset >> CC_OFFSET_BITS))
+	if (unlikely(order > cc_max_shift || offset >> CC_OFFSET_BITS))
 		return (phys_addr_t)DMA_MAPPING_ERROR;
 	nr = cc_class_of[order];
 

@@ -14,11 +14,11 @@
 #include "internal.h"
 
 #define CC_ALL_CLASSES	GENMASK(CC_SLOT_MAX_SHIFT, CC_SLOT_MIN_SHIFT)
-/* One slot in use and one to come: the largest mappings always progress. */
-#define CC_LARGEST_MARK	2
+/* One slot in use and one to come: the mappings of all devices always progress. */
+#define CC_CHUNK_MARK	2
 
 /* The classes that a list of plain numbers stands for. */
-static const u8 mark_shift[] = { 9, 11, 12, 14, 19 };
+static const u8 mark_shift[] = { 9, 11, 12, 14, 19, 21 };
 
 /**
  * cc_options_default() - what is used where the command line says nothing
@@ -34,7 +34,7 @@ void cc_options_default(struct cc_options *opts, unsigned long ram)
 		.max = ram / 4,
 		.reserve = clamp(ram / 4096, SZ_8M, SZ_64M),
 	};
-	opts->mark[CC_NR_CLASSES - 1] = CC_LARGEST_MARK;
+	opts->mark[CC_CHUNK_CLASS] = CC_CHUNK_MARK;
 }
 
 /**
@@ -99,10 +99,10 @@ static bool parse_max(const char *str, unsigned long ram, unsigned long *max)
 	return true;
 }
 
-/* Slot sizes separated by colons. The largest is always part of the table. */
+/* Slot sizes separated by colons. That of a chunk is always part of the table. */
 static bool parse_classes(char *str, unsigned long *classes)
 {
-	unsigned long mask = BIT(CC_SLOT_MAX_SHIFT);
+	unsigned long mask = BIT(CC_CHUNK_SHIFT);
 	const char *size, *end;
 
 	while ((size = strsep(&str, ":"))) {
@@ -128,7 +128,7 @@ static bool parse_mark(struct cc_options *opts, const char *str,
 	if (nr >= ARRAY_SIZE(mark_shift) || kstrtoul(str, 0, &val))
 		return false;
 	shift = mark_shift[nr];
-	if (val > ram >> shift || (!val && shift == CC_SLOT_MAX_SHIFT))
+	if (val > ram >> shift || (!val && shift == CC_CHUNK_SHIFT))
 		return false;
 	opts->mark[shift - CC_SLOT_MIN_SHIFT] = val;
 	return true;
@@ -208,7 +208,7 @@ static void print_kept(char *buf, size_t size, const struct cc_options *opts,
 int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram)
 {
 	unsigned int nr_marks = 0;
-	char *token, name[48], kept[80];
+	char *token, name[48], kept[96];
 	int refused = 0;
 
 	while ((token = strsep(&str, ","))) {
@@ -216,8 +216,17 @@ int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram)
 		if (parse_token(opts, token, ram, &nr_marks))
 			continue;
 		print_kept(kept, sizeof(kept), opts, token, nr_marks);
-		pr_warn("cc_swiotlb=: \"%s\" refused, used instead: %s; known are up to 5 numbers of slots, classes=512:..:512K, max= (2M at least), min=, reserve= in bytes or %% of RAM\n",
+		pr_warn("cc_swiotlb=: \"%s\" refused, used instead: %s; known are up to 6 numbers of slots, classes=512:..:2M, max= (2M at least), min=, reserve= in bytes or %% of RAM\n",
 			name, kept);
+		refused++;
+	}
+	/* Others must be left beside what is kept of these, and blocks must be to be had. */
+	if (opts->mark[CC_NR_CLASSES - 1] &&
+	    (opts->max < CC_LARGE_MAX || !(opts->classes & BIT(CC_SLOT_MAX_SHIFT)) ||
+	     PAGE_SHIFT + MAX_PAGE_ORDER < CC_BLOCK_SHIFT)) {
+		pr_warn("cc_swiotlb=: slots of 2M can be kept with max=%dM at least, if classes= has 2M and the page allocator so much in one piece; used instead: 0\n",
+			CC_LARGE_MAX >> 20);
+		opts->mark[CC_NR_CLASSES - 1] = 0;
 		refused++;
 	}
 	if (opts->min > opts->max || opts->reserve > opts->max) {

@@ -135,7 +135,7 @@ static inline struct cc_chunk *cc_chunk_by_index(u32 index)
 }
 
 /*
- * The log2 of the slot that a buffer needs; more than CC_SLOT_MAX_SHIFT if there
+ * The log2 of the slot that a buffer needs; more than cc_max_shift if there
  * is none. Slots are aligned to their size, so one at least as large as each
  * alignment satisfies them all.
  */
@@ -176,8 +176,14 @@ static inline struct cc_class_node *cc_chunk_class_node(const struct cc_chunk *c
 
 static inline size_t cc_chunk_bytes(const struct cc_chunk *chunk)
 {
-	return chunk->pool.end - chunk->pool.start;
+	return READ_ONCE(chunk->pool.end) - chunk->pool.start;
 }
+
+/* The chunks of a block, without those that the first one has taken over. */
+#define cc_for_each_chunk(chunk, block)						\
+	for ((chunk) = (block)->chunks;						\
+	     (chunk) < (block)->chunks + (block)->nr_chunks;			\
+	     (chunk) += cc_chunk_bytes(chunk) * (block)->nr_chunks >> (block)->shift)
 
 static inline unsigned long cc_chunk_slots(const struct cc_chunk *chunk)
 {

@@ -218,14 +218,14 @@ static const char *chunk_state(struct cc_chunk *chunk, unsigned long free)
 
 static int chunks_show(struct seq_file *m, void *unused)
 {
+	struct cc_chunk *chunk;
 	struct cc_block *block;
 
 	seq_printf(m, "%18s %5s %7s %7s %8s %5s\n", "address", "order",
 		   "class", "free", "state", "node");
 	mutex_lock(&cc_swiotlb.mutex);
 	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
-		for (unsigned int i = 0; i < block->nr_chunks; i++) {
-			struct cc_chunk *chunk = &block->chunks[i];
+		cc_for_each_chunk(chunk, block) {
 			unsigned long free = chunk->class ?
 				atomic_long_read(&chunk->gpc->avail) >>
 				chunk->shift : 0;
