@@ -4,19 +4,19 @@
 # kernel's own dma_map_benchmark runs (tests/bench/icount.c), so exact and the
 # same on every machine. Sizes 4 KiB to 512 KiB, to the device, one CPU; then two
 # CPUs, to see which cache lines both write. Two runs of each must agree within
-# 1 %. At the end, how long interrupts are off at most (tests/bench/irqsoff.c) while
-# 2 GiB are shared and returned. Writes out/bench-icount.json; fails if a run fails,
-# does not repeat, or exceeds a bound.
+# 1 %. Then the same on arm64. At the end, how long interrupts are off at most
+# (tests/bench/irqsoff.c) while 2 GiB are shared and returned. Writes
+# out/bench-icount.json; fails if a run fails, does not repeat, or exceeds a bound.
 . "$(dirname "$0")/lib.sh"
 
-"$top/scripts/deps.sh"
+"$top/scripts/deps.sh" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm mmdebstrap
 record_to bench-icount
 testbed='QEMU TCG'
 dir=$out/bench-icount
 mkdir -p "$dir"
 
 # The tool of this kernel, static, in a small initramfs of its own.
-make_initrd() {
+make_initrd() { # file compiler busybox
 	local root=$dir/root t
 	for t in tools/dma tools/testing/selftests/dma; do
 		[ ! -f "$src/$t/dma_map_benchmark.c" ] || break
@@ -25,11 +25,39 @@ make_initrd() {
 	mkdir -p "$root"/{bin,dev,proc,sys,tmp,tests} "$dir/include/linux"
 	find "$src/include/uapi/linux/map_benchmark.h" "$src/include/linux/map_benchmark.h" 2>/dev/null |
 		head -1 | xargs -I{} cp {} "$dir/include/linux/"
-	gcc -static -O2 -w -I"$dir/include" -o "$root/bin/dma_map_benchmark" "$src/$t/dma_map_benchmark.c"
-	cp "$(command -v busybox)" "$root/bin/"
+	"$2" -static -O2 -w -I"$dir/include" -o "$root/bin/dma_map_benchmark" "$src/$t/dma_map_benchmark.c"
+	cp "$3" "$root/bin/busybox"
 	cp "$top"/tests/guest/{init,lib.sh,bench-icount,bench-irqsoff} "$root/tests/"
 	ln -s tests/init "$root/init"
-	(cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet) >"$dir/initrd"
+	(cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet) >"$1"
+}
+
+# A kernel for arm64, and busybox.
+arm64_image() { # legacy|cc
+	local t b
+	if [ "$1" = cc ]; then
+		t=$("$top/scripts/apply.sh")
+	else
+		t=$("$top/scripts/apply.sh" pristine)
+	fi
+	b=$t/build-arm64-$1
+	lock "build-arm64-$(basename "$t")"
+	mkdir -p "$b"
+	step "building $1 for arm64"
+	(
+		export ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC='ccache aarch64-linux-gnu-gcc'
+		configure_kernel "$t" "$b" "$top"/configs/{cvm-arm64,"$kver",icount-arm64,"$1"}.config
+		kmake "$t" "$b" Image >"$b/build.log" 2>&1
+	) || die "building $1 for arm64 failed: see $b/build.log"
+	echo "$b/arch/arm64/boot/Image"
+}
+arm64_busybox() {
+	local tar=$cache/busybox-arm64.tar
+	[ -f "$tar" ] || fetch_packages trixie "$tar" busybox-static --architectures=arm64 ||
+		die "cannot fetch busybox-static for arm64: check the network and the apt sources: $(tail -1 "$cache/mmdebstrap.log")"
+	tar -xOf "$tar" ./usr/bin/busybox >"$dir/busybox-arm64"
+	chmod +x "$dir/busybox-arm64"
+	echo "$dir/busybox-arm64"
 }
 
 # What the plugin must know of a kernel's symbols.
@@ -38,9 +66,9 @@ symbols() { # vmlinux
 		{ k = "-" }
 		$3 == "dma_map_page_attrs" { k = "m" }
 		$3 == "dma_unmap_page_attrs" { k = "u" }
-		$3 ~ /^(__)?memcpy(_orig)?$/ { k = "c" }
+		$3 ~ /^(__|__pi_|__pi___)?memcpy(_orig)?$/ { k = "c" }
 		$3 ~ /^(map_benchmark_thread|dma_single_map_benchmark_)/ { k = "o" }
-		$3 ~ /^asm_(exc|sysvec|common)_/ { k = "i" }
+		$3 ~ /^(asm_(exc|sysvec|common)_|el[01][ht]?_64_|vectors$)/ { k = "i" }
 		{ print $1, k, $3 }'
 }
 
@@ -71,6 +99,25 @@ guest() {
 	fi
 	boot "$1" "$2" "$dir/icount.so,$args" \
 		"bench-icount granules=$4 threads=$3 direction=${direction:-1} swiotlb=$5" "${opts[@]}" "${@:6}"
+}
+
+# The same on arm64. The console there is no 8250, so the second PCI one is ttyS1.
+guest_arm64() { # name Image granules swiotlb-argument
+	local d=$dir/$1
+	step "$1: swiotlb=$4"
+	rm -rf "$d"
+	mkdir -p "$d"
+	symbols "${2%/arch/*}/vmlinux" >"$d/syms"
+	timeout --foreground 900 qemu-system-aarch64 -accel tcg,thread=single -cpu max,pauth-impdef=on -machine virt \
+		-nodefaults -no-user-config -no-reboot -display none -device edu -m 2G -smp 1 -icount shift=0,sleep=off \
+		-plugin "$dir/icount.so,syms=$d/syms,out=$d/counts" -serial "file:$d/console.log" \
+		-chardev null,id=none -device pci-serial,chardev=none \
+		-chardev "file,id=results,path=$d/results.jsonl" -device pci-serial,chardev=results \
+		-kernel "$2" -initrd "$dir/initrd-arm64" \
+		-append "console=ttyAMA0 panic=-1 cctest=bench-icount granules=$3 threads=1 direction=1 swiotlb=$4" \
+		2>"$d/qemu.err" || die "$1: QEMU failed: $(tail -1 "$d/qemu.err")"
+	[ "$(jq -s 'last.exit' "$d/results.jsonl")" = 0 ] || die "$1: the test failed: see $d/console.log"
+	counts "$1" "$3"
 }
 
 # All functions of cc-swiotlb, and where interrupts and exceptions enter: of the
@@ -152,8 +199,8 @@ twice() { # name bzImage granules swiotlb-argument
 }
 
 # Records of a run; what is left without copy and unbounced path is the overhead.
-collect() { # name backend
-	jq -c --arg n "$1" --arg b "$2" --slurpfile none "$dir/none/counts.json" '
+collect() { # name backend [name of the unbounced run]
+	jq -c --arg n "$1" --arg b "$2" --slurpfile none "$dir/${3:-none}/counts.json" '
 		def r: . * 100 | round / 100;
 		def rec($s; $m; $v; $u): {name: "\($n)-\($s / 1024)K", backend: $b, metric: $m, value: ($v | r), unit: $u};
 		($none[0][0] | .map.instructions + .unmap.instructions) as $unbounced
@@ -179,7 +226,7 @@ of() { # name metric: what was recorded of it, whatever the backend
 images=$("$top/scripts/build.sh" unpatched cc cc-seam)
 { read -r legacy && read -r cc && read -r seam; } <<<"$images"
 legacy_sizes=1,4,16,32,64
-make_initrd
+make_initrd "$dir/initrd" gcc "$(command -v busybox)"
 "$top/scripts/icount-plugin.sh" "$dir/icount.so"
 "$top/scripts/icount-plugin.sh" "$dir/irqsoff.so" irqsoff
 
@@ -236,6 +283,16 @@ for n in legacy cc; do
 	emit $n-2cpus $n shared_lines_written "$(jq -s 'map(select(.shared_line)) | length' "$dir/$n-2cpus/counts")" lines
 done
 
+arm64_legacy=$(arm64_image legacy) arm64_cc=$(arm64_image cc)
+busybox=$(arm64_busybox)
+make_initrd "$dir/initrd-arm64" aarch64-linux-gnu-gcc "$busybox"
+guest_arm64 arm64-none "$arm64_legacy" 1 noforce
+guest_arm64 arm64-legacy "$arm64_legacy" $legacy_sizes 32768,force
+guest_arm64 arm64-cc "$arm64_cc" $legacy_sizes,128 cc,force
+collect arm64-none none arm64-none
+collect arm64-legacy legacy arm64-none
+collect arm64-cc cc arm64-none
+
 irqsoff "$cc"
 
 echo
@@ -259,6 +316,8 @@ for n in none legacy not-selected-none not-selected seam cc; do
 		.[0] | "  \($n)  map: \(.map | list); unmap: \(.unmap | list)"' "$dir/$n/counts.json"
 done
 echo
+echo "arm64, 4 KiB: legacy $(of arm64-legacy-4K overhead_instructions), cc $(of arm64-cc-4K overhead_instructions)"
+echo
 echo "Interrupts off, instructions at most, mean, and how often, while $(of irqsoff grown_mib) MiB are shared and returned:"
 jq -rs 'map(select(.function)) | sort_by(-.max)[] | "  \(.function) \(.max), \(.mean), \(.sections)"' "$dir/irqsoff/counts"
 echo
@@ -267,6 +326,8 @@ must 'interrupts that came when they were thought to be off' "$(of irqsoff lost_
 must 'overhead of cc' "$(of cc-4K overhead_instructions) <= 200"
 must 'and without the optional patch, which is worth a tenth of it' \
 	"$(of cc-4K overhead_instructions) <= 0.9 * $(of seam-4K overhead_instructions)"
+must 'overhead of cc on arm64, an eighth of legacy at most' \
+	"$(of arm64-cc-4K overhead_instructions) <= $(of arm64-legacy-4K overhead_instructions) / 8"
 # A static key that is off is a NOP, and counts as an instruction here. What an unmap
 # is spared is more than they are.
 for pair in 'legacy not-selected' 'none not-selected-none' 'legacy-from not-selected-from'; do

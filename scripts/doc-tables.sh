@@ -220,6 +220,14 @@ backends() {
 			| if . == null then "fails" else . | round end)])' | table
 }
 
+backends_arm64() {
+	caption bench-icount
+	rows bench-icount '[4096, 16384, 65536, 131072, 262144, 524288] as $sizes
+		| ["allocator", ($sizes[] | human)],
+		(("legacy", "cc") as $b | [$b, ($sizes[] | v("arm64-\($b)-\(human)"; $b; "overhead_instructions")
+			| if . == null then "fails" else . | round end)])' | table
+}
+
 memory() {
 	echo "Memory shared with the host, MiB."
 	echo
@@ -393,6 +401,7 @@ irqs_off() {
 
 benchmarks=Documentation/benchmarks.rst
 section $benchmarks backends bench-native bench-icount
+section $benchmarks backends-arm64 bench-icount
 section $benchmarks memory demo
 section $benchmarks fio bench-fio
 section $benchmarks copies bench-fio
