@@ -34,6 +34,7 @@ luks: ## dm-crypt: what is copied, with loans and without; errors, resets, table
 trace: ## the examples for perf, trace-cmd and bpftrace in the guide, each run in a guest
 smoke: ## short verified I/O on the patched kernel with lockdep and DMA debugging
 kunit: ## the KUnit suites of both kernels, on UML and on five architectures in QEMU
+sanitize: ## the KUnit suites under KASAN, KCSAN, lockdep and more, and on PREEMPT_RT; SANITIZER='<name>...': these
 litmus: ## what is done without a lock, by the kernel's memory model; LITMUS='<name>...': these
 mutants: ## bugs put in on purpose, which KUnit must notice; MUTANT='<name>...': these
 coverage: ## the lines that KUnit reaches, file by file

@@ -11,7 +11,7 @@ record_to test-all
 
 tool_tests
 for v in "${versions[@]}"; do
-	for s in static-full series-check litmus kunit smoke demo trace iommu nvme-errors luks stress; do
+	for s in static-full series-check litmus kunit sanitize smoke demo trace iommu nvme-errors luks stress; do
 		KVER=$v ALL=1 check "$s-$v" "$top/scripts/$s.sh"
 	done
 done
@@ -23,9 +23,7 @@ done
 for s in cvm bench; do
 	check "$s" "$top/scripts/$s.sh"
 done
-# What only other kernels tell: memory errors, and pages of another size.
-check kunit-kasan env KVER="$newest" KUNIT_ARGS='--kconfig_add=CONFIG_KASAN=y --kconfig_add=CONFIG_KASAN_VMALLOC=y' \
-	"$top/scripts/kunit.sh" uml
+# What only another kernel tells: pages of another size.
 check kunit-64k-pages env KVER="$newest" KUNIT_ARGS='--kconfig_add=CONFIG_ARM64_4K_PAGES=n --kconfig_add=CONFIG_ARM64_64K_PAGES=y' \
 	"$top/scripts/kunit.sh" arm64
 check soak env SCENARIO=soak "$top/scripts/stress.sh"
