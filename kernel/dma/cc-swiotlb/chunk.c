@@ -615,13 +615,16 @@ static void retired_to_reserve(struct list_head *retired)
 
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	list_for_each_entry_safe(chunk, next, retired, node) {
-		if (n++ == CC_RETIRE_BATCH)
+		if (n >= CC_RETIRE_BATCH)
 			break;
 		list_del_init(&chunk->node);
-		if (cc_chunk_bytes(chunk) > BIT(CC_CHUNK_SHIFT))
+		if (cc_chunk_bytes(chunk) > BIT(CC_CHUNK_SHIFT)) {
 			split(chunk->block);
-		else
+			n += chunk->block->nr_chunks;
+		} else {
 			cc_reserve_add(chunk);
+			n++;
+		}
 	}
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 	cond_resched();
