@@ -28,15 +28,12 @@ boot() { # name, kernel argument...
 	"$top/scripts/qemu.sh" -t 2400 -n 3 -b 1 -s 256M -q "-drive $drive -device nvme,serial=bad,drive=bad" "$kernel" \
 		"$dir/$1" luks "mib=$mib" seconds=20 "${@:2}"
 }
-emitted() { # name metric, what it must be
+says() { # name metric, what it must be
 	local v
-	v=$(jq -s --arg m "$2" 'map(select(.metric == $m)) | last.value' "$dir/$1/results.jsonl")
+	v=$(emitted "$dir/$1" "$2")
 	echo "$1 $2: $v"
 	emit "$1" cc "$2" "$v" "$(jq -rs --arg m "$2" 'map(select(.metric == $m)) | last.unit' "$dir/$1/results.jsonl")"
 	[ "$(jq -n "$v | $3")" = true ]
-}
-quiet_log() { # name
-	[ -s "$dir/$1/console.log" ] && ! bad_lines "$dir/$1/console.log"
 }
 judge_guest() { # name: what the guest has judged itself
 	local right what
@@ -68,8 +65,8 @@ judge_copies() {
 	done <"$dir/usual/files/copies"
 }
 file_system_reads() {
-	emitted usual file_system_read '. > 0'
-	emitted usual file_system_copied ". <= $(value usual cc file_system_read) / 20"
+	says usual file_system_read '. > 0'
+	says usual file_system_copied ". <= $(value usual cc file_system_read) / 20"
 }
 
 check usual-boot boot usual "swiotlb=cc,force" "cc_swiotlb=reserve=64M"
@@ -77,27 +74,27 @@ judge_guest usual
 judge_copies
 check usual-implementations grep -q '^xts-aes-aesni ' "$dir/usual/files/copies"
 check usual-file-system-reads file_system_reads
-check usual-moves emitted usual moves '. > 1'
-check usual-loans-under-io emitted usual loans_under_io '. > 0'
+check usual-moves says usual moves '. > 1'
+check usual-loans-under-io says usual loans_under_io '. > 0'
 for m in shifted s4096; do
-	check usual-$m-reads emitted usual ${m}_reads '. > 10'
-	check usual-$m-failed emitted usual ${m}_failed '. == 0'
-	check usual-$m-right emitted usual ${m}_wrong '. == 0'
+	check usual-$m-reads says usual ${m}_reads '. > 10'
+	check usual-$m-failed says usual ${m}_failed '. == 0'
+	check usual-$m-right says usual ${m}_wrong '. == 0'
 done
-check usual-cut-reads emitted usual cut_reads '. == 0'
-check usual-cut-failed emitted usual cut_failed '. > 10'
-check usual-cut-poisoned emitted usual cut_leaked '. == 0'
+check usual-cut-reads says usual cut_reads '. == 0'
+check usual-cut-failed says usual cut_failed '. > 10'
+check usual-cut-poisoned says usual cut_leaked '. == 0'
 
 # 1 MiB of swiotlb's own pool is all there is to fall back to.
 check small-boot boot small "swiotlb=512,cc,force" "cc_swiotlb=max=2M,reserve=1M" small=1
 judge_guest small
-check small-refused emitted small refused '. > 10'
+check small-refused says small refused '. > 10'
 for run in usual small; do
-	check $run-reads emitted $run bad_reads '. > 100'
-	check $run-failed emitted $run bad_failed '. > 10'
-	check $run-right emitted $run bad_wrong '. == 0'
-	check $run-poisoned emitted $run bad_leaked '. == 0'
-	check $run-resets emitted $run resets '. > 3'
-	check $run-quiet-log quiet_log $run
+	check $run-reads says $run bad_reads '. > 100'
+	check $run-failed says $run bad_failed '. > 10'
+	check $run-right says $run bad_wrong '. == 0'
+	check $run-poisoned says $run bad_leaked '. == 0'
+	check $run-resets says $run resets '. > 3'
+	check $run-quiet-log quiet_log "$dir/$run"
 done
 conclude
