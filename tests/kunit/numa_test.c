@@ -444,6 +444,8 @@ static void numa_coherent(struct kunit *test)
 	page = cc_swiotlb_alloc_pages(t->dev, SIZE, GFP_ATOMIC);
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	KUNIT_EXPECT_EQ(test, node_of(page_to_phys(page)), 2);
+	/* It has looked there first, and for nothing more than it needs. */
+	KUNIT_EXPECT_EQ(test, cc_classes[CC_COHERENT].nr_slots << PAGE_SHIFT, SZ_512K);
 	KUNIT_EXPECT_TRUE(test, cc_swiotlb_free_pages(t->dev, page_to_phys(page), SIZE));
 	/* None at all is this CPU's. */
 	set_dev_node(t->dev, NUMA_NO_NODE);
