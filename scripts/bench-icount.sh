@@ -283,7 +283,8 @@ for n in legacy cc; do
 	emit $n-2cpus $n shared_lines_written "$(jq -s 'map(select(.shared_line)) | length' "$dir/$n-2cpus/counts")" lines
 done
 
-arm64_legacy=$(arm64_image legacy) arm64_cc=$(arm64_image cc)
+arm64_legacy=$(arm64_image legacy)
+arm64_cc=$(arm64_image cc)
 busybox=$(arm64_busybox)
 make_initrd "$dir/initrd-arm64" aarch64-linux-gnu-gcc "$busybox"
 guest_arm64 arm64-none "$arm64_legacy" 1 noforce
