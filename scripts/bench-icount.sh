@@ -34,7 +34,9 @@ make_initrd() { # file compiler busybox
 
 # A kernel for arm64, and busybox.
 arm64_image() { # legacy|cc
-	local t b
+	local t b fragments=("$top"/configs/{cvm-arm64,"$kver",icount-arm64,"$1"}.config)
+	# Later kernels have no option for what is chosen at boot.
+	[ "$kver" != 6.12 ] || fragments+=("$top/configs/lse-6.12.config")
 	if [ "$1" = cc ]; then
 		t=$("$top/scripts/apply.sh")
 	else
@@ -46,7 +48,7 @@ arm64_image() { # legacy|cc
 	step "building $1 for arm64"
 	(
 		export ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC='ccache aarch64-linux-gnu-gcc'
-		configure_kernel "$t" "$b" "$top"/configs/{cvm-arm64,"$kver",icount-arm64,"$1"}.config
+		configure_kernel "$t" "$b" "${fragments[@]}"
 		kmake "$t" "$b" Image >"$b/build.log" 2>&1
 	) || die "building $1 for arm64 failed: see $b/build.log"
 	echo "$b/arch/arm64/boot/Image"
