@@ -64,7 +64,8 @@ arm64_busybox() {
 
 # What the plugin must know of a kernel's symbols.
 symbols() { # vmlinux
-	nm "$1" | grep -i ' [tw] ' | sort -u -k1,1 | awk '
+	# Without the marks of code and data that arm64 has.
+	nm "$1" | grep -i ' [tw] [^$]' | sort -u -k1,1 | awk '
 		{ k = "-" }
 		$3 == "dma_map_page_attrs" { k = "m" }
 		$3 == "dma_unmap_page_attrs" { k = "u" }
