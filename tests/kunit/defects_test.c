@@ -79,6 +79,21 @@ static void kick_once(struct page *page, unsigned int order, bool share)
 	kick();
 }
 
+/* A request that a pass had already satisfied makes it deaf to nothing. */
+static void defects_request_at_once(struct kunit *test)
+{
+	start(test, SZ_64M, SZ_8M, 2);
+	live(10 * HZ);
+	KUNIT_ASSERT_TRUE(test, asleep());
+	kick();
+	cc_kccd_pass(cc_test_now);
+	KUNIT_ASSERT_FALSE(test, cc_kccd_pending(cc_test_now));
+	KUNIT_ASSERT_EQ(test, take(test, 4, SZ_512K), 4);
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+	cc_kccd_pass(cc_test_now);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+}
+
 /* A request that comes while a pass is under way needs another one. */
 static void defects_request_in_pass(struct kunit *test)
 {
@@ -333,6 +348,7 @@ static void defects_ticks(struct kunit *test)
 static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_fragmented),
 	KUNIT_CASE(defects_requests),
+	KUNIT_CASE(defects_request_at_once),
 	KUNIT_CASE(defects_request_in_pass),
 	KUNIT_CASE(defects_signals),
 	KUNIT_CASE(defects_signals_foreign),

@@ -214,8 +214,8 @@ static void feed_starved(unsigned long now)
 
 static bool wants_memory(void)
 {
-	return READ_ONCE(cc_swiotlb.reserve_bytes) < cc_swiotlb.target ||
-	       cc_swiotlb.shared < cc_swiotlb.min;
+	return READ_ONCE(cc_swiotlb.reserve_bytes) < READ_ONCE(cc_swiotlb.target) ||
+	       READ_ONCE(cc_swiotlb.shared) < READ_ONCE(cc_swiotlb.min);
 }
 
 /*
@@ -321,6 +321,34 @@ unsigned long cc_grow_sleep(unsigned long now)
 		if (backoff[i].wanted)
 			sleep = cc_sooner(sleep, &backoff[i].wait, now);
 	return sleep;
+}
+
+/**
+ * cc_grow_wanted() - is less there than should be?
+ *
+ * Context: any; not exact while mappings are made.
+ * Return: true if the reserve, the minimum or a mark is not there.
+ */
+bool cc_grow_wanted(void)
+{
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		if (cc_class_free(&cc_classes[i]) < READ_ONCE(cc_classes[i].mark))
+			return true;
+	return wants_memory();
+}
+
+/**
+ * cc_grow_failed() - is something missing that could not be had?
+ *
+ * Context: task, under cc_swiotlb.mutex, after cc_grow().
+ * Return: true if so.
+ */
+bool cc_grow_failed(void)
+{
+	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
+		if (backoff[i].wanted)
+			return true;
+	return cc_growth.no_room || cc_grow_wanted();
 }
 
 /**

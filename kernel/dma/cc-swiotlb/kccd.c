@@ -15,8 +15,8 @@
  *    reserve, and whole blocks beyond the target back to the page allocator.
  *
  * Why it does not spin: growth that fails is suspended. A pass that was asked for memory
- * and did nothing hears no other request for 20 ms. What kccd takes from the reserve
- * itself kicks nobody.
+ * and did nothing hears no other request for 20 ms, unless nothing was missing then and
+ * something is now. What kccd takes from the reserve itself kicks nobody.
  */
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
@@ -36,6 +36,7 @@ static bool reclaim;			/* the shrinker asks; any context */
 
 /* All below is under cc_swiotlb.mutex. */
 static struct cc_wait kick_wait;	/* a pass did nothing */
+static bool kick_failed;		/* and something is missing all the same */
 static struct cc_wait drain_wait;	/* all magazines have just been emptied */
 static struct cc_wait holders_wait;	/* who holds what has just been logged */
 static unsigned long next_tick;
@@ -48,6 +49,13 @@ static unsigned long leftover;		/* bytes that the last reclaim left */
 /* The first quiet tick only sets the marks of the second one. */
 #define CC_QUIET_TICKS	2
 
+/* A request after one that came to nothing has to wait, unless it is about something else. */
+static bool hears(unsigned long now)
+{
+	return !cc_waits(&kick_wait, now) ||
+	       (!READ_ONCE(kick_failed) && cc_grow_wanted());
+}
+
 /**
  * cc_kccd_pending() - would a pass find something new to do?
  * @now: the time in jiffies
@@ -59,7 +67,7 @@ bool cc_kccd_pending(unsigned long now)
 {
 	if (READ_ONCE(cc_swiotlb.stopping))
 		return false;
-	return (READ_ONCE(cc_kicks.grow) && !cc_waits(&kick_wait, now)) ||
+	return (READ_ONCE(cc_kicks.grow) && hears(now)) ||
 	       (READ_ONCE(reclaim) && !cc_waits(&drain_wait, now)) ||
 	       (READ_ONCE(cc_kicks.holders) && !cc_waits(&holders_wait, now)) ||
 	       (READ_ONCE(cc_kicks.tick) && READ_ONCE(quiet) == CC_QUIET_TICKS);
@@ -282,7 +290,7 @@ static bool drain_all(unsigned long now)
 static unsigned long pass(unsigned long now)
 {
 	unsigned long grown = cc_kccd_stats.grown;
-	bool asked = !cc_waits(&kick_wait, now) && xchg(&cc_kicks.grow, false);
+	bool asked = hears(now) && xchg(&cc_kicks.grow, false);
 	bool reclaiming = drain_all(now), tick;
 
 	if (asked || READ_ONCE(cc_kicks.tick))
@@ -294,8 +302,10 @@ static unsigned long pass(unsigned long now)
 	/* What the tick has moved may be what was missing. */
 	if (asked || tick || cc_growth.unfinished || cc_grow_due(now)) {
 		cc_grow(now);
-		if (asked && cc_kccd_stats.grown == grown)
+		if (asked && cc_kccd_stats.grown == grown) {
 			cc_wait_for(&kick_wait, now, CC_BACKOFF_MIN);
+			WRITE_ONCE(kick_failed, cc_grow_failed());
+		}
 	}
 	/* At once, and not with the next tick; a reclaim is for the next pass. */
 	if (cc_growth.starved && !cc_waits(&drain_wait, now))

@@ -60,6 +60,8 @@ extern struct cc_growth cc_growth;
 void cc_grow(unsigned long now);
 bool cc_grow_due(unsigned long now);
 unsigned long cc_grow_sleep(unsigned long now);
+bool cc_grow_wanted(void);
+bool cc_grow_failed(void);
 void cc_grow_reset(void);
 
 #endif /* _KERNEL_DMA_CC_SWIOTLB_KCCD_H */

@@ -127,7 +127,7 @@ static noinline u32 refill(struct cc_class *class)
 	cc_reserve_use(nid);
 	if (!index && worth_a_chunk(class) && cc_reserve_give(class, nid, free + 1, keep))
 		index = cc_magazine_take_spare(class);
-	if (!index || cc_reserve_lacks(nid))
+	if (cc_reserve_lacks(nid))
 		cc_kccd_kick(CC_KICK_GROW);
 	return index;
 }
