@@ -20,7 +20,7 @@
 
 #include "map.h"
 
-static_assert(CC_LOAN_MAX == BIT(CC_CHUNK_SHIFT));
+static_assert(BIT(CC_CHUNK_SHIFT) == CC_LOAN_MAX);
 
 DEFINE_PER_CPU(unsigned long [CC_NR_LOAN_COUNTERS], cc_loan_count);
 DEFINE_STATIC_KEY_FALSE(cc_loan_key);
