@@ -451,7 +451,8 @@ void cc_test_check(struct kunit *test)
 		unsigned int nr_reserve = 0;
 
 		bytes += 1UL << block->shift;
-		cc_for_each_chunk(chunk, block) {
+		for (unsigned int i = 0; i < block->nr_chunks; i += cc_chunk_parts(chunk)) {
+			chunk = &block->chunks[i];
 			nr_reserve += !chunk->class;
 			if (!cc_swiotlb.coherent_held.bytes && !cc_swiotlb.loans_held.bytes)
 				check_counts(test, chunk);
@@ -459,9 +460,8 @@ void cc_test_check(struct kunit *test)
 			     addr += BIT(CC_FRAME_SHIFT))
 				KUNIT_EXPECT_PTR_EQ(test, chunk, cc_chunk_by_addr(addr));
 			KUNIT_EXPECT_PTR_EQ(test, cc_slot_by_index(chunk->index),
-					    block->slots + ((chunk - block->chunks) <<
-							    (CC_CHUNK_SHIFT -
-							     CC_SLOT_MIN_SHIFT)));
+					    block->slots + (i << (CC_CHUNK_SHIFT -
+								  CC_SLOT_MIN_SHIFT)));
 		}
 		KUNIT_EXPECT_EQ(test, nr_reserve, block->nr_reserve);
 		KUNIT_EXPECT_EQ(test, !list_empty(&block->whole),

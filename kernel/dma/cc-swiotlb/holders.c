@@ -99,13 +99,13 @@ static int by_slot_bytes(const void *a, const void *b)
  */
 const struct cc_holder *cc_holders_count(unsigned int *nr)
 {
-	const struct cc_chunk *chunk;
 	struct cc_block *block;
 
 	nr_holders = 0;
 	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
-		cc_for_each_chunk(chunk, block)
-			look_at(chunk);
+		for (unsigned int i = 0; i < block->nr_chunks;
+		     i += cc_chunk_parts(&block->chunks[i]))
+			look_at(&block->chunks[i]);
 		cond_resched();
 	}
 	sort(holders, nr_holders, sizeof(holders[0]), by_slot_bytes, NULL);

@@ -179,11 +179,11 @@ static inline size_t cc_chunk_bytes(const struct cc_chunk *chunk)
 	return READ_ONCE(chunk->pool.end) - chunk->pool.start;
 }
 
-/* The chunks of a block, without those that the first one has taken over. */
-#define cc_for_each_chunk(chunk, block)						\
-	for ((chunk) = (block)->chunks;						\
-	     (chunk) < (block)->chunks + (block)->nr_chunks;			\
-	     (chunk) += cc_chunk_bytes(chunk) * (block)->nr_chunks >> (block)->shift)
+/* How many chunks of its block a chunk stands for: all, if it has taken over the others. */
+static inline unsigned int cc_chunk_parts(const struct cc_chunk *chunk)
+{
+	return cc_chunk_bytes(chunk) * chunk->block->nr_chunks >> chunk->block->shift;
+}
 
 static inline unsigned long cc_chunk_slots(const struct cc_chunk *chunk)
 {

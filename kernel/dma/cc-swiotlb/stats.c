@@ -225,11 +225,12 @@ static int chunks_show(struct seq_file *m, void *unused)
 		   "class", "free", "state", "node");
 	mutex_lock(&cc_swiotlb.mutex);
 	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
-		cc_for_each_chunk(chunk, block) {
-			unsigned long free = chunk->class ?
-				atomic_long_read(&chunk->gpc->avail) >>
-				chunk->shift : 0;
+		for (unsigned int i = 0; i < block->nr_chunks; i += cc_chunk_parts(chunk)) {
+			unsigned long free;
 
+			chunk = &block->chunks[i];
+			free = chunk->class ? atomic_long_read(&chunk->gpc->avail) >>
+					      chunk->shift : 0;
 			seq_printf(m, "%#18llx %5u %7u %7lu %8s %5d\n",
 				   (u64)chunk->pool.start,
 				   ilog2(cc_chunk_bytes(chunk)) - PAGE_SHIFT,
