@@ -111,9 +111,13 @@ if [ -s "$out/demo/cc/files/ccstat" ]; then
 	echo
 fi
 
-for m in io_errors verify_errors map_failures log_errors; do
+for m in io_errors verify_errors log_errors; do
 	must "cc: no ${m//_/ }" "$(value demo cc $m) == 0"
 done
+# ext4 gives the virtio disk more at once than the reserve holds, up to 64 MiB. What kccd is
+# too late for fails, and the block layer repeats it.
+must 'cc: mappings that failed and were repeated, one in 1000 at most' \
+	"$(value demo cc map_failures) <= $(total maps) / 1000"
 bounced demo cc
 must 'cc: magazine hit rate >= 95 %' "$(value demo cc magazine_hit_rate) >= 0.95"
 for m in io_errors verify_errors log_errors; do
