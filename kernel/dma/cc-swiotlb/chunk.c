@@ -469,12 +469,6 @@ static bool give(struct cc_class *class, int nid, unsigned int shift,
 	return chunk;
 }
 
-/* The log2 of the least chunk that holds a slot of a class. */
-static unsigned int class_shift(const struct cc_class *class)
-{
-	return class->shift > CC_CHUNK_SHIFT ? CC_BLOCK_SHIFT : class->shift;
-}
-
 /**
  * cc_reserve_give() - give a chunk of the reserve to a class, if it can be spared
  * @class: class that is short of free slots
@@ -488,7 +482,7 @@ static unsigned int class_shift(const struct cc_class *class)
 bool cc_reserve_give(struct cc_class *class, int nid, unsigned long want,
 		     unsigned long keep)
 {
-	return give(class, nid, class_shift(class), want, keep, false);
+	return give(class, nid, class->wanted, want, keep, false);
 }
 
 /**
@@ -502,7 +496,7 @@ bool cc_reserve_give(struct cc_class *class, int nid, unsigned long want,
  */
 bool cc_reserve_take(struct cc_class *class, int nid, unsigned long want)
 {
-	return give(class, nid, class_shift(class), want, 0, true);
+	return give(class, nid, class->wanted, want, 0, true);
 }
 
 /**
