@@ -35,8 +35,8 @@
  *   depot.lock        raw, irqs off: one class's list of whole magazines on a node.
  *
  * Calls go one way, each file calling only what stands to its left:
- *   state, memory, class, depot, chunk, block, holders, magazine, held, coherent,
- *   loan, {map, grow}, kccd, fast, options, stats, core
+ *   state, memory, class, depot, table, chunk, block, holders, magazine, held,
+ *   coherent, loan, {map, grow}, kccd, fast, options, stats, core
  * The one signal that goes up, cc_kccd_kick(), is state and an irq_work.
  *
  * Everything that the kernel relies on is in private memory: no list pointer,
@@ -468,7 +468,7 @@ struct page *cc_alloc_metadata_page(void);
 void cc_free_metadata_page(struct page *page);
 int cc_convert(struct page *page, unsigned int order, bool share);
 
-/* chunk.c */
+/* table.c */
 
 /**
  * struct cc_chunk_table - chunks by {address >> CC_FRAME_SHIFT}
@@ -487,12 +487,17 @@ extern struct cc_chunk_table cc_no_chunks;
 extern struct cc_chunk_table *cc_by_frame;
 extern struct cc_slot *cc_slots;
 
-int cc_chunk_init(void);
-void cc_chunk_exit(void);
+int cc_table_init(void);
+void cc_table_exit(void);
+void cc_table_set(struct cc_chunk *chunk, struct cc_chunk *entry);
 struct cc_slot *cc_slots_alloc(unsigned int shift);
 void cc_slots_free(struct cc_slot *slots, unsigned int shift);
 int cc_chunk_publish(struct cc_chunk *chunk);
 void cc_chunk_unpublish(struct cc_chunk *chunk);
+
+/* chunk.c */
+int cc_chunk_init(void);
+void cc_chunk_exit(void);
 void cc_reserve_add(struct cc_chunk *chunk);
 void cc_reserve_del(struct cc_chunk *chunk);
 unsigned int cc_chunk_put(const struct cc_chunk *chunk, size_t offset, size_t size);
