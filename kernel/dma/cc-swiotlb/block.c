@@ -285,7 +285,7 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
  * Not every platform does that by itself. What was shared by others, or is
  * quarantined, stays as it is.
  *
- * Context: task; devices have been shut down.
+ * Context: task; devices have been shut down, and nobody touches what they used.
  */
 void cc_swiotlb_kexec(void)
 {
