@@ -127,8 +127,7 @@ static noinline u32 refill(struct cc_class *class)
 	cc_reserve_use(nid);
 	if (!index && worth_a_chunk(class) && cc_reserve_give(class, nid, free + 1, keep))
 		index = cc_magazine_take_spare(class);
-	if (cc_reserve_lacks(nid))
-		cc_kccd_kick(CC_KICK_GROW);
+	cc_kccd_ask(cc_reserve_lacks(nid));
 	return index;
 }
 
@@ -152,15 +151,21 @@ static int rest_of(const struct page *page, const struct cc_block *block)
 	return page == block->page;
 }
 
+/*
+ * References that it has more while it is lent: with one, somebody who puts it once too
+ * often would have it freed.
+ */
+#define LENT_REFS	2
+
 static void count_pages(const struct cc_slot *slot, const struct cc_block *block)
 {
 	struct page *page = first_page(slot);
 
 	for (struct page *end = page + PFN_UP(slot->size); page < end; page++) {
 		if (rest_of(page, block))
-			page_ref_inc(page);
+			page_ref_add(page, LENT_REFS);
 		else
-			page_ref_unfreeze(page, 2);
+			page_ref_unfreeze(page, LENT_REFS);
 	}
 }
 
@@ -171,8 +176,9 @@ static bool uncount_page(struct page *page, int rest)
 
 	if (refs == rest)
 		return true;
-	WARN_ONCE(refs < 2, "a reference to a page of a loan was put that nobody had\n");
-	if (refs > 2 || !page_ref_freeze(page, refs))
+	WARN_ONCE(refs < rest + LENT_REFS,
+		  "a reference to a page of a loan was put that nobody had\n");
+	if (refs > rest + LENT_REFS || !page_ref_freeze(page, refs))
 		return false;
 	/* What a borrower has noted in it must not reach the page allocator. */
 	set_page_private(page, 0);
