@@ -285,7 +285,9 @@ unsigned int cc_loop_rest(struct cc_loop *loop)
 		cc_loop_run(loop, loop->sleep);
 	} while (++n < CC_PASSES_TO_SLEEP);
 
-	/* What is lost to failed conversions may use up the limit meanwhile. */
+	/* What is lost to failed conversions may use up the limit, even in the last pass. */
+	if (!lacks_within_limit() && loop->sleep != MAX_SCHEDULE_TIMEOUT)
+		cc_loop_run(loop, loop->sleep);
 	CC_RULE(loop, lacks_within_limit() || loop->sleep == MAX_SCHEDULE_TIMEOUT,
 		"still awake after %u passes", n);
 	start = cc_test_now;

@@ -230,7 +230,7 @@ static bool lacking(void)
 int cc_test_grow(void)
 {
 	if (lacking()) {
-		cc_kccd_kick(CC_KICK_GROW);
+		cc_kccd_ask(CC_ASK_ALL);
 		if (!cc_kccd_pending(cc_test_now))
 			cc_test_now += CC_BACKOFF_MIN;
 	}

@@ -22,8 +22,12 @@ static void defects_fragmented(struct kunit *test)
 	KUNIT_EXPECT_LE(test, live(60 * HZ), 60 * HZ / CC_BACKOFF_MAX + 1);
 	KUNIT_EXPECT_EQ(test, cc_kccd_stats.ticks, ticks);
 
-	/* No attempt for the mark is due for seconds. */
-	cc_kccd_pass(cc_test_now);
+	/* No attempt for the mark is due for seconds, and it is asked for in vain. */
+	for (int i = 0; i < 2; i++) {
+		kick();
+		cc_kccd_pass(cc_test_now);
+		KUNIT_EXPECT_FALSE(test, cc_kccd_pending(cc_test_now));
+	}
 	KUNIT_ASSERT_EQ(test, take(test, 24, SZ_128K), 24);
 	KUNIT_ASSERT_LT(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
@@ -42,17 +46,15 @@ static void defects_requests(struct kunit *test)
 	unsigned int passes = 0;
 
 	start(test, SZ_128M, SZ_8M, 0);
-	/* Asked in vain, it says when it will look at what comes meanwhile. */
 	live(10 * HZ);
-	kick();
-	KUNIT_EXPECT_LE(test, cc_kccd_pass(cc_test_now), CC_BACKOFF_MIN);
-	cc_test_now += CC_BACKOFF_MIN;
-
 	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
 	cc_test_log_begin(test);
 	KUNIT_ASSERT_EQ(test, take(test, 4, SZ_512K), 4);
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
 	cc_kccd_pass(cc_test_now);
+	/* Asked in vain, it says when it will look at what comes meanwhile. */
+	kick();
+	KUNIT_EXPECT_LE(test, cc_kccd_pass(cc_test_now), CC_BACKOFF_MIN);
 	for (end = cc_test_now + 5 * HZ; time_before(cc_test_now, end); cc_test_now++)
 		for (unsigned int i = 0; i < 4; i++) {
 			kick();
@@ -92,6 +94,40 @@ static void defects_request_at_once(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
 	cc_kccd_pass(cc_test_now);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+}
+
+static int count_wake(struct wait_queue_entry *wait, unsigned int mode, int flags, void *key)
+{
+	(*(unsigned int *)wait->private)++;
+	return 0;
+}
+
+/* Nor does one that came while the pass was under way: the thread is woken for the next. */
+static void defects_request_wakes(struct kunit *test)
+{
+	struct wait_queue_entry wait;
+	unsigned int wakes = 0;
+
+	start(test, SZ_64M, SZ_8M, 0);
+	live(10 * HZ);
+	kick();
+	cc_kccd_pass(cc_test_now);
+	KUNIT_ASSERT_EQ(test, take(test, 1, SZ_512K), 1);
+	cc_fake.converted = kick_once;
+	do
+		cc_kccd_pass(cc_test_now);
+	while (cc_kccd_pending(cc_test_now));
+	KUNIT_EXPECT_NULL(test, cc_fake.converted);
+
+	irq_work_sync(&cc_kicks.work);
+	init_waitqueue_func_entry(&wait, count_wake);
+	wait.private = &wakes;
+	add_wait_queue(&cc_kicks.wait, &wait);
+	KUNIT_EXPECT_EQ(test, take(test, 4, SZ_512K), 4);
+	irq_work_sync(&cc_kicks.work);
+	remove_wait_queue(&cc_kicks.wait, &wait);
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+	KUNIT_EXPECT_GT(test, wakes, 0);
 }
 
 /* A request that comes while a pass is under way needs another one. */
@@ -349,6 +385,7 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_fragmented),
 	KUNIT_CASE(defects_requests),
 	KUNIT_CASE(defects_request_at_once),
+	KUNIT_CASE(defects_request_wakes),
 	KUNIT_CASE(defects_request_in_pass),
 	KUNIT_CASE(defects_signals),
 	KUNIT_CASE(defects_signals_foreign),

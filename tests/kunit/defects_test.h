@@ -107,7 +107,7 @@ static inline unsigned int live(unsigned long span)
 
 static inline void kick(void)
 {
-	cc_kccd_kick(CC_KICK_GROW);
+	cc_kccd_ask(CC_ASK_ALL);
 }
 
 static inline bool asleep(void)

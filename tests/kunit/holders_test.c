@@ -176,7 +176,7 @@ static void holders_last(struct kunit *test)
 		take(test, t->dev[0], SZ_512K);
 	cc_test_log_begin(test);
 	cc_swiotlb_fallback(t->dev[2], t->buf, SZ_4K, 0, false, 0);
-	cc_kccd_kick(CC_KICK_GROW);
+	cc_kccd_ask(CC_ASK_ALL);
 	still_asked = false;
 	cc_fake.converted = note_asked;
 	cc_kccd_pass(cc_test_now);

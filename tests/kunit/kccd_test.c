@@ -141,7 +141,7 @@ static void kccd_target_grows(struct kunit *test)
 		raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 		cc_swiotlb.taken += cc_swiotlb.target;
 		raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
-		cc_kccd_kick(CC_KICK_GROW);
+		cc_kccd_ask(CC_ASK_ALL);
 		cc_test_now += CC_BACKOFF_MIN;
 		cc_test_grow();
 	}
@@ -564,20 +564,47 @@ static void kccd_lower_limit(struct kunit *test)
 {
 	struct cc_class *largest = &cc_classes[CC_CHUNK_CLASS];
 	struct cc_options opts;
+	unsigned long kept;
 
 	cc_test_options(&opts);
 	KUNIT_ASSERT_GT(test, cc_swiotlb.shared, opts.reserve);
 	cc_test_log_begin(test);
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, opts.reserve));
+	kept = opts.reserve + (largest->mark << largest->shift);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, kept));
 	cc_test_settle(test);
-	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, opts.reserve);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, kept);
 	KUNIT_EXPECT_GE(test, cc_class_free(largest), largest->mark);
+	cc_test_log_end(test);
+}
 
-	/* Nor is a mark larger than that. */
+/* A limit leaves room for the reserve and for all marks, not for each of them alone. */
+static void kccd_keeps_all(struct kunit *test)
+{
+	struct cc_class *largest = &cc_classes[CC_CHUNK_CLASS];
+	struct cc_class *small = &cc_classes[cc_test_class(SZ_4K)];
+
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_64M));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.reserve_min, SZ_8M));
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(largest, SZ_16M / SZ_512K));
-	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.max, SZ_16M - 1));
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_16M));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(small, 1));
+	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.max, SZ_16M + SZ_8M + SZ_512K - 1));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_16M + SZ_8M + SZ_512K));
+	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.reserve_min, SZ_8M + 1));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, cc_swiotlb.max));
+	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.min, cc_swiotlb.max + 1));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, 0));
+	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set_mark(largest, SZ_16M / SZ_512K + 1));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(small, SZ_512K / SZ_4K));
+	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set_mark(small, SZ_512K / SZ_4K + 1));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(small, 0));
+	/* Nor modulo the size of a word, and what is larger takes whole blocks. */
+	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set_mark(small, 1UL << (BITS_PER_LONG - 12)));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_16M + SZ_8M + SZ_1M));
+	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set_mark(largest + 1, 1));
+	cc_test_log_begin(test);
+	cc_test_settle(test);
+	KUNIT_EXPECT_GE(test, cc_class_free(largest), largest->mark);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, SZ_8M);
 	cc_test_log_end(test);
 }
 
@@ -617,6 +644,7 @@ static struct kunit_case kccd_cases[] = {
 	KUNIT_CASE(kccd_reserve_serves_all),
 	KUNIT_CASE(kccd_limit),
 	KUNIT_CASE(kccd_lower_limit),
+	KUNIT_CASE(kccd_keeps_all),
 	KUNIT_CASE(kccd_no_reserve),
 	KUNIT_CASE(kccd_minimum),
 	KUNIT_CASE(kccd_marks),

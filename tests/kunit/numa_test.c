@@ -105,9 +105,7 @@ static void take_reserve(int nid)
 static void use(struct kunit *test, int nid)
 {
 	cc_reserve_use(nid);
-	cc_kccd_kick(CC_KICK_GROW);
-	if (!cc_kccd_pending(cc_test_now))
-		cc_test_now += CC_BACKOFF_MIN;
+	cc_kccd_ask(CC_ASK_ALL);
 	cc_test_grow();
 	KUNIT_ASSERT_GE(test, cc_swiotlb.node[nid].bytes, cc_reserve_share());
 }
@@ -129,6 +127,42 @@ static void numa_share(struct kunit *test)
 	KUNIT_EXPECT_GE(test, cc_swiotlb.node[1].bytes, cc_reserve_share());
 	cc_test_check(test);
 	unmap(test, 0, 1);
+}
+
+/* It has that again, also if the others have enough, and something was asked for just before. */
+static void numa_share_taken(struct kunit *test)
+{
+	unsigned int nr = 0;
+
+	use(test, 1);
+	cc_test_now += CC_BACKOFF_MIN;
+	cc_kccd_ask(CC_ASK_ALL);
+	cc_kccd_pass(cc_test_now);
+	KUNIT_ASSERT_FALSE(test, cc_kccd_pending(cc_test_now));
+	move_to(test, 1);
+	atomic_set(&cc_kicks.asked, 0);
+	while (nr < MAPS && cc_swiotlb.node[1].bytes >= cc_reserve_share())
+		nr += map(test, nr, 1, 1);
+	KUNIT_EXPECT_LT(test, cc_swiotlb.node[1].bytes, cc_reserve_share());
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+	cc_test_grow();
+	KUNIT_EXPECT_GE(test, cc_swiotlb.node[1].bytes, cc_reserve_share());
+	unmap(test, 0, nr);
+}
+
+/* One node without memory does not keep the next one from its share. */
+static void numa_share_refused(struct kunit *test)
+{
+	cc_fake.no_memory = BIT(1);
+	cc_reserve_use(1);
+	cc_reserve_use(2);
+	cc_test_log_begin(test);
+	cc_test_tick();
+	cc_test_tick();
+	cc_test_log_end(test);
+	KUNIT_EXPECT_LT(test, cc_swiotlb.node[1].bytes, cc_reserve_share());
+	KUNIT_EXPECT_GE(test, cc_swiotlb.node[2].bytes, cc_reserve_share());
 }
 
 /* A CPU maps on its node as long as there is anything. */
@@ -353,7 +387,7 @@ static void numa_backoff(struct kunit *test)
 	cc_reserve_use(1);
 	cc_fake_fail(CC_FAKE_SHARE, 0, UINT_MAX);
 	for (unsigned int i = 0; i < 60; i++) {
-		cc_kccd_kick(CC_KICK_GROW);
+		cc_kccd_ask(CC_ASK_ALL);
 		cc_test_tick();
 	}
 	KUNIT_EXPECT_GT(test, cc_fake.calls[CC_FAKE_SHARE], calls);
@@ -385,7 +419,7 @@ static void numa_probe_limit(struct kunit *test)
 	cc_swiotlb.max = cc_swiotlb.shared + SZ_512K;
 	mutex_unlock(&cc_swiotlb.mutex);
 	WRITE_ONCE(largest->starved, true);
-	cc_kccd_kick(CC_KICK_GROW);
+	cc_kccd_ask(CC_ASK_ALL);
 	cc_test_grow();
 	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, cc_swiotlb.max);
 	cc_test_check(test);
@@ -528,6 +562,8 @@ static void numa_random(struct kunit *test)
 
 static struct kunit_case numa_cases[] = {
 	KUNIT_CASE(numa_share),
+	KUNIT_CASE(numa_share_taken),
+	KUNIT_CASE(numa_share_refused),
 	KUNIT_CASE(numa_local),
 	KUNIT_CASE(numa_elsewhere),
 	KUNIT_CASE(numa_reserve_elsewhere),

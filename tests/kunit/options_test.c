@@ -59,7 +59,7 @@ static const struct options_param options_params[] = {
 	{ "reserve=17179869184G", 1 },
 	{ "classes=18446744073709552128", 1 },
 	/* Mappings of 508 KiB could not be served. */
-	{ "max=2M", .max = SZ_2M, .reserve = SZ_2M, .refused = 1 },
+	{ "max=2M", .max = SZ_2M, .reserve = SZ_1M, .refused = 1 },
 	/* Slots of 2 MiB that are kept leave nothing to others, or there are none. */
 	{ "10,20,30,40,5,6,max=32M", 1, SZ_32M, .mark = { 10, 20, 30, 40, 5 } },
 	{ "10,20,30,40,5,6,classes=4K:1M", 1, .classes = BIT(12) | BIT(19) | BIT(20),
@@ -97,8 +97,16 @@ static const struct options_param options_params[] = {
 	{ "classes=512:x", 1 },
 	{ "classes=0", 1 },
 	{ "max=64M,min=128M", 1, SZ_64M, SZ_64M },
-	{ "200000,max=64M", 1, SZ_64M, .mark = { SZ_64M / 512 } },
-	{ "max=64M,200000", 1, SZ_64M, .mark = { SZ_64M / 512 } },
+	/* What is kept must fit, all of it together, and the reserve beside that. */
+	{ "200000,max=64M", 2, SZ_64M },
+	{ "max=64M,200000", 2, SZ_64M },
+	{ "0,0,0,0,2,31,max=64M", 1, SZ_64M, .reserve = SZ_1M, .mark = { 0, 0, 0, 0, 2, 31 } },
+	{ "0,0,0,0,2,32,max=64M", 1, SZ_64M },
+	{ "0,0,0,0,2,1,max=64M,reserve=64M", 1, SZ_64M, .reserve = SZ_64M - SZ_2M - SZ_1M,
+	  .mark = { 0, 0, 0, 0, 2, 1 } },
+	{ "1,1,1,1,2,max=8M", 1, SZ_8M, .reserve = SZ_8M - 6 * SZ_512K, .mark = { 1, 1, 1, 1, 2 } },
+	{ "1,1,1,1,2,max=8M,classes=4K", 1, SZ_8M, .reserve = SZ_8M - 3 * SZ_512K,
+	  .classes = BIT(12) | BIT(19), .mark = { 1, 1, 1, 1, 2 } },
 	{ "bad,worse,max=x", 3 },
 	{ "a very long token that is much longer than the buffer for names in the log", 1 },
 };
@@ -154,6 +162,8 @@ static void options_defaults(struct kunit *test)
 	KUNIT_EXPECT_LE(test, small.reserve, large.reserve);
 	KUNIT_EXPECT_GT(test, small.mark[CC_CHUNK_CLASS], 0);
 	KUNIT_EXPECT_EQ(test, small.mark[CC_NR_CLASSES - 1], 0);
+	cc_options_default(&small, SZ_32M);
+	KUNIT_EXPECT_EQ(test, small.reserve, SZ_8M - SZ_1M);
 #ifdef CONFIG_64BIT
 	cc_options_default(&large, 1UL << 42);
 	KUNIT_EXPECT_EQ(test, large.max, 1UL << 40);

@@ -189,13 +189,16 @@ unsigned long cc_reserve_share(void)
  * @nid: NUMA node that must have its share, too, or NUMA_NO_NODE
  *
  * Context: any; not exact without cc_swiotlb.lock.
- * Return: true if so.
+ * Return: what kccd is to be asked for.
  */
-bool cc_reserve_lacks(int nid)
+unsigned int cc_reserve_lacks(int nid)
 {
-	return READ_ONCE(cc_swiotlb.reserve_bytes) < READ_ONCE(cc_swiotlb.target) ||
-	       (nid != NUMA_NO_NODE &&
-		READ_ONCE(cc_swiotlb.node[nid].bytes) < cc_reserve_share());
+	if (READ_ONCE(cc_swiotlb.reserve_bytes) < READ_ONCE(cc_swiotlb.target))
+		return CC_ASK_RESERVE;
+	if (nid != NUMA_NO_NODE &&
+	    READ_ONCE(cc_swiotlb.node[nid].bytes) < cc_reserve_share())
+		return CC_ASK_SHARE;
+	return 0;
 }
 
 /*
@@ -272,6 +275,7 @@ static bool leaves(int nid, unsigned long keep, size_t bytes)
 static bool give(struct cc_class *class, int nid, unsigned int shift,
 		 unsigned long want, unsigned long keep, bool mapping)
 {
+	phys_addr_t start = 0;
 	struct cc_chunk *chunk;
 	unsigned long flags;
 
@@ -297,6 +301,7 @@ static bool give(struct cc_class *class, int nid, unsigned int shift,
 		else
 			cc_reserve_del(chunk);
 		chunk_join(chunk, class);
+		start = chunk->pool.start;
 		if (mapping)
 			cc_swiotlb.taken += cc_chunk_bytes(chunk);
 		/* Who wants it of a node, or for a mapping, has found nothing elsewhere. */
@@ -305,7 +310,7 @@ static bool give(struct cc_class *class, int nid, unsigned int shift,
 	}
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 
-	trace_cc_swiotlb_reserve(class->shift, chunk ? chunk->pool.start : 0,
+	trace_cc_swiotlb_reserve(class->shift, start,
 				 READ_ONCE(cc_swiotlb.reserve_bytes));
 	return chunk;
 }

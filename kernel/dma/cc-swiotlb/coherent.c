@@ -127,6 +127,7 @@ static unsigned long reserve_keep(gfp_t gfp)
 static bool grow(unsigned int shift, int nid, gfp_t gfp)
 {
 	unsigned long bytes = READ_ONCE(coherent->nr_slots) << PAGE_SHIFT;
+	unsigned int ask = 0;
 	bool given;
 
 	if (bytes + BIT(CC_CHUNK_SHIFT) > READ_ONCE(cc_swiotlb.max) / CC_COHERENT_SHARE)
@@ -137,9 +138,9 @@ static bool grow(unsigned int shift, int nid, gfp_t gfp)
 		/* As in grow_class(); and it is known what is wanted. */
 		smp_mb();
 		WRITE_ONCE(coherent->starved, true);
+		ask = cc_ask_chunk(shift);
 	}
-	if (!given || cc_reserve_lacks(nid))
-		cc_kccd_kick(CC_KICK_GROW);
+	cc_kccd_ask(ask | cc_reserve_lacks(nid));
 	return given;
 }
 

@@ -161,7 +161,7 @@ static int grow(unsigned int size, unsigned long now)
 	if (room() < BIT(min_shift)) {
 		if (!cc_growth.no_room)
 			report_failure(min_shift, -ENOSPC);
-		cc_growth.no_room = true;
+		cc_growth.no_room |= BIT(size);
 		return -ENOSPC;
 	}
 	err = grow_node(room(), min_shift);
@@ -226,7 +226,8 @@ static void balance(unsigned long now)
 {
 	int err = 0;
 
-	while (!err && cc_nr_nodes > 1 && neediest_node() != NUMA_NO_NODE &&
+	/* A node that has no memory is not asked again: then it is the next one's turn. */
+	while ((!err || err == -ENOMEM) && cc_nr_nodes > 1 && neediest_node() != NUMA_NO_NODE &&
 	       READ_ONCE(cc_swiotlb.reserve_bytes) < 2 * cc_swiotlb.target) {
 		unsigned long before = cc_swiotlb.shared;
 
@@ -279,7 +280,7 @@ void cc_grow(unsigned long now)
 {
 	pass_grown = cc_kccd_stats.grown;
 	cc_growth.unfinished = false;
-	cc_growth.no_room = false;
+	cc_growth.no_room = 0;
 	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
 		backoff[i].wanted = false;
 	raise_target();
@@ -324,31 +325,29 @@ unsigned long cc_grow_sleep(unsigned long now)
 }
 
 /**
- * cc_grow_wanted() - is less there than should be?
- *
- * Context: any; not exact while mappings are made.
- * Return: true if the reserve, the minimum or a mark is not there.
- */
-bool cc_grow_wanted(void)
-{
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
-		if (cc_class_free(&cc_classes[i]) < READ_ONCE(cc_classes[i].mark))
-			return true;
-	return wants_memory();
-}
-
-/**
- * cc_grow_failed() - is something missing that could not be had?
+ * cc_grow_vain() - what is missing all the same?
+ * @asked: what was asked for, see &struct cc_kicks
  *
  * Context: task, under cc_swiotlb.mutex, after cc_grow().
- * Return: true if so.
+ * Return: what of @asked could not be had.
  */
-bool cc_grow_failed(void)
+unsigned int cc_grow_vain(unsigned int asked)
 {
+	unsigned int vain = cc_growth.no_room;
+
+	/* Whatever it was asked for, it may be this that was missing. */
+	if (wants_memory())
+		return asked;
 	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
 		if (backoff[i].wanted)
-			return true;
-	return cc_growth.no_room || cc_grow_wanted();
+			vain |= BIT(i);
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		if (cc_class_free(&cc_classes[i]) < cc_classes[i].mark)
+			vain |= BIT(size_for(&cc_classes[i]));
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		if (cc_swiotlb.node[nid].used && cc_reserve_lacks(nid))
+			vain |= CC_ASK_SHARE;
+	return vain & asked;
 }
 
 /**

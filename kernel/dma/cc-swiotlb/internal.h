@@ -37,7 +37,8 @@
  * Calls go one way, each file calling only what stands to its left:
  *   state, memory, class, depot, table, chunk, block, holders, magazine, held,
  *   coherent, loan, {map, grow}, kccd, fast, options, stats, core
- * The one signal that goes up, cc_kccd_kick(), is state and an irq_work.
+ * The one signal that goes up, by cc_kccd_kick() and cc_kccd_ask(), is state and an
+ * irq_work.
  *
  * Everything that the kernel relies on is in private memory: no list pointer,
  * bitmap or index is ever stored in a page that the host can write.
@@ -54,6 +55,8 @@
 #include <linux/genalloc_ext.h>
 #include <linux/irq_work.h>
 #include <linux/list.h>
+#include <linux/math.h>
+#include <linux/minmax.h>
 #include <linux/mm_types.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
@@ -400,7 +403,6 @@ struct cc_swiotlb {
 };
 
 enum cc_kick {
-	CC_KICK_GROW,	/* the reserve is below its target, or a class starved */
 	CC_KICK_TICK,	/* slots move: keep ticking until they rest */
 	CC_KICK_HOLDERS, /* a mapping has failed: say who holds what */
 };
@@ -409,22 +411,37 @@ enum cc_kick {
  * struct cc_kicks - what kccd has been told, from any context
  * @wait:	where it sleeps
  * @work:	wakes it
- * @grow:	CC_KICK_GROW; kccd's pass clears it
+ * @asked:	what was asked for: bit n: chunks of 1 << (CC_FRAME_SHIFT + n) bytes;
+ *		CC_ASK_SHARE. A pass clears what it hears
  * @tick:	CC_KICK_TICK; kccd's tick clears it
  * @holders:	CC_KICK_HOLDERS; kccd's pass clears it
  */
 struct cc_kicks {
 	wait_queue_head_t wait;
 	struct irq_work work;
-	bool grow;
+	atomic_t asked;
 	bool tick;
 	bool holders;
 };
+
+/* The reserve has not enough. */
+#define CC_ASK_RESERVE		BIT(0)
+/* It has not enough on a node. */
+#define CC_ASK_SHARE		BIT(CC_NR_GROW_SIZES)
+#define CC_NR_ASKS		(CC_NR_GROW_SIZES + 1)
+#define CC_ASK_ALL		(BIT(CC_NR_ASKS) - 1)
+
+/* Chunks of 1 << @shift bytes are missing. */
+static inline unsigned int cc_ask_chunk(unsigned int shift)
+{
+	return BIT(max(shift, CC_FRAME_SHIFT) - CC_FRAME_SHIFT);
+}
 
 /* state.c */
 extern struct cc_swiotlb cc_swiotlb;
 extern struct cc_kicks cc_kicks;
 void cc_kccd_kick(enum cc_kick kick);
+void cc_kccd_ask(unsigned int what);
 
 /* class.c */
 extern struct cc_class cc_classes[CC_NR_OWNERS];
@@ -504,7 +521,7 @@ unsigned int cc_chunk_put(const struct cc_chunk *chunk, size_t offset, size_t si
 bool cc_reserve_holds(unsigned int shift, int nid);
 void cc_reserve_use(int nid);
 unsigned long cc_reserve_share(void);
-bool cc_reserve_lacks(int nid);
+unsigned int cc_reserve_lacks(int nid);
 bool cc_reserve_take(struct cc_class *class, int nid, unsigned long want);
 bool cc_reserve_take_large(struct cc_class *class, int nid, unsigned int shift,
 			   unsigned long keep);
@@ -641,6 +658,13 @@ struct cc_options {
 	unsigned long reserve;
 	unsigned long mark[CC_NR_CLASSES];
 };
+
+/* Bytes that a mark takes: whole chunks, or whole blocks. */
+static inline u64 cc_mark_bytes(unsigned int shift, unsigned long slots)
+{
+	return round_up((u64)slots << shift,
+			BIT(shift > CC_CHUNK_SHIFT ? CC_BLOCK_SHIFT : CC_CHUNK_SHIFT));
+}
 
 /* options.c */
 void cc_options_default(struct cc_options *opts, unsigned long ram);

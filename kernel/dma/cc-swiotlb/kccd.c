@@ -14,9 +14,10 @@
  *    the gen_pools, empty chunks beyond the decaying need of their class to the
  *    reserve, and whole blocks beyond the target back to the page allocator.
  *
- * Why it does not spin: growth that fails is suspended. A pass that was asked for memory
- * and did nothing hears no other request for 20 ms, unless nothing was missing then and
- * something is now. What kccd takes from the reserve itself kicks nobody.
+ * Why it does not spin: growth that fails is suspended. What a pass was asked for and
+ * could not get, it does not hear of for 20 ms; what else is missing it does. A request
+ * that was satisfied in vain follows a pass that did something. What kccd takes from the
+ * reserve itself asks nobody.
  */
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
@@ -35,8 +36,7 @@ static struct task_struct *kccd;
 static bool reclaim;			/* the shrinker asks; any context */
 
 /* All below is under cc_swiotlb.mutex. */
-static struct cc_wait kick_wait;	/* a pass did nothing */
-static bool kick_failed;		/* and something is missing all the same */
+static struct cc_wait vain_wait[CC_NR_ASKS];	/* what a pass was asked for in vain */
 static struct cc_wait drain_wait;	/* all magazines have just been emptied */
 static struct cc_wait holders_wait;	/* who holds what has just been logged */
 static unsigned long next_tick;
@@ -49,11 +49,15 @@ static unsigned long leftover;		/* bytes that the last reclaim left */
 /* The first quiet tick only sets the marks of the second one. */
 #define CC_QUIET_TICKS	2
 
-/* A request after one that came to nothing has to wait, unless it is about something else. */
-static bool hears(unsigned long now)
+/* What a pass can be asked for: not what another one was just asked for in vain. */
+static unsigned int hears(unsigned long now)
 {
-	return !cc_waits(&kick_wait, now) ||
-	       (!READ_ONCE(kick_failed) && cc_grow_wanted());
+	unsigned int what = 0;
+
+	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
+		if (!cc_waits(&vain_wait[i], now))
+			what |= BIT(i);
+	return what;
 }
 
 /**
@@ -67,7 +71,7 @@ bool cc_kccd_pending(unsigned long now)
 {
 	if (READ_ONCE(cc_swiotlb.stopping))
 		return false;
-	return (READ_ONCE(cc_kicks.grow) && hears(now)) ||
+	return (atomic_read(&cc_kicks.asked) & hears(now)) ||
 	       (READ_ONCE(reclaim) && !cc_waits(&drain_wait, now)) ||
 	       (READ_ONCE(cc_kicks.holders) && !cc_waits(&holders_wait, now)) ||
 	       (READ_ONCE(cc_kicks.tick) && READ_ONCE(quiet) == CC_QUIET_TICKS);
@@ -249,7 +253,8 @@ static unsigned long until_due(unsigned long now)
 	unsigned long sleep = cc_grow_sleep(now);
 
 	/* What comes meanwhile does not wake the thread. */
-	sleep = cc_sooner(sleep, &kick_wait, now);
+	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
+		sleep = cc_sooner(sleep, &vain_wait[i], now);
 	sleep = cc_sooner(sleep, &drain_wait, now);
 	if (quiet < CC_QUIET_TICKS)
 		sleep = min(sleep, next_tick - now);
@@ -287,10 +292,28 @@ static bool drain_all(unsigned long now)
 	return false;
 }
 
+/* What was asked for, and is not any more. */
+static unsigned int take_asked(unsigned long now)
+{
+	unsigned int what = hears(now);
+
+	return atomic_fetch_andnot(what, &cc_kicks.asked) & what;
+}
+
+/* The pass has done nothing for these. */
+static void note_vain(unsigned int asked, unsigned long now)
+{
+	unsigned int vain = cc_grow_vain(asked);
+
+	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
+		if (vain & BIT(i))
+			cc_wait_for(&vain_wait[i], now, CC_BACKOFF_MIN);
+}
+
 static unsigned long pass(unsigned long now)
 {
 	unsigned long grown = cc_kccd_stats.grown;
-	bool asked = hears(now) && xchg(&cc_kicks.grow, false);
+	unsigned int asked = take_asked(now);
 	bool reclaiming = drain_all(now), tick;
 
 	if (asked || READ_ONCE(cc_kicks.tick))
@@ -302,10 +325,8 @@ static unsigned long pass(unsigned long now)
 	/* What the tick has moved may be what was missing. */
 	if (asked || tick || cc_growth.unfinished || cc_grow_due(now)) {
 		cc_grow(now);
-		if (asked && cc_kccd_stats.grown == grown) {
-			cc_wait_for(&kick_wait, now, CC_BACKOFF_MIN);
-			WRITE_ONCE(kick_failed, cc_grow_failed());
-		}
+		if (cc_kccd_stats.grown == grown)
+			note_vain(asked, now);
 	}
 	/* At once, and not with the next tick; a reclaim is for the next pass. */
 	if (cc_growth.starved && !cc_waits(&drain_wait, now))
@@ -348,16 +369,22 @@ unsigned long cc_kccd_pass(unsigned long now)
 	return sleep;
 }
 
-/* A limit that leaves room for all that is kept. */
-static unsigned long least_max(void)
+/* Bytes that all marks take, but for a class's own. */
+static u64 marks_bytes(const struct cc_class *but)
 {
-	unsigned long most = max3(cc_swiotlb.min, cc_swiotlb.reserve_min,
-				  CC_MAX_LEAST);
+	u64 bytes = 0;
 
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
-		most = max(most, cc_classes[i].mark << cc_classes[i].shift);
-	/* What larger slots are promised does not take what all devices are. */
-	return cc_promised_shift > CC_CHUNK_SHIFT ? max(most, CC_LARGE_MAX) : most;
+		if (&cc_classes[i] != but)
+			bytes += cc_mark_bytes(cc_classes[i].shift, cc_classes[i].mark);
+	return bytes;
+}
+
+/* Does a limit leave room for all that is kept? */
+static bool holds_all(unsigned long max, unsigned long min, u64 reserve_and_marks)
+{
+	return max >= (cc_promised_shift > CC_CHUNK_SHIFT ? CC_LARGE_MAX : CC_MAX_LEAST) &&
+	       max >= min && max >= reserve_and_marks;
 }
 
 /**
@@ -369,15 +396,18 @@ static unsigned long least_max(void)
  *
  * Context: task. Takes cc_swiotlb.mutex.
  * Return: 0, or -EINVAL if cc_swiotlb.max would be less than CC_MAX_LEAST, or
- * CC_LARGE_MAX if drivers were told of slots of more than 512 KiB, than one of the
- * others or than a mark.
+ * CC_LARGE_MAX if drivers were told of slots of more than 512 KiB, than
+ * cc_swiotlb.min, or than cc_swiotlb.reserve_min and all marks together.
  */
 int cc_kccd_set(unsigned long *field, unsigned long val)
 {
 	unsigned long flags, most;
 
 	mutex_lock(&cc_swiotlb.mutex);
-	if (field == &cc_swiotlb.max ? val < least_max() : val > cc_swiotlb.max) {
+	if (!holds_all(field == &cc_swiotlb.max ? val : cc_swiotlb.max,
+		       field == &cc_swiotlb.min ? val : cc_swiotlb.min,
+		       marks_bytes(NULL) +
+		       (field == &cc_swiotlb.reserve_min ? val : cc_swiotlb.reserve_min))) {
 		mutex_unlock(&cc_swiotlb.mutex);
 		return -EINVAL;
 	}
@@ -389,7 +419,7 @@ int cc_kccd_set(unsigned long *field, unsigned long val)
 	cc_swiotlb.target = clamp(cc_swiotlb.target, cc_swiotlb.reserve_min, most);
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 	mutex_unlock(&cc_swiotlb.mutex);
-	cc_kccd_kick(CC_KICK_GROW);
+	cc_kccd_ask(CC_ASK_ALL);
 	return 0;
 }
 
@@ -399,13 +429,16 @@ int cc_kccd_set(unsigned long *field, unsigned long val)
  * @slots: number of slots
  *
  * Context: task. Takes cc_swiotlb.mutex.
- * Return: 0, or -EINVAL if that is more than cc_swiotlb.max allows, or nothing in
- * a class of which drivers are told that its mappings will work.
+ * Return: 0, or -EINVAL if cc_swiotlb.max does not allow that beside the other marks and
+ * cc_swiotlb.reserve_min, or if it is nothing in a class of which drivers are told that
+ * its mappings will work.
  */
 int cc_kccd_set_mark(struct cc_class *class, unsigned long slots)
 {
 	mutex_lock(&cc_swiotlb.mutex);
 	if (slots > cc_swiotlb.max >> class->shift ||
+	    marks_bytes(class) + cc_mark_bytes(class->shift, slots) + cc_swiotlb.reserve_min >
+	    cc_swiotlb.max ||
 	    (!slots && (class->shift == CC_CHUNK_SHIFT ||
 			class->shift == cc_promised_shift))) {
 		mutex_unlock(&cc_swiotlb.mutex);
@@ -413,7 +446,7 @@ int cc_kccd_set_mark(struct cc_class *class, unsigned long slots)
 	}
 	WRITE_ONCE(class->mark, slots);
 	mutex_unlock(&cc_swiotlb.mutex);
-	cc_kccd_kick(CC_KICK_GROW);
+	cc_kccd_ask(cc_ask_chunk(class->wanted));
 	return 0;
 }
 
@@ -492,7 +525,7 @@ static struct shrinker *shrinker;
 static int kccd_reboot(struct notifier_block *nb, unsigned long action,
 		       void *data)
 {
-	/* A pass that is under way looks at it and ends early. */
+	/* A pass that is under way shares no more, and returns CC_PASS_BYTES at most. */
 	WRITE_ONCE(cc_swiotlb.stopping, true);
 	mutex_lock(&cc_swiotlb.mutex);
 	mutex_unlock(&cc_swiotlb.mutex);
@@ -526,7 +559,7 @@ int cc_kccd_start(void)
 	memset(&cc_kccd_stats, 0, sizeof(cc_kccd_stats));
 	memset(&cc_convert_stats, 0, sizeof(cc_convert_stats));
 	cc_grow_reset();
-	kick_wait.on = false;
+	memset(vain_wait, 0, sizeof(vain_wait));
 	drain_wait.on = false;
 	holders_wait.on = false;
 	reclaim = false;
@@ -536,7 +569,7 @@ int cc_kccd_start(void)
 	taken_tick = 0;
 	surplus = 0;
 	leftover = 0;
-	cc_kicks.grow = true;
+	atomic_set(&cc_kicks.asked, CC_ASK_ALL);
 
 	kccd = cc_kccd_run();
 	if (IS_ERR(kccd))

@@ -44,13 +44,13 @@ static inline unsigned long cc_sooner(unsigned long sleep, const struct cc_wait 
 /**
  * struct cc_growth - what has come of growth; under cc_swiotlb.mutex
  * @unfinished:	it goes on in the next pass
- * @no_room:	something is wanted, at the limit
+ * @no_room:	sizes that are wanted, at the limit: bits as in &struct cc_kicks
  * @starved:	a class lacks something that idle CPUs may hold; kccd clears it
  * @taken_full:	cc_swiotlb.taken when the reserve was full
  */
 struct cc_growth {
 	bool unfinished;
-	bool no_room;
+	unsigned int no_room;
 	bool starved;
 	unsigned long taken_full;
 };
@@ -60,8 +60,7 @@ extern struct cc_growth cc_growth;
 void cc_grow(unsigned long now);
 bool cc_grow_due(unsigned long now);
 unsigned long cc_grow_sleep(unsigned long now);
-bool cc_grow_wanted(void);
-bool cc_grow_failed(void);
+unsigned int cc_grow_vain(unsigned int asked);
 void cc_grow_reset(void);
 
 #endif /* _KERNEL_DMA_CC_SWIOTLB_KCCD_H */

@@ -215,8 +215,10 @@ static void point(struct cc_class *class)
 static void taken(struct cc_class *class, unsigned int nr)
 {
 	cc_class_note_peak(class);
-	cc_kccd_kick(cc_class_free(class) < READ_ONCE(class->mark) ?
-		     CC_KICK_GROW : CC_KICK_TICK);
+	if (cc_class_free(class) < READ_ONCE(class->mark))
+		cc_kccd_ask(cc_ask_chunk(READ_ONCE(class->wanted)));
+	else
+		cc_kccd_kick(CC_KICK_TICK);
 	trace_cc_swiotlb_refill(class->shift, nr);
 }
 
@@ -325,6 +327,7 @@ static u32 take_larger(struct cc_class *class, struct how how)
 static bool grow_class(struct cc_class *class, int nid, unsigned long want)
 {
 	bool given = cc_reserve_take(class, nid, want);
+	unsigned int ask = 0;
 
 	if (!given && (nid == NUMA_NO_NODE || cc_nr_nodes == 1)) {
 		/*
@@ -333,9 +336,9 @@ static bool grow_class(struct cc_class *class, int nid, unsigned long want)
 		 */
 		smp_mb();
 		WRITE_ONCE(class->starved, true);
+		ask = cc_ask_chunk(READ_ONCE(class->wanted));
 	}
-	if (!given || cc_reserve_lacks(nid))
-		cc_kccd_kick(CC_KICK_GROW);
+	cc_kccd_ask(ask | cc_reserve_lacks(nid));
 	return given;
 }
 

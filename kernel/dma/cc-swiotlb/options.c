@@ -20,6 +20,17 @@
 /* The classes that a list of plain numbers stands for. */
 static const u8 mark_shift[] = { 9, 11, 12, 14, 19, 21 };
 
+/* What is left to the reserve if all marks are held; 0 also if they need more than there is. */
+static unsigned long beside_marks(const struct cc_options *opts)
+{
+	u64 kept = 0;
+
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		if (opts->classes & BIT(CC_SLOT_MIN_SHIFT + i))
+			kept += cc_mark_bytes(CC_SLOT_MIN_SHIFT + i, opts->mark[i]);
+	return opts->max - min_t(u64, kept, opts->max);
+}
+
 /**
  * cc_options_default() - what is used where the command line says nothing
  * @opts: receives the options
@@ -35,6 +46,7 @@ void cc_options_default(struct cc_options *opts, unsigned long ram)
 		.reserve = clamp(ram / 4096, SZ_8M, SZ_64M),
 	};
 	opts->mark[CC_CHUNK_CLASS] = CC_CHUNK_MARK;
+	opts->reserve = min(opts->reserve, beside_marks(opts));
 }
 
 /**
@@ -229,11 +241,10 @@ int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram)
 		opts->mark[CC_NR_CLASSES - 1] = 0;
 		refused++;
 	}
-	if (opts->min > opts->max || opts->reserve > opts->max) {
-		pr_warn("cc_swiotlb=: max=%luK is less than min=%luK or reserve=%luK; they are lowered to it\n",
-			opts->max >> 10, opts->min >> 10, opts->reserve >> 10);
-		opts->min = min(opts->min, opts->max);
-		opts->reserve = min(opts->reserve, opts->max);
+	if (opts->min > opts->max) {
+		pr_warn("cc_swiotlb=: min=%luK is more than max=%luK, and is lowered to it\n",
+			opts->min >> 10, opts->max >> 10);
+		opts->min = opts->max;
 		refused++;
 	}
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
@@ -245,6 +256,19 @@ int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram)
 			opts->mark[i], BIT(shift), opts->max >> 10,
 			opts->max >> shift);
 		opts->mark[i] = opts->max >> shift;
+		refused++;
+	}
+	if (!beside_marks(opts)) {
+		memset(opts->mark, 0, sizeof(opts->mark));
+		opts->mark[CC_CHUNK_CLASS] = CC_CHUNK_MARK;
+		pr_warn("cc_swiotlb=: the slots that are kept leave nothing of max=%luK; used instead: %u of 512K\n",
+			opts->max >> 10, CC_CHUNK_MARK);
+		refused++;
+	}
+	if (opts->reserve > beside_marks(opts)) {
+		pr_warn("cc_swiotlb=: max=%luK leaves no reserve=%luK beside the slots that are kept; used instead: reserve=%luK\n",
+			opts->max >> 10, opts->reserve >> 10, beside_marks(opts) >> 10);
+		opts->reserve = beside_marks(opts);
 		refused++;
 	}
 	return refused;

@@ -56,16 +56,28 @@ void cc_kccd_kick(enum cc_kick kick)
 		/* It may be set and not yet have been heard: wake kccd again. */
 		WRITE_ONCE(cc_kicks.holders, true);
 		break;
-	case CC_KICK_GROW:
-		/*
-		 * If it is still set, the pass that will clear it has not begun, and
-		 * sees what the caller has done: this pairs with xchg() there.
-		 */
-		smp_mb();
-		if (READ_ONCE(cc_kicks.grow))
-			return;
-		WRITE_ONCE(cc_kicks.grow, true);
-		break;
 	}
+	irq_work_queue(&cc_kicks.work);
+}
+
+/**
+ * cc_kccd_ask() - ask kccd for memory
+ * @what: what is missing, see &struct cc_kicks; maybe nothing
+ *
+ * Context: any, as cc_kccd_kick().
+ */
+void cc_kccd_ask(unsigned int what)
+{
+	if (!what)
+		return;
+	/*
+	 * If all of it is still set, the pass that will clear it has not begun, and sees
+	 * what the caller has done: this pairs with atomic_fetch_andnot() there. kccd has
+	 * been woken for it, or has set a timer.
+	 */
+	smp_mb();
+	if ((atomic_read(&cc_kicks.asked) & what) == what)
+		return;
+	atomic_or(what, &cc_kicks.asked);
 	irq_work_queue(&cc_kicks.work);
 }
