@@ -346,6 +346,7 @@ must 'boot with cc against legacy, instructions' "$(of cc boot_us) <= $(of legac
 must 'boot with cc against legacy, free memory in KiB' "$(of cc boot_free_kib) >= $(of legacy boot_free_kib)"
 must 'LOCK prefixes with cc, two CPUs' "$(of cc-2cpus locked_instructions) == 0"
 must 'cli, sti, pushf, popf with cc' "$(of cc-2cpus irq_flag_instructions) == 0"
+must 'cache lines that both CPUs write, legacy, to see that they are found' "$(of legacy-2cpus shared_lines_written) > 0"
 must 'cache lines that both CPUs write, cc' "$(of cc-2cpus shared_lines_written) == 0"
 must 'cc_swiotlb_find_pool' "$(of cc find_pool_instructions) <= 25"
 must "cc_swiotlb_find_pool with $(of cc-10000-chunks chunks) chunks" "$(of cc-10000-chunks find_pool_instructions) == $(of cc find_pool_instructions)"

@@ -365,9 +365,11 @@ def main():
     text += model_text + waste_text
     for part, doc in docs.items():
         records += [{**r, "name": f"{part}-{r['name']}"} for r in doc["results"]]
-    first = next(iter(docs.values()))
+    def all_of(key):
+        return ", ".join(dict.fromkeys(str(d.get(key)) for d in docs.values()))
+
     with open(f"{OUT}/bench.json", "w", encoding="utf-8") as f:
-        json.dump({"verb": "bench", **{k: first.get(k) for k in ("kver", "kernel", "date", "commit", "machine")},
+        json.dump({"verb": "bench", **{k: all_of(k) for k in ("kver", "kernel", "date", "commit", "machine")},
                    "results": records + model_records + waste_records, "pass": all(d["pass"] for d in docs.values())}, f, indent=1)
         f.write("\n")
     with open(f"{OUT}/bench.md", "w", encoding="utf-8") as f:

@@ -7,8 +7,9 @@
 #   GUESTS='control cc'   only these (default: all)
 #
 # Evidence goes to out/cvm/<guest>/, figures to out/cvm.json.
-export KVER=7.3
+export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
+only_newest
 
 "$top/scripts/deps.sh" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm mmdebstrap
 mkdir -p "$cache/cvm" "$out"
@@ -274,7 +275,7 @@ evaluate() {
 	for name in $guests; do
 		read -r name backend kernel mode _ < <(grep "^$name " <<<"$all")
 		g=$evidence/$name
-		jq -c --arg n "$name" --arg b "$backend" 'select(.metric) | {name: $n, backend: $b, metric, value, unit}' \
+		jq -cR --arg n "$name" --arg b "$backend" 'fromjson? | select(.metric) | {name: $n, backend: $b, metric, value, unit}' \
 			"$g/report" >>"$records"
 		case $mode in
 		control)
@@ -297,9 +298,9 @@ evaluate() {
 	done
 }
 
+record_to cvm
 prepare
 run
-record_to cvm
 testbed='QEMU TCG'
 evaluate
 read -r -a columns <<<"${guests//$'\n'/ }"

@@ -18,6 +18,7 @@ rows() {
 		| def v($name; $backend; $metric):
 			[$r[] | select(.name == $name and .backend == $backend and .metric == $metric) | .value][0];
 		def text: if . == null then "" elif type == "number" then . * 10 | round / 10 | tostring else . end;
+		def needed: if . == null then error("not measured") else . end;
 		def percent: if . == null then "" else "\(. * 100 | round) %" end;
 		def ratio: if . == null then "" else . * 100 | round / 100 | tostring end;
 		def human: if . >= 1024 then "\(. / 1024)K" else tostring end;
@@ -286,7 +287,7 @@ fio() {
 		(["magazine_hit_rate", "lowest hit rate of the magazines, %", 100], ["waste", "slot bytes over requested bytes", 1]
 		| . as $m | [$m[1], ($sizes[] as $size
 			| [$r[] | select(.backend == "cc" and .metric == $m[0] and (.name | test("disks-[a-z]+-\($size)-"))) | .value]
-			| if $m[2] == 1 then max else min end | . * $m[2] | ratio)])' | table
+			| if $m[2] == 1 then max else min end * $m[2] | ratio)])' | table
 }
 
 # A table with a row for each kind of job about copies, and a column for each allocator.
@@ -362,14 +363,13 @@ results() {
 	echo
 	{
 		rows demo '["none", "legacy", "dynamic", "cc"] as $backends
-			| def mib: if . then . / 1048576 else . end;
-			["", $backends[]],
-			["I/O and verify errors", ($backends[] as $b | v("demo"; $b; "io_errors") + v("demo"; $b; "verify_errors"))],
-			["failed maps", ($backends[] as $b | v("demo"; $b; "map_failures"))],
-			["bytes copied per byte of I/O", ($backends[] as $b | v("demo"; $b; "copied_bytes_per_byte") | ratio)],
+			| ["", $backends[]],
+			["I/O and verify errors", ($backends[] as $b | v("demo"; $b; "io_errors") + v("demo"; $b; "verify_errors") | needed)],
+			["failed maps", ($backends[] as $b | v("demo"; $b; "map_failures") | needed)],
+			["bytes copied per byte of I/O", ($backends[] as $b | v("demo"; $b; "copied_bytes_per_byte") | needed | ratio)],
 			(["at boot", "shared_boot_bytes"], ["at peak", "shared_peak_bytes"], ["10 s after", "shared_after_bytes"]
-			| . as $m | ["MiB shared " + $m[0], ($backends[] as $b | v("demo"; $b; $m[1]) | mib)]),
-			["magazine hit rate, %", "", "", "", (v("demo"; "cc"; "magazine_hit_rate") | if . then . * 100 else . end)]'
+			| . as $m | ["MiB shared " + $m[0], ($backends[] as $b | v("demo"; $b; $m[1]) / 1048576)]),
+			["magazine hit rate, %", "", "", "", v("demo"; "cc"; "magazine_hit_rate") * 100]'
 		rows bench-icount 'def whole: if type == "number" then round else . end;
 			(["**instructions, 4 KiB**", "4K"], ["instructions, 256 KiB", "256K"]
 			| . as $s | [$s[0], 0, (v("legacy-" + $s[1]; "legacy"; "overhead_instructions") | whole), "",

@@ -11,6 +11,10 @@
 "$top/scripts/deps.sh"
 [ "$asked" ] || for_each_version "$@"
 [ $# -gt 0 ] || set -- uml x86_64 "${!triplet[@]}"
+for arch; do
+	[[ " uml x86_64 ${!triplet[*]} " = *" $arch "* ]] ||
+		die "no KUnit for '$arch': use uml, x86_64, $(sed 's/ /, /g; s/\(.*\),/\1 or/' <<<"${!triplet[*]}")"
+done
 t=$("$top/scripts/apply.sh")
 [ -d "$t/kernel/dma/cc-swiotlb/tests" ] || die "tests/kunit is missing: restore it from git"
 record_to kunit
@@ -61,7 +65,6 @@ for arch; do
 		config=(CPU_BIG_ENDIAN=y PPC_64K_PAGES=y PPC_PSERIES=y)
 		config+=(COMPAT=n NUMA=n PCIEASPM=n PCI_QUIRKS=n PPC_PMAC=n PPC_POWERNV=n SERIAL_8250_PCI=n)
 		;;
-	*) die "no KUnit for '$arch': use uml, x86_64, $(sed 's/ /, /g; s/\(.*\),/\1 or/' <<<"${!triplet[*]}")" ;;
 	esac
 	if [ "$arch" != uml ]; then
 		config+=(SMP=y SWIOTLB_DYNAMIC=y)

@@ -17,10 +17,12 @@
 # same relative paths and ccache knows the objects of one configuration in all of them.
 set -eu
 export LC_ALL=C
+# mke2fs and others are there, where a user does not look.
+export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 out=$top/out
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/cc-swiotlb
+cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/cc-swiotlb
 asked=${KVER:-}${KSRC:-} # nothing, if a script is to run for each version
 versions=(6.12 7.3) # the versions that the series is for, the newest last
 gone=77 # exit status: no Debian suite has this version any more
@@ -39,6 +41,7 @@ die() { # <thing>: <remedy>
 	exit 1
 }
 
+[ "${XDG_CACHE_HOME:-${HOME:-}}" ] || die "neither HOME nor XDG_CACHE_HOME is set: set one, for the caches"
 case $top$cache${KSRC:-} in
 *[[:space:]]*) die "white space in '$top', '$cache' or KSRC='${KSRC:-}': move the repository, or set XDG_CACHE_HOME=<directory without>" ;;
 esac
@@ -71,9 +74,11 @@ mirrors() {
 
 # Packages of a Debian suite in a tar file, from the first mirror that has them.
 fetch_packages() { # suite, tar file, packages, [option of mmdebstrap...]
-	local uri log=${2%/*}/mmdebstrap.log
+	local uri log=${2%/*}/mmdebstrap.log mode=root
+	# To unpack needs no privilege.
+	[ "$(id -u)" = 0 ] || mode=chrootless
 	for uri in $(mirrors); do
-		mmdebstrap --quiet --variant=extract --include="$3" --format=tar "${@:4}" "$1" "$2.new" \
+		mmdebstrap --quiet --mode=$mode --variant=extract --include="$3" --format=tar "${@:4}" "$1" "$2.new" \
 			"deb $uri $1 main" 2>"$log" || continue
 		mv "$2.new" "$2"
 		return 0
@@ -105,7 +110,9 @@ choose_kernel() {
 	local v
 	kver=${KVER:-}
 	case " ${versions[*]} " in
-	*" ${kver:-${versions[0]}} "*) ;;
+	*" ${kver:-${versions[0]}} "*)
+		[[ $kver != *[[:space:]]* ]] || die "KVER='$kver' is more than one version: use one of ${versions[*]}"
+		;;
 	*) die "KVER=$kver is not supported: use ${versions[*]/#/KVER=}" ;;
 	esac
 	if [ -z "${KSRC:-}" ]; then
@@ -267,9 +274,33 @@ for_each_version() { # argument...
 	exit $failed
 }
 
+# What only the newest version can do, or is of interest there. Before lib.sh it is the default.
+only_newest() {
+	[ "$kver" = "${versions[-1]}" ] ||
+		die "${0##*/} works on Linux ${versions[-1]}, not $kver: use KVER=${versions[-1]} or none, and no KSRC of another version"
+}
+
 # What a guest has emitted, the last of a name; null if nothing.
 emitted() { # directory that qemu.sh was given, metric
 	jq -s --arg m "$2" 'map(select(.metric == $m)) | last.value' "$1/results.jsonl"
+}
+
+# Judges what a guest has emitted, and records it.
+judge_emitted() { # directory that qemu.sh was given, name metric, what it must be
+	local v
+	v=$(emitted "$1" "$3")
+	echo "$2 $3: $v"
+	emit "$2" cc "$3" "$v" "$(jq -rs --arg m "$3" 'map(select(.metric == $m)) | last.unit' "$1/results.jsonl")"
+	[ "$(jq -n "$v | $4")" = true ]
+}
+
+# An NVMe disk for qemu.sh -q, of which a sector in each 4 MiB cannot be read.
+bad_disk() { # file MiB
+	local drive="driver=raw,if=none,id=bad,file.driver=blkdebug,file.image.driver=file,file.image.filename=$1" i
+	for ((i = 0; i < $2 / 4; i++)); do
+		drive+=",file.inject-error.$i.event=none,file.inject-error.$i.iotype=read,file.inject-error.$i.sector=$((i * 8192 + 4321))"
+	done
+	echo "-drive $drive -device nvme,serial=bad,drive=bad"
 }
 
 quiet_log() { # directory that qemu.sh was given

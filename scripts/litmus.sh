@@ -21,7 +21,7 @@ done
 model=$src/tools/memory-model
 [ -f "$model/linux-kernel.cfg" ] || die "$src has no tools/memory-model: set KSRC to a complete tree"
 record_to litmus
-tmp=$(mktemp -d)
+tmp=$(mktemp -d "$cache/litmus.XXXXXX") # programs run there
 trap 'rm -rf "$tmp"' EXIT
 
 # A test, and with a number the mutant of that line.

@@ -18,22 +18,12 @@ kernel=$("$top/scripts/build.sh" luks)
 mib=32
 truncate -s ${mib}M "$dir/disk"
 
-# A sector in each 4 MiB cannot be read.
-drive="driver=raw,if=none,id=bad,file.driver=blkdebug,file.image.driver=file,file.image.filename=$dir/disk"
-for ((i = 0; i < mib / 4; i++)); do
-	drive+=",file.inject-error.$i.event=none,file.inject-error.$i.iotype=read,file.inject-error.$i.sector=$((i * 8192 + 4321))"
-done
-
 boot() { # name, kernel argument...
-	"$top/scripts/qemu.sh" -t 2400 -n 3 -b 1 -s 256M -q "-drive $drive -device nvme,serial=bad,drive=bad" "$kernel" \
+	"$top/scripts/qemu.sh" -t 2400 -n 3 -b 1 -s 256M -q "$(bad_disk "$dir/disk" $mib)" "$kernel" \
 		"$dir/$1" luks "mib=$mib" seconds=20 "${@:2}"
 }
 says() { # name metric, what it must be
-	local v
-	v=$(emitted "$dir/$1" "$2")
-	echo "$1 $2: $v"
-	emit "$1" cc "$2" "$v" "$(jq -rs --arg m "$2" 'map(select(.metric == $m)) | last.unit' "$dir/$1/results.jsonl")"
-	[ "$(jq -n "$v | $3")" = true ]
+	judge_emitted "$dir/$1" "$@"
 }
 judge_guest() { # name: what the guest has judged itself
 	local right what

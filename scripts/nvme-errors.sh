@@ -18,23 +18,13 @@ gcc -O2 -static -pthread -o "$dir/poison" "$top/tests/tools/poison/poison.c"
 truncate -s ${mib}M "$dir/disk"
 "$dir/poison" fill "$dir/disk" $mib
 
-# A sector in each 4 MiB cannot be read.
-drive="driver=raw,if=none,id=bad,file.driver=blkdebug,file.image.driver=file,file.image.filename=$dir/disk"
-for ((i = 0; i < mib / 4; i++)); do
-	drive+=",file.inject-error.$i.event=none,file.inject-error.$i.iotype=read,file.inject-error.$i.sector=$((i * 8192 + 4321))"
-done
-
 boot() { # name, kernel argument...
 	local d=$dir/$1
-	"$top/scripts/qemu.sh" -t 600 -n 1 -q "-drive $drive -device nvme,serial=bad,drive=bad" "$kernel" "$d" nvme-errors \
+	"$top/scripts/qemu.sh" -t 600 -n 1 -q "$(bad_disk "$dir/disk" $mib)" "$kernel" "$d" nvme-errors \
 		"mib=$mib" seconds=20 "${@:2}"
 }
-measured() { # name metric, what it must be
-	local v
-	v=$(emitted "$dir/$1" "$2")
-	echo "$1 $2: $v"
-	emit "$1" cc "$2" "$v" "$(jq -rs --arg m "$2" 'map(select(.metric == $m)) | last.unit' "$dir/$1/results.jsonl")"
-	[ "$(jq -n "$v | $3")" = true ]
+says() { # name metric, what it must be
+	judge_emitted "$dir/$1" "$@"
 }
 
 # In the small one, 1 MiB of swiotlb's own pool is all there is to fall back to.
@@ -42,12 +32,12 @@ for run in usual small; do
 	args=(threads=32 "swiotlb=cc,force")
 	[ $run = usual ] || args=(threads=64 "swiotlb=512,cc,force" "cc_swiotlb=max=2M,reserve=1M")
 	check $run-boot boot $run "${args[@]}"
-	check $run-reads measured $run reads '. > 1000'
-	check $run-failed measured $run failed '. > 10'
-	check $run-right measured $run wrong '. == 0'
-	check $run-poisoned measured $run leaked '. == 0'
-	check $run-resets measured $run resets '. > 3'
+	check $run-reads says $run reads '. > 1000'
+	check $run-failed says $run failed '. > 10'
+	check $run-right says $run wrong '. == 0'
+	check $run-poisoned says $run leaked '. == 0'
+	check $run-resets says $run resets '. > 3'
 	check $run-quiet-log quiet_log "$dir/$run"
 done
-check small-failed-maps measured small map_failures '. > 10'
+check small-failed-maps says small map_failures '. > 10'
 conclude

@@ -16,7 +16,11 @@
 need git perl jq python3 gcc ccache
 . "$(dirname "$0")/stage.sh"
 quick=${1:-}
-all_builds=${BUILDS:-uml-on x86_64-on uml-off x86_64-off}
+all_builds='uml-on x86_64-on uml-off x86_64-off'
+for b in ${BUILDS:-}; do
+	[[ " $all_builds " = *" $b "* ]] || die "no build '$b': use some of $all_builds"
+done
+all_builds=${BUILDS:-$all_builds}
 # These patches are not sent, so anybody may be the author.
 git -C "$top" -c user.useConfigOnly=true var GIT_AUTHOR_IDENT >/dev/null 2>&1 ||
 	export GIT_AUTHOR_NAME='A U Thor' GIT_AUTHOR_EMAIL=author@example.com

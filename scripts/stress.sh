@@ -52,8 +52,9 @@ guest() {
 	NET_FILE=$dir/file "$top/scripts/qemu.sh" "${opts[@]}" "${images[$variant]}" "$run" "$@" "swiotlb=$swiotlb" || completed=0
 	testbed=$(qemu_of "$run")
 	[ -f "$run/results.jsonl" ] || return 0
-	jq -c --arg n "$name" --arg b "$backend" \
-		'select(.metric) | {name: $n, backend: $b, metric, value, unit}' "$run/results.jsonl" >>"$records"
+	# The last line may be cut off, if the guest was.
+	jq -cR --arg n "$name" --arg b "$backend" \
+		'fromjson? | select(.metric) | {name: $n, backend: $b, metric, value, unit}' "$run/results.jsonl" >>"$records"
 	emit "$name" "$backend" completed $completed ''
 	emit "$name" "$backend" log_errors "$(bad_lines "$run/console.log" | wc -l)" lines
 	for f in "$run"/files/*.json; do

@@ -10,7 +10,7 @@
 
 "$top/scripts/deps.sh"
 record_to test
-[ -z "${KSRC:-}" ] || versions=("$kver")
+[ -z "$asked" ] || versions=("$kver")
 
 # Run a verb and add up what it recorded; a verb that died counts as one failure, one
 # that has no kernel to run on as skipped. How long each takes is said the next time, and

@@ -61,7 +61,7 @@ used() {
 
 # Of each message the longest part without a number in it.
 messages() {
-	grep -ho '"[^"]*\\n"' "$source"/{core,chunk,kccd,magazine,options}.c | tr -d '"' | sed 's/\\n//; s/%%/ /g' |
+	grep -ho '"[^"]*\\n"' "$source"/*.c | tr -d '"' | sed 's/\\n//; s/%%/ /g' |
 		awk -F'%(pa|[0-9.*]*(l|ll|z)?[a-z])' '{ best = ""
 			for (i = 1; i <= NF; i++) if (length($i) > length(best)) best = $i
 			gsub(/^ +| +$/, "", best)
