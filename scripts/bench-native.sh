@@ -5,7 +5,7 @@
 # two CPUs at once, completion on the other CPU, partial sync. The backends take
 # turns, $ROUNDS (5) times; medians. Always of Linux 7.3: older UML has one CPU.
 # Writes out/bench-native.json.
-export KVER=${KVER:-7.3}
+[ -n "${KSRC:-}" ] || export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
 only_newest
 . "$(dirname "$0")/stage.sh"

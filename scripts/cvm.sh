@@ -7,7 +7,7 @@
 #   GUESTS='control cc'   only these (default: all)
 #
 # Evidence goes to out/cvm/<guest>/, figures to out/cvm.json.
-export KVER=${KVER:-7.3}
+[ -n "${KSRC:-}" ] || export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
 only_newest
 

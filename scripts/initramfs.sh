@@ -44,7 +44,8 @@ if [ "$key" != "$(cat "$image.key" 2>/dev/null)" ]; then
 	done
 	ln -s tests/init "$root/init"
 	find "$root" -exec touch -h -d @0 {} +
-	(set -o pipefail && cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet) | gzip -n -1 >"$image.new"
+	set -o pipefail
+	(cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet) | gzip -n -1 >"$image.new"
 	mv "$image.new" "$image"
 	printf '%s\n' "$key" >"$image.key"
 fi

@@ -7,6 +7,7 @@
 
 "$top/scripts/deps.sh"
 record_to test-all
+rm -rf "$out/test-all"
 newest=${versions[-1]}
 [ -z "$asked" ] || versions=("$kver")
 

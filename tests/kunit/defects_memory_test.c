@@ -152,7 +152,7 @@ static void defects_leftover(struct kunit *test)
 /* The limit leaves room for the largest mappings, whatever else is 0. */
 static void defects_least_limit(struct kunit *test)
 {
-	start(test, SZ_16M, SZ_1M, 2);
+	start(test, SZ_16M, 0, 2);
 	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.max, SZ_2M - 1));
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_2M));
 }

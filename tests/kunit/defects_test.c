@@ -52,9 +52,6 @@ static void defects_requests(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, take(test, 4, SZ_512K), 4);
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
 	cc_kccd_pass(cc_test_now);
-	/* Asked in vain, it says when it will look at what comes meanwhile. */
-	kick();
-	KUNIT_EXPECT_LE(test, cc_kccd_pass(cc_test_now), CC_BACKOFF_MIN);
 	for (end = cc_test_now + 5 * HZ; time_before(cc_test_now, end); cc_test_now++)
 		for (unsigned int i = 0; i < 4; i++) {
 			kick();
@@ -73,6 +70,53 @@ static void defects_requests(struct kunit *test)
 	cc_fake_fail(CC_FAKE_MEMORY, 0, 0);
 	live(CC_BACKOFF_MAX);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+}
+
+/* At the limit nothing is tried again by itself, but what comes meanwhile is heard in time. */
+static void defects_request_at_limit(struct kunit *test)
+{
+	start(test, SZ_16M, SZ_8M, 0);
+	cc_test_log_begin(test);
+	while (take(test, MANY, SZ_512K))
+		live(60 * HZ);
+	live(60 * HZ);
+	KUNIT_ASSERT_TRUE(test, asleep());
+	kick();
+	KUNIT_EXPECT_LE(test, cc_kccd_pass(cc_test_now), CC_BACKOFF_MIN);
+	/* And not when half of all jiffies have gone by. */
+	cc_test_now += BIT(BITS_PER_LONG - 1) + HZ;
+	kick();
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+	cc_test_log_end(test);
+}
+
+/* What each mapping finds missing, and each unmap brings back, is no work for kccd. */
+static void defects_request_flickers(struct kunit *test)
+{
+	unsigned int passes = 0;
+
+	start(test, SZ_16M, SZ_4M, 2);
+	KUNIT_ASSERT_EQ(test, LARGEST->mag_size, 0);
+	cc_test_log_begin(test);
+	while (take(test, MANY, SZ_512K))
+		live(60 * HZ);
+	give(test, 2);
+	live(60 * HZ);
+	KUNIT_ASSERT_EQ(test, cc_class_free(LARGEST), 2);
+	KUNIT_ASSERT_EQ(test, take(test, 1, SZ_512K), 1);
+	cc_kccd_pass(cc_test_now);
+	give(test, 1);
+	cc_test_now += CC_BACKOFF_MIN;
+	for (int i = 0; i < 100; i++) {
+		KUNIT_ASSERT_EQ(test, take(test, 1, SZ_512K), 1);
+		give(test, 1);
+		if (!cc_kccd_pending(cc_test_now))
+			continue;
+		cc_kccd_pass(cc_test_now);
+		passes++;
+	}
+	KUNIT_EXPECT_LE(test, passes, CC_NR_ASKS);
+	cc_test_log_end(test);
 }
 
 static void kick_once(struct page *page, unsigned int order, bool share)
@@ -384,6 +428,8 @@ static void defects_ticks(struct kunit *test)
 static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_fragmented),
 	KUNIT_CASE(defects_requests),
+	KUNIT_CASE(defects_request_at_limit),
+	KUNIT_CASE(defects_request_flickers),
 	KUNIT_CASE(defects_request_at_once),
 	KUNIT_CASE(defects_request_wakes),
 	KUNIT_CASE(defects_request_in_pass),

@@ -186,7 +186,7 @@ unsigned long cc_reserve_share(void)
 
 /**
  * cc_reserve_lacks() - is less in the reserve than should be?
- * @nid: NUMA node that must have its share, too, or NUMA_NO_NODE
+ * @nid: NUMA node that must have its share, too, if it is used, or NUMA_NO_NODE
  *
  * Context: any; not exact without cc_swiotlb.lock.
  * Return: what kccd is to be asked for.
@@ -195,7 +195,7 @@ unsigned int cc_reserve_lacks(int nid)
 {
 	if (READ_ONCE(cc_swiotlb.reserve_bytes) < READ_ONCE(cc_swiotlb.target))
 		return CC_ASK_RESERVE;
-	if (nid != NUMA_NO_NODE &&
+	if (nid != NUMA_NO_NODE && READ_ONCE(cc_swiotlb.node[nid].used) &&
 	    READ_ONCE(cc_swiotlb.node[nid].bytes) < cc_reserve_share())
 		return CC_ASK_SHARE;
 	return 0;

@@ -49,9 +49,40 @@ unsigned long cc_grow_backoff(unsigned long now)
 	unsigned long longest = 0;
 
 	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
-		if (cc_waits(&backoff[i].wait, now))
-			longest = max(longest, READ_ONCE(backoff[i].wait.until) - now);
+		longest = max(longest, cc_wait_left(&backoff[i].wait, now));
 	return longest;
+}
+
+/**
+ * cc_marks_bytes() - bytes that all marks take
+ * @but: but for this class's; may be NULL
+ *
+ * Context: task, under cc_swiotlb.mutex.
+ * Return: bytes.
+ */
+u64 cc_marks_bytes(const struct cc_class *but)
+{
+	u64 bytes = 0;
+
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		if (&cc_classes[i] != but)
+			bytes += cc_mark_bytes(cc_classes[i].shift, cc_classes[i].mark);
+	return bytes;
+}
+
+/**
+ * cc_grow_most() - what the target of the reserve may be at most
+ *
+ * Context: task, under cc_swiotlb.mutex.
+ * Return: bytes; a quarter of the limit, or what marks leave of it, but what is kept when
+ * idle at least.
+ */
+unsigned long cc_grow_most(void)
+{
+	unsigned long max = cc_swiotlb.max;
+
+	return max(cc_swiotlb.reserve_min,
+		   min(max / 4, max - min_t(u64, max, cc_marks_bytes(NULL))));
 }
 
 /* Double the target if mappings have taken more than half of it: kccd was late. */
@@ -63,8 +94,7 @@ static void raise_target(void)
 	if (cc_swiotlb.taken - cc_growth.taken_full > cc_swiotlb.target / 2) {
 		unsigned long more = max(2 * cc_swiotlb.target, BIT(CC_CHUNK_SHIFT));
 
-		cc_swiotlb.target = max(cc_swiotlb.target,
-					min(more, cc_swiotlb.max / 4));
+		cc_swiotlb.target = max(cc_swiotlb.target, min(more, cc_grow_most()));
 		cc_growth.taken_full = cc_swiotlb.taken;
 	}
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
@@ -137,7 +167,7 @@ static void forget_failures(unsigned long bytes)
 	for (unsigned int size = 0; size < CC_NR_GROW_SIZES &&
 	     BIT(CC_FRAME_SHIFT + size) <= bytes; size++) {
 		backoff[size].delay = 0;
-		WRITE_ONCE(backoff[size].wait.on, false);
+		WRITE_ONCE(backoff[size].wait.span, 0);
 	}
 }
 
@@ -345,7 +375,7 @@ unsigned int cc_grow_vain(unsigned int asked)
 		if (cc_class_free(&cc_classes[i]) < cc_classes[i].mark)
 			vain |= BIT(size_for(&cc_classes[i]));
 	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
-		if (cc_swiotlb.node[nid].used && cc_reserve_lacks(nid))
+		if (cc_reserve_lacks(nid))
 			vain |= CC_ASK_SHARE;
 	return vain & asked;
 }

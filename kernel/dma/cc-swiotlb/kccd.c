@@ -300,14 +300,21 @@ static unsigned int take_asked(unsigned long now)
 	return atomic_fetch_andnot(what, &cc_kicks.asked) & what;
 }
 
-/* The pass has done nothing for these. */
+/*
+ * The pass has done nothing for these. What is missing and is not, in turns, without any
+ * help of kccd, is missing: what was asked for in vain just before is so again.
+ */
 static void note_vain(unsigned int asked, unsigned long now)
 {
 	unsigned int vain = cc_grow_vain(asked);
 
-	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
-		if (vain & BIT(i))
-			cc_wait_for(&vain_wait[i], now, CC_BACKOFF_MIN);
+	for (unsigned int i = 0; i < CC_NR_ASKS; i++) {
+		struct cc_wait *wait = &vain_wait[i];
+		bool again = wait->span && now - wait->from < 2 * CC_BACKOFF_MIN;
+
+		if ((vain & BIT(i)) || ((asked & BIT(i)) && again))
+			cc_wait_for(wait, now, CC_BACKOFF_MIN);
+	}
 }
 
 static unsigned long pass(unsigned long now)
@@ -369,17 +376,6 @@ unsigned long cc_kccd_pass(unsigned long now)
 	return sleep;
 }
 
-/* Bytes that all marks take, but for a class's own. */
-static u64 marks_bytes(const struct cc_class *but)
-{
-	u64 bytes = 0;
-
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
-		if (&cc_classes[i] != but)
-			bytes += cc_mark_bytes(cc_classes[i].shift, cc_classes[i].mark);
-	return bytes;
-}
-
 /* Does a limit leave room for all that is kept? */
 static bool holds_all(unsigned long max, unsigned long min, u64 reserve_and_marks)
 {
@@ -401,12 +397,12 @@ static bool holds_all(unsigned long max, unsigned long min, u64 reserve_and_mark
  */
 int cc_kccd_set(unsigned long *field, unsigned long val)
 {
-	unsigned long flags, most;
+	unsigned long flags;
 
 	mutex_lock(&cc_swiotlb.mutex);
 	if (!holds_all(field == &cc_swiotlb.max ? val : cc_swiotlb.max,
 		       field == &cc_swiotlb.min ? val : cc_swiotlb.min,
-		       marks_bytes(NULL) +
+		       cc_marks_bytes(NULL) +
 		       (field == &cc_swiotlb.reserve_min ? val : cc_swiotlb.reserve_min))) {
 		mutex_unlock(&cc_swiotlb.mutex);
 		return -EINVAL;
@@ -415,8 +411,7 @@ int cc_kccd_set(unsigned long *field, unsigned long val)
 		WRITE_ONCE(reclaim, true);
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	WRITE_ONCE(*field, val);
-	most = max(cc_swiotlb.reserve_min, cc_swiotlb.max / 4);
-	cc_swiotlb.target = clamp(cc_swiotlb.target, cc_swiotlb.reserve_min, most);
+	cc_swiotlb.target = clamp(cc_swiotlb.target, cc_swiotlb.reserve_min, cc_grow_most());
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 	mutex_unlock(&cc_swiotlb.mutex);
 	cc_kccd_ask(CC_ASK_ALL);
@@ -437,7 +432,7 @@ int cc_kccd_set_mark(struct cc_class *class, unsigned long slots)
 {
 	mutex_lock(&cc_swiotlb.mutex);
 	if (slots > cc_swiotlb.max >> class->shift ||
-	    marks_bytes(class) + cc_mark_bytes(class->shift, slots) + cc_swiotlb.reserve_min >
+	    cc_marks_bytes(class) + cc_mark_bytes(class->shift, slots) + cc_swiotlb.reserve_min >
 	    cc_swiotlb.max ||
 	    (!slots && (class->shift == CC_CHUNK_SHIFT ||
 			class->shift == cc_promised_shift))) {
@@ -560,8 +555,8 @@ int cc_kccd_start(void)
 	memset(&cc_convert_stats, 0, sizeof(cc_convert_stats));
 	cc_grow_reset();
 	memset(vain_wait, 0, sizeof(vain_wait));
-	drain_wait.on = false;
-	holders_wait.on = false;
+	drain_wait.span = 0;
+	holders_wait.span = 0;
 	reclaim = false;
 	cc_kicks.tick = false;
 	cc_kicks.holders = false;

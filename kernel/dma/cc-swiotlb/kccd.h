@@ -14,31 +14,41 @@
 #define CC_PASS_BYTES		SZ_64M
 
 /**
- * struct cc_wait - something that must not be done before a time
- * @on:		wait at all
- * @until:	jiffies
+ * struct cc_wait - something that must not be done before a time is over
+ * @from:	jiffies
+ * @span:	jiffies from then on; 0: no need to wait
+ *
+ * Not the time when it is over: after half of all jiffies that would be ahead again.
  */
 struct cc_wait {
-	bool on;
-	unsigned long until;
+	unsigned long from;
+	unsigned long span;
 };
+
+/* Jiffies until a wait is over; 0 if it is. */
+static inline unsigned long cc_wait_left(const struct cc_wait *wait, unsigned long now)
+{
+	unsigned long span = READ_ONCE(wait->span), gone = now - READ_ONCE(wait->from);
+
+	return span - min(span, gone);
+}
 
 static inline bool cc_waits(const struct cc_wait *wait, unsigned long now)
 {
-	return READ_ONCE(wait->on) && time_before(now, READ_ONCE(wait->until));
+	return cc_wait_left(wait, now);
 }
 
-static inline void cc_wait_for(struct cc_wait *wait, unsigned long now, unsigned long time)
+static inline void cc_wait_for(struct cc_wait *wait, unsigned long now, unsigned long span)
 {
-	WRITE_ONCE(wait->until, now + time);
-	WRITE_ONCE(wait->on, true);
+	WRITE_ONCE(wait->from, now);
+	WRITE_ONCE(wait->span, span);
 }
 
 /* Jiffies until @wait is over, @sleep at most. */
 static inline unsigned long cc_sooner(unsigned long sleep, const struct cc_wait *wait,
 				      unsigned long now)
 {
-	return cc_waits(wait, now) ? min(sleep, wait->until - now) : sleep;
+	return min(sleep, cc_wait_left(wait, now) ?: sleep);
 }
 
 /**
@@ -57,6 +67,8 @@ struct cc_growth {
 
 extern struct cc_growth cc_growth;
 
+u64 cc_marks_bytes(const struct cc_class *but);
+unsigned long cc_grow_most(void);
 void cc_grow(unsigned long now);
 bool cc_grow_due(unsigned long now);
 unsigned long cc_grow_sleep(unsigned long now);
