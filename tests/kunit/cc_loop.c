@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 
 #include "cc_loop.h"
+#include "../kccd.h"
 
 /* What a pass may change. */
 struct snapshot {
@@ -21,6 +22,7 @@ struct snapshot {
 	bool starved[CC_NR_CLASSES];
 	unsigned int nr_starved;
 	bool lacks;
+	bool rises;
 };
 
 /**
@@ -60,6 +62,8 @@ static void take_snapshot(struct snapshot *s)
 	s->converted = cc_arena.converted;
 	s->nr_starved = 0;
 	s->lacks = cc_loop_lacks();
+	/* Mappings took half of the target: it rises. */
+	s->rises = cc_swiotlb.taken - cc_growth.taken_full > cc_swiotlb.target / 2;
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
 		s->slots[i] = cc_classes[i].nr_slots;
 		s->starved[i] = cc_classes[i].starved;
@@ -100,7 +104,7 @@ static void check_growth(struct cc_loop *loop, const struct snapshot *before)
 		loop->taken = 0;
 	}
 	if (cc_kccd_stats.grown != before->stats.grown)
-		CC_RULE(loop, before->lacks || before->nr_starved || target > before->target,
+		CC_RULE(loop, before->lacks || before->nr_starved || before->rises,
 			"%lu more without need", cc_kccd_stats.grown - before->stats.grown);
 	/* A starved class is fed for the mapping that has failed. */
 	CC_RULE(loop, own <= before->nr_starved * BIT(CC_CHUNK_SHIFT), "%lu for %u classes",

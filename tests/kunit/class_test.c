@@ -228,9 +228,19 @@ static void class_larger_sparse(struct kunit *test)
 	cc_test_check(test);
 }
 
+static const bool cached_params[] = { false, true };
+
+static void cached_desc(const bool *p, char *desc)
+{
+	strscpy(desc, *p ? "in a magazine" : "in the pool", KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(cached, cached_params, cached_desc);
+
 /* What a larger class has in its depot beyond the mark is there for smaller mappings, too. */
 static void class_larger_depot(struct kunit *test)
 {
+	bool cached = *(const bool *)test->param_value;
 	struct larger_test t = {
 		.dev = cc_test_device(test, DMA_BIT_MASK(64), 0),
 		.buf = virt_to_phys(cc_test_buffer(test, SZ_512K)),
@@ -241,7 +251,7 @@ static void class_larger_depot(struct kunit *test)
 	unsigned int nr = 0;
 
 	cc_test_pin(test);
-	largest->mag_size = 0;
+	largest->mag_size = cached ? 8 : 0;
 	for (; nr < 6; nr++) {
 		got[nr] = map_size(&t, SZ_512K);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(got[nr]));
@@ -249,6 +259,11 @@ static void class_larger_depot(struct kunit *test)
 	}
 	while (nr)
 		unmap(got[--nr]);
+	if (cached) {
+		mutex_lock(&cc_swiotlb.mutex);
+		KUNIT_EXPECT_TRUE(test, cc_magazine_drain_all());
+		mutex_unlock(&cc_swiotlb.mutex);
+	}
 	KUNIT_EXPECT_EQ(test, largest->node->depot.slots, 6);
 	while (cc_reserve_take(&cc_classes[cc_test_class(SZ_32K)], NUMA_NO_NODE, LONG_MAX))
 		;
@@ -269,6 +284,7 @@ static void class_larger_depot(struct kunit *test)
 /* Large mappings make progress even if small ones take all there is. */
 static void class_mark_kept(struct kunit *test)
 {
+	bool cached = *(const bool *)test->param_value;
 	struct larger_test t = {
 		.dev = cc_test_device(test, DMA_BIT_MASK(64), 0),
 		.buf = virt_to_phys(cc_test_buffer(test, SZ_512K)),
@@ -281,6 +297,16 @@ static void class_mark_kept(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, tlb);
 	KUNIT_ASSERT_GT(test, largest->mark, 0);
 	KUNIT_ASSERT_GE(test, cc_class_free(largest), largest->mark);
+	/* Also what of it rests in a magazine meanwhile. */
+	cc_test_pin(test);
+	if (cached) {
+		largest->mag_size = 2 * largest->mark;
+		while (large < largest->mark)
+			got[large++] = map_size(&t, SZ_512K);
+		while (large)
+			unmap(got[--large]);
+		KUNIT_ASSERT_EQ(test, cc_class_free(largest), 0);
+	}
 	for (size_t size = SZ_64K; size < SZ_512K; size *= 2)
 		while (nr < 1024) {
 			tlb[nr] = map_size(&t, size);
@@ -289,7 +315,7 @@ static void class_mark_kept(struct kunit *test)
 			nr++;
 		}
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_bytes, 0);
-	KUNIT_EXPECT_EQ(test, cc_class_free(largest), largest->mark);
+	KUNIT_EXPECT_EQ(test, cc_class_free(largest), cached ? 0 : largest->mark);
 	while (large < ARRAY_SIZE(got)) {
 		got[large] = map_size(&t, SZ_512K);
 		if (cc_test_failed(got[large]))
@@ -386,8 +412,8 @@ static struct kunit_case class_cases[] = {
 	KUNIT_CASE_PARAM(class_mask, mask_gen_params),
 	KUNIT_CASE(class_larger),
 	KUNIT_CASE(class_larger_sparse),
-	KUNIT_CASE(class_larger_depot),
-	KUNIT_CASE(class_mark_kept),
+	KUNIT_CASE_PARAM(class_larger_depot, cached_gen_params),
+	KUNIT_CASE_PARAM(class_mark_kept, cached_gen_params),
 	KUNIT_CASE(class_counters),
 	KUNIT_CASE(class_high_water),
 	{}

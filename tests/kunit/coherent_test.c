@@ -285,6 +285,10 @@ static void coherent_limit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cc_coherent_bytes(), max);
 	KUNIT_EXPECT_EQ(test, COHERENT->nr_slots << PAGE_SHIFT, max);
 	KUNIT_EXPECT_FALSE(test, COHERENT->starved);
+	/* Nor do those who have all looked before one of them got it. */
+	cc_test_grow();
+	KUNIT_EXPECT_FALSE(test, cc_reserve_take_large(COHERENT, NUMA_NO_NODE,
+						       CC_CHUNK_SHIFT, 0));
 	while (nr--)
 		give(test, addr[nr], SZ_512K);
 	cc_test_check(test);

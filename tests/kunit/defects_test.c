@@ -95,7 +95,7 @@ static void defects_request_flickers(struct kunit *test)
 {
 	unsigned int passes = 0;
 
-	start(test, SZ_16M, SZ_4M, 2);
+	start(test, SZ_16M, 0, 2);
 	KUNIT_ASSERT_EQ(test, LARGEST->mag_size, 0);
 	cc_test_log_begin(test);
 	while (take(test, MANY, SZ_512K))

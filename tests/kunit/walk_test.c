@@ -175,10 +175,47 @@ static void walk_does_not_spin(struct kunit *test)
 	cc_test_check(test);
 }
 
+/* As another CPU would: a slot of a chunk behind the 64 is free again. */
+static void free_behind(struct cc_class *class)
+{
+	struct walk_test *t = waiting;
+	phys_addr_t tlb;
+	u32 index;
+
+	if (t->points++ >= 20)
+		return;
+	tlb = t->tlb[--t->nr];
+	index = cc_index_by_addr(cc_chunk_by_addr(tlb), tlb);
+	cc_slot_by_index(index)->dev = NULL;
+	this_cpu_inc(cc_cpu.mag[class - cc_classes].count[CC_UNMAPS]);
+	cc_depot_pass(index);
+}
+
+/* What others free where a CPU does not look does not make it look there again and again. */
+static void walk_looks_everywhere(struct kunit *test)
+{
+	struct walk_test *t = test->priv;
+	unsigned int points;
+	phys_addr_t tlb;
+
+	take_many(test);
+	rcu_assign_pointer(t->class->node->hint, NULL);
+	waiting = t;
+	kunit_activate_static_stub(test, cc_magazine_point, free_behind);
+	tlb = cc_swiotlb_map(t->dev, t->buf, SIZE, 0);
+	points = t->points;
+	kunit_deactivate_static_stub(test, cc_magazine_point);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
+	t->tlb[t->nr++] = tlb;
+	KUNIT_EXPECT_LE(test, points, 6);
+	cc_test_check(test);
+}
+
 static struct kunit_case walk_cases[] = {
 	KUNIT_CASE(walk_ends),
 	KUNIT_CASE(walk_begins_with_oldest),
 	KUNIT_CASE(walk_does_not_spin),
+	KUNIT_CASE(walk_looks_everywhere),
 	{}
 };
 

@@ -151,6 +151,21 @@ bool cc_reserve_holds(unsigned int shift, int nid)
 }
 
 /**
+ * cc_reserve_wait() - let a chunk arrive that is on its way from the reserve to a class
+ *
+ * Meanwhile neither has it, for those who look without the lock.
+ *
+ * Context: any but NMI.
+ */
+void cc_reserve_wait(void)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
+}
+
+/**
  * cc_reserve_use() - a CPU of a NUMA node maps
  * @nid: the node
  *
@@ -260,6 +275,13 @@ static bool has_free(const struct cc_class *class, int nid, unsigned long want)
 	return atomic_long_read(&class->node[nid].pool_free) >= (long)want;
 }
 
+/* Coherent allocations leave others a part of what may be shared. */
+static bool within_share(const struct cc_class *class, size_t bytes)
+{
+	return class != &cc_classes[CC_COHERENT] ||
+	       (class->nr_slots << class->shift) + bytes <= cc_swiotlb.max / CC_COHERENT_SHARE;
+}
+
 /* Does the reserve have so much, and a node its part of it, when @bytes have gone? */
 static bool leaves(int nid, unsigned long keep, size_t bytes)
 {
@@ -293,7 +315,8 @@ static bool give(struct cc_class *class, int nid, unsigned int shift,
 		return true;
 	}
 	chunk = find_chunk(shift, nid);
-	if (chunk && !leaves(nid, keep, max(cc_chunk_bytes(chunk), BIT(shift))))
+	if (chunk && (!leaves(nid, keep, max(cc_chunk_bytes(chunk), BIT(shift))) ||
+		      !within_share(class, cc_chunk_bytes(chunk))))
 		chunk = NULL;
 	if (chunk) {
 		if (shift > CC_CHUNK_SHIFT)

@@ -519,6 +519,7 @@ void cc_reserve_add(struct cc_chunk *chunk);
 void cc_reserve_del(struct cc_chunk *chunk);
 unsigned int cc_chunk_put(const struct cc_chunk *chunk, size_t offset, size_t size);
 bool cc_reserve_holds(unsigned int shift, int nid);
+void cc_reserve_wait(void);
 void cc_reserve_use(int nid);
 unsigned long cc_reserve_share(void);
 unsigned int cc_reserve_lacks(int nid);

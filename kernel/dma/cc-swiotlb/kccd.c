@@ -220,6 +220,45 @@ static void note_leftover(bool reclaimed)
 	WRITE_ONCE(leftover, reclaimed ? bytes : min(leftover, bytes));
 }
 
+/* What was asked for, and is not any more. */
+static unsigned int take_asked(unsigned long now)
+{
+	unsigned int what = hears(now);
+
+	return atomic_fetch_andnot(what, &cc_kicks.asked) & what;
+}
+
+/*
+ * The pass has done nothing for these. What is missing and is not, in turns, without any
+ * help of kccd, is missing: what was asked for in vain just before is so again.
+ */
+static void note_vain(unsigned int asked, unsigned long now)
+{
+	unsigned int vain = cc_grow_vain(asked);
+
+	for (unsigned int i = 0; i < CC_NR_ASKS; i++) {
+		struct cc_wait *wait = &vain_wait[i];
+		bool again = wait->span && now - wait->from < 2 * CC_BACKOFF_MIN;
+
+		if ((vain & BIT(i)) || ((asked & BIT(i)) && again))
+			cc_wait_for(wait, now, CC_BACKOFF_MIN);
+	}
+}
+
+/* Share what is asked for now. False if nothing is. */
+static bool serve_asked(unsigned long now)
+{
+	unsigned long grown = cc_kccd_stats.grown;
+	unsigned int asked = take_asked(now);
+
+	if (!asked)
+		return false;
+	cc_grow(now);
+	if (cc_kccd_stats.grown == grown)
+		note_vain(asked, now);
+	return true;
+}
+
 /* Move memory that has not been needed for a while; when reclaiming, at once. */
 static void move_down(unsigned long now, bool reclaiming)
 {
@@ -236,8 +275,11 @@ static void move_down(unsigned long now, bool reclaiming)
 	cc_coherent_look();
 	cc_loan_look();
 	busy = cc_magazine_drain_idle();
-	for (unsigned int i = 0; i < CC_NR_OWNERS; i++)
+	for (unsigned int i = 0; i < CC_NR_OWNERS; i++) {
+		/* Each class may take a grace period, which mappings do not wait for. */
+		serve_asked(now);
 		busy |= shrink_class(&cc_classes[i], reclaiming);
+	}
 	busy |= shrink_reserve(reclaiming);
 	moves = cc_magazine_moves();
 	busy |= moves != moves_seen;
@@ -292,49 +334,19 @@ static bool drain_all(unsigned long now)
 	return false;
 }
 
-/* What was asked for, and is not any more. */
-static unsigned int take_asked(unsigned long now)
-{
-	unsigned int what = hears(now);
-
-	return atomic_fetch_andnot(what, &cc_kicks.asked) & what;
-}
-
-/*
- * The pass has done nothing for these. What is missing and is not, in turns, without any
- * help of kccd, is missing: what was asked for in vain just before is so again.
- */
-static void note_vain(unsigned int asked, unsigned long now)
-{
-	unsigned int vain = cc_grow_vain(asked);
-
-	for (unsigned int i = 0; i < CC_NR_ASKS; i++) {
-		struct cc_wait *wait = &vain_wait[i];
-		bool again = wait->span && now - wait->from < 2 * CC_BACKOFF_MIN;
-
-		if ((vain & BIT(i)) || ((asked & BIT(i)) && again))
-			cc_wait_for(wait, now, CC_BACKOFF_MIN);
-	}
-}
-
 static unsigned long pass(unsigned long now)
 {
-	unsigned long grown = cc_kccd_stats.grown;
-	unsigned int asked = take_asked(now);
 	bool reclaiming = drain_all(now), tick;
 
-	if (asked || READ_ONCE(cc_kicks.tick))
+	if ((atomic_read(&cc_kicks.asked) & hears(now)) || READ_ONCE(cc_kicks.tick))
 		start_ticks(now);
 	tick = reclaiming || (quiet < CC_QUIET_TICKS &&
 			      time_after_eq(now, next_tick));
 	if (tick)
 		move_down(now, reclaiming);
 	/* What the tick has moved may be what was missing. */
-	if (asked || tick || cc_growth.unfinished || cc_grow_due(now)) {
+	if (!serve_asked(now) && (tick || cc_growth.unfinished || cc_grow_due(now)))
 		cc_grow(now);
-		if (cc_kccd_stats.grown == grown)
-			note_vain(asked, now);
-	}
 	/* At once, and not with the next tick; a reclaim is for the next pass. */
 	if (cc_growth.starved && !cc_waits(&drain_wait, now))
 		empty_magazines(now);

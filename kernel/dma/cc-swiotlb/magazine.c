@@ -169,10 +169,30 @@ static u64 take_from_cpu(struct cc_class *class)
 	return chain;
 }
 
-/* Can a chain of the depot be taken whole, and leave to others what is to be left? */
-static bool spares_chain(const struct cc_class *class, const struct how *how)
+/* Has the class free slots, in no CPU's hands, beyond what is to be left to others? */
+static bool spares(const struct cc_class *class, const struct how *how)
 {
-	return !how->keep || cc_class_free(class) > how->keep + class->mag_size;
+	return !how->keep || cc_class_free(class) > how->keep;
+}
+
+/* A chain of the depot of a node, or what can be spared of it: one slot, or nothing. */
+static u64 take_from_depot(struct cc_class *class, const struct how *how)
+{
+	u64 chain = spares(class, how) ? cc_depot_pop(class, how->nid) : 0;
+	unsigned int rest = cc_chain_count(chain) - 1;
+	unsigned long free;
+
+	if (!chain || !how->keep)
+		return chain;
+	free = cc_class_free(class);
+	if (free >= how->keep)
+		return chain;
+	if (free + rest < how->keep) {
+		cc_depot_push(class, chain);
+		return 0;
+	}
+	cc_depot_push(class, cc_chain(cc_slot_by_index(cc_chain_index(chain))->next, rest));
+	return cc_chain(cc_chain_index(chain), 1);
 }
 
 /* What no CPU holds. Preemption disabled. */
@@ -180,7 +200,7 @@ static u64 take_from_class(struct cc_class *class, const struct how *how,
 			   enum cc_counter pool_counter)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
-	u64 chain = spares_chain(class, how) ? cc_depot_pop(class, how->nid) : 0;
+	u64 chain = take_from_depot(class, how);
 
 	if (chain) {
 		this_cpu_inc(mag->count[CC_DEPOT]);
@@ -272,8 +292,8 @@ static u32 take_remote(struct cc_class *class, const struct how *how)
 
 	if (!chain)
 		chain = take_from_pool(class, how);
-	if (!chain && spares_chain(class, how))
-		chain = cc_depot_pop(class, how->nid);
+	if (!chain)
+		chain = take_from_depot(class, how);
 	if (!chain)
 		return 0;
 
@@ -308,14 +328,14 @@ static u32 take_larger(struct cc_class *class, struct how how)
 	unsigned int left = CC_LARGER_CLASSES;
 
 	while (left && ++class < cc_classes + CC_NR_CLASSES) {
-		u32 index;
+		u32 index = 0;
 
 		if (!class->enabled)
 			continue;
 		how.keep = keeps ? READ_ONCE(class->mark) : 0;
-		index = take(class, &how, CC_POOL);
-		if (!index)
-			index = take_elsewhere(class, how);
+		/* What this CPU holds may come from what was kept, too. */
+		if (cc_class_free(class) >= how.keep)
+			index = take(class, &how, CC_POOL) ?: take_elsewhere(class, how);
 		if (index)
 			return index;
 		left--;
@@ -376,7 +396,7 @@ u32 cc_magazine_take_spare(struct cc_class *class)
 		.nr_chunks = CC_LOOK_AT_CHUNKS,
 	};
 
-	return take(class, &how, CC_POOL);
+	return cc_class_free(class) < how.keep ? 0 : take(class, &how, CC_POOL);
 }
 
 /**
@@ -406,19 +426,23 @@ u32 cc_magazine_refill(struct cc_class *class)
 	cc_reserve_use(how.nid);
 
 	/*
-	 * Not for ever: each time around the class has got a chunk. Others may be faster
-	 * to take its slots, but each time they are, it is for mappings that they have
-	 * made.
+	 * Not for ever: each time around the class has got slots. Others may be faster to
+	 * take them, but each time they are, it is for mappings that they have made. They
+	 * need not be where this one looks: the next time it looks at all chunks.
 	 */
 	do {
 		free = max(atomic_long_read(pool_free), 0L);
 		index = take(class, &how, counter);
+		if (counter == CC_RESERVE)
+			how.nr_chunks = UINT_MAX;
 		counter = CC_RESERVE;
 	} while (!index && grow_class(class, how.nid, free + 1));
 	if (unlikely(!index) && cc_nr_nodes > 1)
 		index = refill_elsewhere(class, how);
 	/* To look at all chunks takes long, but a mapping that fails takes longer. */
 	how.nr_chunks = UINT_MAX;
+	if (unlikely(!index))
+		cc_reserve_wait();
 	if (unlikely(!index) && atomic_long_read(pool_free) > 0)
 		index = take(class, &how, CC_POOL);
 	if (unlikely(!index))
