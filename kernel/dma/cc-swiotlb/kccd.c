@@ -253,6 +253,8 @@ static bool serve_asked(unsigned long now)
 
 	if (!asked)
 		return false;
+	/* Who has asked has got slots, or has had some moved. */
+	start_ticks(now);
 	cc_grow(now);
 	if (cc_kccd_stats.grown == grown)
 		note_vain(asked, now);
@@ -338,7 +340,7 @@ static unsigned long pass(unsigned long now)
 {
 	bool reclaiming = drain_all(now), tick;
 
-	if ((atomic_read(&cc_kicks.asked) & hears(now)) || READ_ONCE(cc_kicks.tick))
+	if (READ_ONCE(cc_kicks.tick))
 		start_ticks(now);
 	tick = reclaiming || (quiet < CC_QUIET_TICKS &&
 			      time_after_eq(now, next_tick));
