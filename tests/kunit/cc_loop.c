@@ -104,7 +104,8 @@ static void check_growth(struct cc_loop *loop, const struct snapshot *before)
 		loop->taken = 0;
 	}
 	if (cc_kccd_stats.grown != before->stats.grown)
-		CC_RULE(loop, before->lacks || before->nr_starved || before->rises,
+		CC_RULE(loop, before->lacks || before->nr_starved || before->rises ||
+			target > before->target,
 			"%lu more without need", cc_kccd_stats.grown - before->stats.grown);
 	/* A starved class is fed for the mapping that has failed. */
 	CC_RULE(loop, own <= before->nr_starved * BIT(CC_CHUNK_SHIFT), "%lu for %u classes",

@@ -147,11 +147,17 @@ echo 'verify: bad' >"$out/demo/cc/files/fio.err"
 cat >"$out/demo/cc/files/fio.json" <<'EOF'
 {"jobs": [{"read": {"iops": 10.4, "io_bytes": 1000, "bw_bytes": 1}, "write": {"iops": 1, "io_bytes": 1000, "bw_bytes": 1}, "total_err": 1}]}
 EOF
-for m in net_bytes:200 fs_bytes:200 copied_in:1300 copied_out:1300 shared_peak_bytes:8192; do
+for m in net_errors:0 fs_errors:0 map_failures:0 net_bytes:200 fs_bytes:200 copied_in:1300 copied_out:1300 shared_peak_bytes:8192; do
 	echo "{\"metric\": \"${m%:*}\", \"value\": ${m#*:}}"
 done >"$out/demo/cc/results.jsonl"
-verb '. <(sed -n "/^metric() /,/^bounced() /{/^bounced() /d; p}" "$top/scripts/demo.sh")
+collect='. <(sed -n "/^metric() /,/^bounced() /{/^bounced() /d; p}" "$top/scripts/demo.sh")
 record_to demo; collect cc demo cc; finish true'
+cp "$out/demo/cc/results.jsonl" "$tmp/all"
+sed -i '/fs_errors/d' "$out/demo/cc/results.jsonl"
+verb "$collect"
+ok 'demo: what a guest does not send is an error' jq -e '.results | map([.name, .metric]) == [["demo: the guest of cc reports fs_errors", "failed"]]' "$out/demo.json"
+mv "$tmp/all" "$out/demo/cc/results.jsonl"
+verb "$collect"
 ended 'demo: what a guest sends is collected' 0
 ok 'demo: and is in the record' jq -e '.results | map({(.metric): .value}) | add | .iops_read == 10 and .io_errors == 0
 	and .verify_errors == 1 and .read_bytes == 1200 and .copied_bytes_per_byte == 1.083 and .shared_peak_bytes == 8192' "$out/demo.json"
