@@ -287,6 +287,7 @@ static void coherent_limit(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, COHERENT->starved);
 	/* Nor do those who have all looked before one of them got it. */
 	cc_test_grow();
+	KUNIT_ASSERT_TRUE(test, cc_reserve_holds(CC_CHUNK_SHIFT, NUMA_NO_NODE));
 	KUNIT_EXPECT_FALSE(test, cc_reserve_take_large(COHERENT, NUMA_NO_NODE,
 						       CC_CHUNK_SHIFT, 0));
 	while (nr--)

@@ -153,7 +153,8 @@ bool cc_reserve_holds(unsigned int shift, int nid)
 /**
  * cc_reserve_wait() - let a chunk arrive that is on its way from the reserve to a class
  *
- * Meanwhile neither has it, for those who look without the lock.
+ * Meanwhile neither has it, for those who look without the lock. Who sees the chunk gone
+ * and not yet the lock taken is as one who came later, when it was used.
  *
  * Context: any but NMI.
  */
@@ -161,6 +162,9 @@ void cc_reserve_wait(void)
 {
 	unsigned long flags;
 
+	smp_mb();
+	if (!raw_spin_is_locked(&cc_swiotlb.lock))
+		return;
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 }

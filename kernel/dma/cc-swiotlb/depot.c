@@ -30,15 +30,26 @@ void cc_depot_push(struct cc_class *class, u64 chain)
 	raw_spin_unlock_irqrestore(&depot->lock, flags);
 }
 
+/* How many slots of a chain may be taken, so that @keep are left: all, one, or none. */
+static unsigned int spared(const struct cc_class *class, unsigned int size, unsigned long keep)
+{
+	unsigned long free = keep ? cc_class_free(class) : size;
+
+	if (free >= keep + size)
+		return size;
+	return free > keep ? 1 : 0;
+}
+
 /**
- * cc_depot_pop() - take a chain out of the depot
+ * cc_depot_pop() - take a chain out of the depot, or its first slot
  * @class: class of the slots
  * @nid: NUMA node of the depot
+ * @keep: free slots that must be left to others, in depots and gen_pools together
  *
  * Context: any but NMI.
- * Return: the chain that came last, or 0 if the depot is empty.
+ * Return: the chain that came last, or as much of it as can be spared; 0 if nothing.
  */
-u64 cc_depot_pop(struct cc_class *class, int nid)
+u64 cc_depot_pop(struct cc_class *class, int nid, unsigned long keep)
 {
 	struct cc_depot *depot = &class->node[nid].depot;
 	unsigned long flags;
@@ -49,11 +60,22 @@ u64 cc_depot_pop(struct cc_class *class, int nid)
 
 	raw_spin_lock_irqsave(&depot->lock, flags);
 	if (depot->head) {
-		struct cc_slot *first = cc_slot_by_index(depot->head);
+		struct cc_slot *first = cc_slot_by_index(depot->head), *next;
+		unsigned int nr = spared(class, first->size, keep);
+		u32 head = depot->head;
 
-		chain = cc_chain(depot->head, first->size);
-		WRITE_ONCE(depot->head, first->chain);
-		WRITE_ONCE(depot->slots, depot->slots - first->size);
+		if (nr)
+			chain = cc_chain(depot->head, nr);
+		if (nr == first->size) {
+			head = first->chain;
+		} else if (nr) {
+			head = first->next;
+			next = cc_slot_by_index(head);
+			next->size = first->size - 1;
+			next->chain = first->chain;
+		}
+		WRITE_ONCE(depot->head, head);
+		WRITE_ONCE(depot->slots, depot->slots - nr);
 		if (depot->slots < depot->low)
 			depot->low = depot->slots;
 	}
@@ -133,7 +155,7 @@ void cc_depot_drain(struct cc_class *class, int nid, unsigned int nr)
 	struct cc_chunk *oldest = NULL;
 
 	while (nr) {
-		u64 chain = cc_depot_pop(class, nid);
+		u64 chain = cc_depot_pop(class, nid, 0);
 		unsigned int count = cc_chain_count(chain);
 
 		if (!chain)

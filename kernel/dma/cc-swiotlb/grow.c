@@ -85,6 +85,17 @@ unsigned long cc_grow_most(void)
 		   min(max / 4, max - min_t(u64, max, cc_marks_bytes(NULL))));
 }
 
+/**
+ * cc_grow_note_full() - what has been taken until now is there again, if it is
+ *
+ * Context: task, under cc_swiotlb.mutex.
+ */
+void cc_grow_note_full(void)
+{
+	if (READ_ONCE(cc_swiotlb.reserve_bytes) >= cc_swiotlb.target)
+		cc_growth.taken_full = READ_ONCE(cc_swiotlb.taken);
+}
+
 /* Double the target if mappings have taken more than half of it: kccd was late. */
 static void raise_target(void)
 {
@@ -299,6 +310,18 @@ static void keep_mark(struct cc_class *class, unsigned long now)
 }
 
 /**
+ * cc_grow_begin() - a pass begins
+ *
+ * What it may share counts from here.
+ *
+ * Context: task, under cc_swiotlb.mutex.
+ */
+void cc_grow_begin(void)
+{
+	pass_grown = cc_kccd_stats.grown;
+}
+
+/**
  * cc_grow() - share memory until the reserve is at its target, and all that is promised
  * @now: the time in jiffies
  *
@@ -308,7 +331,6 @@ static void keep_mark(struct cc_class *class, unsigned long now)
  */
 void cc_grow(unsigned long now)
 {
-	pass_grown = cc_kccd_stats.grown;
 	cc_growth.unfinished = false;
 	cc_growth.no_room = 0;
 	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
@@ -320,6 +342,7 @@ void cc_grow(unsigned long now)
 	balance(now);
 	for (unsigned int i = CC_NR_CLASSES; i--; )
 		keep_mark(&cc_classes[i], now);
+	cc_grow_note_full();
 }
 
 /**

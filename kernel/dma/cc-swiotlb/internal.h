@@ -461,7 +461,7 @@ unsigned long cc_class_free(const struct cc_class *class);
 
 /* depot.c */
 void cc_depot_push(struct cc_class *class, u64 chain);
-u64 cc_depot_pop(struct cc_class *class, int nid);
+u64 cc_depot_pop(struct cc_class *class, int nid, unsigned long keep);
 void cc_depot_drain(struct cc_class *class, int nid, unsigned int nr);
 void cc_depot_pass(u32 index);
 

@@ -15,9 +15,8 @@
  *    reserve, and whole blocks beyond the target back to the page allocator.
  *
  * Why it does not spin: growth that fails is suspended. What a pass was asked for and
- * could not get, it does not hear of for 20 ms; what else is missing it does. A request
- * that was satisfied in vain follows a pass that did something. What kccd takes from the
- * reserve itself asks nobody.
+ * could not get, it does not hear of for 20 ms, and for 20 ms more what was so just before;
+ * what else is missing it does. What kccd takes from the reserve itself asks nobody.
  */
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
@@ -271,6 +270,9 @@ static void move_down(unsigned long now, bool reclaiming)
 	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
 		cc_swiotlb.node[nid].refused = false;
 	WRITE_ONCE(cc_kicks.tick, false);
+	/* Mappings do not wait for grace periods, of which each class may need one. */
+	if (!reclaiming)
+		serve_asked(now);
 	/* Before the last tick: who has not seen that has left its magazine as it is. */
 	if (quiet == CC_QUIET_TICKS - 1)
 		synchronize_rcu();
@@ -278,8 +280,8 @@ static void move_down(unsigned long now, bool reclaiming)
 	cc_loan_look();
 	busy = cc_magazine_drain_idle();
 	for (unsigned int i = 0; i < CC_NR_OWNERS; i++) {
-		/* Each class may take a grace period, which mappings do not wait for. */
-		serve_asked(now);
+		if (!reclaiming)
+			serve_asked(now);
 		busy |= shrink_class(&cc_classes[i], reclaiming);
 	}
 	busy |= shrink_reserve(reclaiming);
@@ -340,6 +342,7 @@ static unsigned long pass(unsigned long now)
 {
 	bool reclaiming = drain_all(now), tick;
 
+	cc_grow_begin();
 	if (READ_ONCE(cc_kicks.tick))
 		start_ticks(now);
 	tick = reclaiming || (quiet < CC_QUIET_TICKS &&
@@ -352,8 +355,7 @@ static unsigned long pass(unsigned long now)
 	/* At once, and not with the next tick; a reclaim is for the next pass. */
 	if (cc_growth.starved && !cc_waits(&drain_wait, now))
 		empty_magazines(now);
-	if (READ_ONCE(cc_swiotlb.reserve_bytes) >= cc_swiotlb.target)
-		cc_growth.taken_full = READ_ONCE(cc_swiotlb.taken);
+	cc_grow_note_full();
 	if (surplus)
 		return_surplus();
 	if (tick)
@@ -388,6 +390,16 @@ unsigned long cc_kccd_pass(unsigned long now)
 	mutex_unlock(&cc_swiotlb.mutex);
 	memalloc_noio_restore(noio);
 	return sleep;
+}
+
+/* The target is what has been learned, within what can be. */
+static void bound_target(void)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
+	cc_swiotlb.target = clamp(cc_swiotlb.target, cc_swiotlb.reserve_min, cc_grow_most());
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 }
 
 /* Does a limit leave room for all that is kept? */
@@ -425,8 +437,8 @@ int cc_kccd_set(unsigned long *field, unsigned long val)
 		WRITE_ONCE(reclaim, true);
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	WRITE_ONCE(*field, val);
-	cc_swiotlb.target = clamp(cc_swiotlb.target, cc_swiotlb.reserve_min, cc_grow_most());
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
+	bound_target();
 	mutex_unlock(&cc_swiotlb.mutex);
 	cc_kccd_ask(CC_ASK_ALL);
 	return 0;
@@ -454,6 +466,7 @@ int cc_kccd_set_mark(struct cc_class *class, unsigned long slots)
 		return -EINVAL;
 	}
 	WRITE_ONCE(class->mark, slots);
+	bound_target();
 	mutex_unlock(&cc_swiotlb.mutex);
 	cc_kccd_ask(cc_ask_chunk(class->wanted));
 	return 0;

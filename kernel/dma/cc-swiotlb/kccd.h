@@ -69,6 +69,8 @@ extern struct cc_growth cc_growth;
 
 u64 cc_marks_bytes(const struct cc_class *but);
 unsigned long cc_grow_most(void);
+void cc_grow_begin(void);
+void cc_grow_note_full(void);
 void cc_grow(unsigned long now);
 bool cc_grow_due(unsigned long now);
 unsigned long cc_grow_sleep(unsigned long now);

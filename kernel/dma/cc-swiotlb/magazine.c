@@ -169,38 +169,12 @@ static u64 take_from_cpu(struct cc_class *class)
 	return chain;
 }
 
-/* Has the class free slots, in no CPU's hands, beyond what is to be left to others? */
-static bool spares(const struct cc_class *class, const struct how *how)
-{
-	return !how->keep || cc_class_free(class) > how->keep;
-}
-
-/* A chain of the depot of a node, or what can be spared of it: one slot, or nothing. */
-static u64 take_from_depot(struct cc_class *class, const struct how *how)
-{
-	u64 chain = spares(class, how) ? cc_depot_pop(class, how->nid) : 0;
-	unsigned int rest = cc_chain_count(chain) - 1;
-	unsigned long free;
-
-	if (!chain || !how->keep)
-		return chain;
-	free = cc_class_free(class);
-	if (free >= how->keep)
-		return chain;
-	if (free + rest < how->keep) {
-		cc_depot_push(class, chain);
-		return 0;
-	}
-	cc_depot_push(class, cc_chain(cc_slot_by_index(cc_chain_index(chain))->next, rest));
-	return cc_chain(cc_chain_index(chain), 1);
-}
-
 /* What no CPU holds. Preemption disabled. */
 static u64 take_from_class(struct cc_class *class, const struct how *how,
 			   enum cc_counter pool_counter)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
-	u64 chain = take_from_depot(class, how);
+	u64 chain = cc_depot_pop(class, how->nid, how->keep);
 
 	if (chain) {
 		this_cpu_inc(mag->count[CC_DEPOT]);
@@ -293,7 +267,7 @@ static u32 take_remote(struct cc_class *class, const struct how *how)
 	if (!chain)
 		chain = take_from_pool(class, how);
 	if (!chain)
-		chain = take_from_depot(class, how);
+		chain = cc_depot_pop(class, how->nid, how->keep);
 	if (!chain)
 		return 0;
 
@@ -374,6 +348,7 @@ static u32 refill_elsewhere(struct cc_class *class, struct how how)
 		index = take(class, &how, CC_RESERVE);
 		if (!index)
 			index = take_elsewhere(class, how);
+		how.nr_chunks = UINT_MAX;
 	} while (!index && grow_class(class, NUMA_NO_NODE, free + 1));
 	return index;
 }
