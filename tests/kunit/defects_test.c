@@ -231,6 +231,22 @@ static void defects_signals_foreign(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
 }
 
+/* Who has asked for memory holds slots, too, which may come to rest. */
+static void defects_signals_asked(struct kunit *test)
+{
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_4K)];
+
+	start(test, SZ_128M, SZ_8M, 0);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(class, SZ_512K / SZ_4K));
+	live(60 * HZ);
+	KUNIT_ASSERT_TRUE(test, asleep());
+	KUNIT_ASSERT_EQ(test, take(test, 1, SZ_4K), 1);
+	KUNIT_ASSERT_FALSE(test, cc_kicks.tick);
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+	KUNIT_EXPECT_LE(test, cc_kccd_pass(cc_test_now), CC_TICK);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(class, 0));
+}
+
 /* The same where slots are too large for magazines. */
 static void defects_signals_bypass(struct kunit *test)
 {
@@ -435,6 +451,7 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_request_in_pass),
 	KUNIT_CASE(defects_signals),
 	KUNIT_CASE(defects_signals_foreign),
+	KUNIT_CASE(defects_signals_asked),
 	KUNIT_CASE(defects_signals_bypass),
 	KUNIT_CASE(defects_target),
 	KUNIT_CASE(defects_own_take),

@@ -585,6 +585,10 @@ static void kccd_keeps_all(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_64M));
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.reserve_min, SZ_8M));
+	/* Nor does the target take what a mark needs. */
+	cc_swiotlb.target = SZ_16M;
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(largest, (SZ_32M + SZ_16M + SZ_4M) / SZ_512K));
+	KUNIT_EXPECT_LE(test, cc_swiotlb.target, SZ_8M + SZ_4M);
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(largest, SZ_16M / SZ_512K));
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(small, 1));
 	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.max, SZ_16M + SZ_8M + SZ_512K - 1));
