@@ -162,6 +162,7 @@ void cc_reserve_wait(void)
 {
 	unsigned long flags;
 
+	/* After the look at the reserve and the gen_pool. */
 	smp_mb();
 	if (!raw_spin_is_locked(&cc_swiotlb.lock))
 		return;
