@@ -244,7 +244,7 @@ static void note_vain(unsigned int asked, unsigned long now)
 	}
 }
 
-/* Share what is asked for now. False if nothing is. */
+/* Share what is asked for. False if nothing is. */
 static bool serve_asked(unsigned long now)
 {
 	unsigned long grown = cc_kccd_stats.grown;
