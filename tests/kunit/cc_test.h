@@ -168,4 +168,17 @@ static inline void cc_test_give(phys_addr_t tlb)
 	cc_swiotlb_unmap(slot->dev, tlb, slot->size, &chunk->pool);
 }
 
+/* Have the reserve take away what a class does not use, @nr_slots at most. */
+static inline unsigned long cc_test_retire(struct cc_class *class, unsigned long nr_slots)
+{
+	unsigned long done;
+	LIST_HEAD(retired);
+
+	mutex_lock(&cc_swiotlb.mutex);
+	done = cc_class_retire(class, nr_slots, ULONG_MAX, &retired);
+	cc_reserve_add_retired(&retired);
+	mutex_unlock(&cc_swiotlb.mutex);
+	return done;
+}
+
 #endif /* _CC_SWIOTLB_TEST_H */

@@ -183,28 +183,29 @@ static void chunk_retire(struct kunit *test)
 	struct cc_class *class = &cc_classes[cc_test_class(SZ_64K)];
 	phys_addr_t tlb = cc_test_map(dev, buf, SZ_64K, 0, DMA_TO_DEVICE);
 	unsigned long slots = class->nr_slots, reserve = cc_swiotlb.reserve_bytes;
+	LIST_HEAD(retired);
 
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	KUNIT_ASSERT_GT(test, slots, 0);
 	cc_magazine_drain_all();
 	cc_depot_drain(class, 0, UINT_MAX);
-	mutex_lock(&cc_swiotlb.mutex);
-	KUNIT_EXPECT_EQ(test, cc_class_retire(class, ULONG_MAX), 0);
-	mutex_unlock(&cc_swiotlb.mutex);
+	KUNIT_EXPECT_EQ(test, cc_test_retire(class, ULONG_MAX), 0);
 	KUNIT_EXPECT_EQ(test, class->nr_slots, slots);
 	cc_test_check(test);
 
 	cc_test_unmap(dev, tlb, SZ_64K, DMA_TO_DEVICE);
-	mutex_lock(&cc_swiotlb.mutex);
-	KUNIT_EXPECT_EQ_MSG(test, cc_class_retire(class, ULONG_MAX), 0,
+	KUNIT_EXPECT_EQ_MSG(test, cc_test_retire(class, ULONG_MAX), 0,
 			    "the slot is in a magazine");
-	mutex_unlock(&cc_swiotlb.mutex);
 	cc_magazine_drain_all();
 	cc_depot_drain(class, 0, UINT_MAX);
+	KUNIT_EXPECT_EQ(test, cc_test_retire(class, slots - 1), 0);
+	/* Nor one that has come since kccd has looked. */
 	mutex_lock(&cc_swiotlb.mutex);
-	KUNIT_EXPECT_EQ(test, cc_class_retire(class, slots - 1), 0);
-	KUNIT_EXPECT_EQ(test, cc_class_retire(class, ULONG_MAX), slots);
+	KUNIT_EXPECT_EQ(test, 0, cc_class_retire(class, ULONG_MAX, class->nr_joined - 1,
+						 &retired));
 	mutex_unlock(&cc_swiotlb.mutex);
+	KUNIT_EXPECT_TRUE(test, list_empty(&retired));
+	KUNIT_EXPECT_EQ(test, cc_test_retire(class, ULONG_MAX), slots);
 	KUNIT_EXPECT_EQ(test, class->nr_slots, 0);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_bytes, reserve + (slots << class->shift));
 	cc_test_check(test);
@@ -332,10 +333,10 @@ static void chunk_readers(struct kunit *test)
 	cc_test_unmap(dev, tlb, SZ_64K, DMA_TO_DEVICE);
 	cc_magazine_drain_all();
 	cc_depot_drain(class, 0, UINT_MAX);
-	mutex_lock(&cc_swiotlb.mutex);
 	start_reader(test, r);
-	KUNIT_EXPECT_GT(test, cc_class_retire(class, ULONG_MAX), 0);
+	KUNIT_EXPECT_GT(test, cc_test_retire(class, ULONG_MAX), 0);
 	KUNIT_EXPECT_TRUE(test, READ_ONCE(r->left));
+	mutex_lock(&cc_swiotlb.mutex);
 	start_reader(test, r);
 	KUNIT_EXPECT_EQ(test, SZ_2M, cc_block_shrink(0, SZ_2M));
 	KUNIT_EXPECT_TRUE(test, READ_ONCE(r->left));

@@ -185,6 +185,42 @@ static void defects_request_in_pass(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
 }
 
+static unsigned int grace_periods;
+
+static void count_grace_period(void)
+{
+	grace_periods++;
+}
+
+/* Who asks meanwhile does not wait for one grace period after the other. */
+static void defects_grace_periods(struct kunit *test)
+{
+	unsigned int classes = 0;
+
+	start(test, SZ_128M, SZ_8M, 0);
+	for (size_t size = SZ_512; size < SZ_512K; size *= 2)
+		KUNIT_ASSERT_EQ(test, take(test, 1, size), 1);
+	live(5 * HZ);
+	give(test, MANY);
+	live(HZ / 10);
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		classes += !!cc_classes[i].nr_slots;
+	KUNIT_ASSERT_GT(test, classes, 3);
+	kunit_activate_static_stub(test, cc_grace_period, count_grace_period);
+	grace_periods = 0;
+	for (int i = 0; i < 3; i++) {
+		cc_kccd_reclaim();
+		cc_test_now += CC_RECLAIM_INTERVAL;
+		cc_kccd_pass(cc_test_now);
+	}
+	kunit_deactivate_static_stub(test, cc_grace_period);
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+		KUNIT_EXPECT_EQ(test, cc_classes[i].nr_slots, 0);
+	/* For the classes, and for what the reserve gives back. */
+	KUNIT_EXPECT_GE(test, grace_periods, 1);
+	KUNIT_EXPECT_LE(test, grace_periods, 4);
+}
+
 /* Each signal that kccd needs wakes it. */
 static void defects_signals(struct kunit *test)
 {
@@ -271,6 +307,34 @@ static void defects_target(struct kunit *test)
 	live(60 * HZ);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, SZ_8M);
 	cc_test_log_end(test);
+}
+
+static unsigned int bursts;
+
+static void burst(struct page *page, unsigned int order, bool share)
+{
+	if (share && bursts) {
+		bursts--;
+		take(kunit_get_current_test(), 4, SZ_512K);
+	}
+}
+
+/* What mappings take while kccd is sharing memory is not forgotten. */
+static void defects_target_while_growing(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_8M, 0);
+	live(10 * HZ);
+	KUNIT_ASSERT_EQ(test, cc_swiotlb.target, SZ_8M);
+	KUNIT_ASSERT_EQ(test, take(test, 1, SZ_512K), 1);
+	bursts = 8;
+	cc_fake.converted = burst;
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_pass(cc_test_now));
+	KUNIT_EXPECT_EQ(test, bursts, 0);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, 2 * SZ_8M);
+	/* Asked or not. */
+	atomic_set(&cc_kicks.asked, 0);
+	live(1);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, 2 * SZ_8M);
 }
 
 /* What kccd gives to a class for its mark is not what mappings take. */
@@ -413,6 +477,39 @@ static void defects_long_pass(struct kunit *test)
 	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, SZ_4M + SZ_2M);
 }
 
+/* When a pass has shared as much as it may, somebody asks for what it has not shared. */
+static void ask_late(struct page *page, unsigned int order, bool share)
+{
+	if (cc_kccd_stats.grown < SZ_64M)
+		return;
+	cc_fake.converted = NULL;
+	LARGEST->starved = true;
+	kick();
+}
+
+/* That is not in vain, and no reason to interrupt all CPUs. */
+static void defects_long_pass_asked(struct kunit *test)
+{
+	unsigned long drains;
+
+	cc_fake.max_order = CC_FRAME_SHIFT - PAGE_SHIFT;
+	start(test, SZ_256M, SZ_1M, 0);
+	live(10 * HZ);
+	drains = cc_kccd_stats.drains;
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, cc_swiotlb.shared + SZ_128M));
+	cc_kccd_kick(CC_KICK_TICK);
+	cc_kccd_pass(cc_test_now);
+	cc_fake.converted = ask_late;
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, cc_swiotlb.shared + SZ_128M));
+	cc_test_now += CC_TICK;
+	cc_kccd_pass(cc_test_now);
+	KUNIT_EXPECT_NULL(test, cc_fake.converted);
+	KUNIT_EXPECT_TRUE(test, LARGEST->starved);
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.drains, drains);
+	kick();
+	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+}
+
 /* In one second kccd returns memory once, however often it passes. */
 static void defects_ticks(struct kunit *test)
 {
@@ -449,11 +546,13 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_request_at_once),
 	KUNIT_CASE(defects_request_wakes),
 	KUNIT_CASE(defects_request_in_pass),
+	KUNIT_CASE(defects_grace_periods),
 	KUNIT_CASE(defects_signals),
 	KUNIT_CASE(defects_signals_foreign),
 	KUNIT_CASE(defects_signals_asked),
 	KUNIT_CASE(defects_signals_bypass),
 	KUNIT_CASE(defects_target),
+	KUNIT_CASE(defects_target_while_growing),
 	KUNIT_CASE(defects_own_take),
 	KUNIT_CASE(defects_mark),
 	KUNIT_CASE(defects_mark_used),
@@ -461,6 +560,7 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_backoff),
 	KUNIT_CASE(defects_starved),
 	KUNIT_CASE(defects_long_pass),
+	KUNIT_CASE(defects_long_pass_asked),
 	KUNIT_CASE(defects_ticks),
 	{}
 };

@@ -409,7 +409,7 @@ static void kccd_depot_large(struct kunit *test)
 	give(t, 16);
 	migrate_enable();
 	cc_magazine_drain_all();
-	large = cc_depot_pop(class, 0, 0);
+	large = cc_depot_pop(class, 0, UINT_MAX, 0);
 	cc_depot_drain(class, 0, UINT_MAX);
 	KUNIT_ASSERT_GT(test, cc_chain_count(large), 2);
 	/* Make it two: one slot below, the rest above. */

@@ -315,6 +315,27 @@ static void loan_scarce(struct kunit *test)
 	cc_test_check(test);
 }
 
+/* What a mark keeps is kept for mappings in a magazine, too. */
+static void loan_mark_cached(struct kunit *test)
+{
+	struct cc_class *largest = &cc_classes[cc_test_class(SZ_512K)];
+	struct loan_test *t = test->priv;
+	phys_addr_t tlb[2];
+
+	KUNIT_ASSERT_EQ(test, 0, cc_kccd_set_mark(largest, 2));
+	KUNIT_ASSERT_EQ(test, 0, cc_test_grow());
+	KUNIT_ASSERT_EQ(test, cc_class_free(largest), 2);
+	largest->mag_size = 4;
+	for (unsigned int i = 0; i < 2; i++)
+		tlb[i] = cc_test_map(t->dev, t->buf, SZ_512K, 0, DMA_TO_DEVICE);
+	for (unsigned int i = 0; i < 2; i++)
+		cc_test_unmap(t->dev, tlb[i], SZ_512K, DMA_TO_DEVICE);
+	KUNIT_ASSERT_EQ(test, cc_class_free(largest), 0);
+	KUNIT_ASSERT_EQ(test, cc_chain_count(cc_test_magazine(CC_CHUNK_CLASS)->loaded), 2);
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SZ_512K));
+	KUNIT_EXPECT_EQ(test, cc_chain_count(cc_test_magazine(CC_CHUNK_CLASS)->loaded), 2);
+}
+
 /* Gate: what somebody else has a reference to is not used again, nor returned. */
 static void loan_held(struct kunit *test)
 {
@@ -691,6 +712,7 @@ static struct kunit_case loan_cases[] = {
 	KUNIT_CASE(loan_behind_many),
 	KUNIT_CASE(loan_mark_far),
 	KUNIT_CASE(loan_scarce),
+	KUNIT_CASE(loan_mark_cached),
 	KUNIT_CASE(loan_held),
 	KUNIT_CASE(loan_held_first),
 	KUNIT_CASE(loan_held_alone),

@@ -301,7 +301,7 @@ static void depot_order(struct kunit *test)
 	struct cc_class *class = t->class;
 	u64 chain[3];
 
-	KUNIT_EXPECT_EQ(test, cc_depot_pop(class, 0, 0), 0);
+	KUNIT_EXPECT_EQ(test, cc_depot_pop(class, 0, UINT_MAX, 0), 0);
 	take(test, 0, 3);
 	cc_magazine_drain_all();
 	cc_depot_drain(class, 0, UINT_MAX);
@@ -311,15 +311,15 @@ static void depot_order(struct kunit *test)
 	class->node->depot.low = UINT_MAX;
 	KUNIT_EXPECT_EQ(test, class->node->depot.slots, 3);
 	for (int i = 0; i < 3; i++) {
-		chain[i] = cc_depot_pop(class, 0, 0);
+		chain[i] = cc_depot_pop(class, 0, UINT_MAX, 0);
 		KUNIT_EXPECT_EQ(test, cc_chain_count(chain[i]), 1);
 		KUNIT_EXPECT_EQ(test, class->node->depot.slots, 2 - i);
 		KUNIT_EXPECT_EQ(test, class->node->depot.low, 2 - i);
 	}
-	KUNIT_EXPECT_EQ(test, cc_depot_pop(class, 0, 0), 0);
+	KUNIT_EXPECT_EQ(test, cc_depot_pop(class, 0, UINT_MAX, 0), 0);
 	for (int i = 3; i--; )
 		cc_depot_push(class, chain[i]);
-	KUNIT_EXPECT_EQ(test, cc_depot_pop(class, 0, 0), chain[0]);
+	KUNIT_EXPECT_EQ(test, cc_depot_pop(class, 0, UINT_MAX, 0), chain[0]);
 	cc_depot_push(class, chain[0]);
 	/* Draining stops before more than it was told. */
 	cc_depot_drain(class, 0, 2);
@@ -361,7 +361,7 @@ static int pop_and_push(void *arg)
 	struct depot_race *r = arg;
 
 	while (!kthread_should_stop()) {
-		u64 chain = cc_depot_pop(r->class, 0, 0);
+		u64 chain = cc_depot_pop(r->class, 0, UINT_MAX, 0);
 		unsigned int nr = cc_chain_index(chain) % RACE_SLOTS;
 
 		if (chain) {

@@ -188,6 +188,7 @@ static void numa_elsewhere(struct kunit *test)
 {
 	struct numa_test *t = test->priv;
 	struct cc_magazine *mag = cc_test_magazine(t->nr);
+	unsigned int left;
 	long free;
 
 	move_to(test, 1);
@@ -215,7 +216,11 @@ static void numa_elsewhere(struct kunit *test)
 		free = i + 1;
 	}
 	KUNIT_EXPECT_GT(test, t->class->node[0].depot.slots, 1);
+	/* Nor does the rest leave it meanwhile. */
+	left = t->class->node[0].depot.slots;
+	t->class->node[0].depot.low = left;
 	map(test, free, 1, 0);
+	KUNIT_EXPECT_EQ(test, t->class->node[0].depot.low, left - 1);
 	KUNIT_EXPECT_EQ(test, slot_of(t->tlb[free])->cpu, CC_NO_CPU);
 	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), 0);
 	cc_test_check(test);

@@ -203,8 +203,8 @@ static void step(struct kunit *test, struct model *m)
 	} else if (what < 8) {
 		cc_depot_drain(&cc_classes[rnd(m, CC_NR_CLASSES)], 0, 1 + rnd(m, 64));
 	} else if (what < 9) {
+		cc_test_retire(&cc_classes[rnd(m, CC_NR_CLASSES)], 1 + rnd(m, 1024));
 		mutex_lock(&cc_swiotlb.mutex);
-		cc_class_retire(&cc_classes[rnd(m, CC_NR_CLASSES)], 1 + rnd(m, 1024));
 		cc_block_shrink(rnd(m, SZ_4M), SZ_2M * rnd(m, 3));
 		mutex_unlock(&cc_swiotlb.mutex);
 	} else if (!e->dev) {

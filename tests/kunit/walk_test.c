@@ -3,6 +3,9 @@
  * How far a mapping looks for a free slot in the gen_pool of its class: past many
  * chunks that are full only if there is nothing else. All chunks have one slot.
  */
+#include <linux/completion.h>
+#include <linux/delay.h>
+#include <linux/kthread.h>
 #include <linux/slab.h>
 
 #include "cc_test.h"
@@ -211,11 +214,61 @@ static void walk_looks_everywhere(struct kunit *test)
 	cc_test_check(test);
 }
 
+struct walk_other {
+	u32 index;
+	struct completion locked;
+};
+
+/* Another CPU that is giving the class something, and is slow. */
+static int give_late(void *data)
+{
+	struct walk_other *other = data;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
+	complete(&other->locked);
+	for (int i = 0; i < 100 && !raw_spin_is_contended(&cc_swiotlb.lock); i++)
+		mdelay(1);
+	cc_depot_pass(other->index);
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
+	return 0;
+}
+
+/* What is on its way from the reserve to the class is waited for. */
+static void walk_waits(struct kunit *test)
+{
+	struct walk_test *t = test->priv;
+	struct walk_other *other = kunit_kzalloc(test, sizeof(*other), GFP_KERNEL);
+	struct task_struct *task;
+	phys_addr_t tlb;
+
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "needs two CPUs");
+	while (cc_swiotlb.reserve_bytes)
+		KUNIT_ASSERT_TRUE(test, take(t));
+	tlb = t->tlb[--t->nr];
+	other->index = cc_index_by_addr(cc_chunk_by_addr(tlb), tlb);
+	cc_slot_by_index(other->index)->dev = NULL;
+	this_cpu_inc(cc_cpu.mag[t->class - cc_classes].count[CC_UNMAPS]);
+	init_completion(&other->locked);
+	task = kthread_create_on_cpu(give_late, other, cpumask_any_but(cpu_online_mask, 0),
+				     "cc-late/%u");
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
+	get_task_struct(task);
+	wake_up_process(task);
+	wait_for_completion(&other->locked);
+	KUNIT_EXPECT_TRUE(test, take(t));
+	kthread_stop_put(task);
+	cc_test_check(test);
+}
+
 static struct kunit_case walk_cases[] = {
 	KUNIT_CASE(walk_ends),
 	KUNIT_CASE(walk_begins_with_oldest),
 	KUNIT_CASE(walk_does_not_spin),
 	KUNIT_CASE(walk_looks_everywhere),
+	KUNIT_CASE(walk_waits),
 	{}
 };
 

@@ -263,7 +263,7 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 		return 0;
 
 	/* Whoever found a chunk by its address or index is done with it. */
-	synchronize_rcu();
+	cc_grace_period();
 	list_for_each_entry_safe(block, next, &victims, node) {
 		unsigned long bytes = 1UL << block->shift;
 		bool lost = convert(block, false);

@@ -153,8 +153,8 @@ bool cc_reserve_holds(unsigned int shift, int nid)
 /**
  * cc_reserve_wait() - let a chunk arrive that is on its way from the reserve to a class
  *
- * Meanwhile neither has it, for those who look without the lock. Who sees the chunk gone
- * and not yet the lock taken is as one who came later, when it was used.
+ * Meanwhile neither has it, for those who look without the lock. Here they have to take
+ * it if it is taken, or they see what has been done under it.
  *
  * Context: any but NMI.
  */
@@ -162,10 +162,13 @@ void cc_reserve_wait(void)
 {
 	unsigned long flags;
 
-	/* After the look at the reserve and the gen_pool. */
+	/* After the look at the reserve; pairs with smp_mb__after_spinlock() in give(). */
 	smp_mb();
-	if (!raw_spin_is_locked(&cc_swiotlb.lock))
+	if (!raw_spin_is_locked(&cc_swiotlb.lock)) {
+		/* What the caller looks at next is not from before that was seen. */
+		smp_rmb();
 		return;
+	}
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 }
@@ -260,10 +263,10 @@ static void chunk_join(struct cc_chunk *chunk, struct cc_class *class)
 {
 	chunk->class = class;
 	chunk->shift = class->shift;
-	chunk->number = class->nr_joined++;
+	chunk->number = class->nr_joined;
+	WRITE_ONCE(class->nr_joined, class->nr_joined + 1);
 	if (cc_chunk_is_coherent(chunk))
 		count_pages(chunk);
-	class->joined = true;
 	list_add_tail(&chunk->node, &class->chunks);
 	WRITE_ONCE(class->nr_slots, class->nr_slots + cc_chunk_slots(chunk));
 	atomic_long_add(cc_chunk_slots(chunk), &class->node[chunk->nid].pool_free);
@@ -314,6 +317,8 @@ static bool give(struct cc_class *class, int nid, unsigned int shift,
 	}
 
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
+	/* Who sees the reserve without the chunk sees the lock taken, or what came after. */
+	smp_mb__after_spinlock();
 	/* Another CPU may have been faster. */
 	if (has_free(class, nid, want)) {
 		raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
@@ -441,8 +446,8 @@ static bool seal(struct cc_class *class, struct cc_chunk *chunk)
 
 /* Take the youngest chunks without a used slot off a class, up to a batch. */
 static unsigned long retire_some(struct cc_class *class, unsigned long nr_slots,
-				 unsigned long *left, struct list_head *retired,
-				 struct list_head *kept)
+				 unsigned long young, unsigned long *left,
+				 struct list_head *retired, struct list_head *kept)
 {
 	/* The pages of a chunk take as long as a batch of chunks. */
 	int batch = class == &cc_classes[CC_COHERENT] ? 1 : CC_RETIRE_BATCH;
@@ -460,7 +465,7 @@ static unsigned long retire_some(struct cc_class *class, unsigned long nr_slots,
 		chunk = list_last_entry(&class->chunks, struct cc_chunk, node);
 		slots = cc_chunk_slots(chunk);
 		*left -= min(*left, slots);
-		if (done + slots > nr_slots || !seal(class, chunk)) {
+		if (chunk->number >= young || done + slots > nr_slots || !seal(class, chunk)) {
 			list_move(&chunk->node, kept);
 			continue;
 		}
@@ -475,7 +480,7 @@ static unsigned long retire_some(struct cc_class *class, unsigned long nr_slots,
 }
 
 /* Put a batch of retired chunks into the reserve. */
-static void retired_to_reserve(struct list_head *retired)
+static void add_retired(struct list_head *retired)
 {
 	struct cc_chunk *chunk, *next;
 	unsigned long flags;
@@ -502,37 +507,45 @@ static void retired_to_reserve(struct list_head *retired)
  * cc_class_retire() - take chunks without a used slot away from a class
  * @class: the class
  * @nr_slots: take no more than this many slots
- *
- * The chunks go to the reserve.
+ * @young: leave the chunks that have this number, or one above
+ * @retired: list that they are added to, for cc_reserve_add_retired()
  *
  * Context: task, under cc_swiotlb.mutex.
  * Return: slots taken away.
  */
-unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots)
+unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots,
+			      unsigned long young, struct list_head *retired)
 {
 	/* The youngest chunks are the least used: begin with them. */
 	unsigned long done = 0, left = READ_ONCE(class->nr_slots), flags;
-	LIST_HEAD(retired);
 	LIST_HEAD(kept);
 
 	while (left) {
 		raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
-		done += retire_some(class, nr_slots - done, &left, &retired,
-				    &kept);
+		done += retire_some(class, nr_slots - done, young, &left, retired, &kept);
 		raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 		cond_resched();
 	}
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	list_splice_tail(&kept, &class->chunks);
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
-	if (!done)
-		return 0;
-
-	/* Nobody walks through the descriptors any more, they can be reused. */
-	synchronize_rcu();
-	while (!list_empty(&retired))
-		retired_to_reserve(&retired);
 	return done;
+}
+
+/**
+ * cc_reserve_add_retired() - put chunks into the reserve that classes do not have any more
+ * @retired: what cc_class_retire() has added, for as many classes as there are; then empty
+ *
+ * Context: task, under cc_swiotlb.mutex. Waits for a grace period if there are any.
+ */
+void cc_reserve_add_retired(struct list_head *retired)
+{
+	if (list_empty(retired))
+		return;
+	/* Nobody walks through the descriptors any more, they can be reused. */
+	cc_grace_period();
+	while (!list_empty(retired))
+		add_retired(retired);
 }
 
 static int init_nodes(void)

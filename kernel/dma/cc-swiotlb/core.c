@@ -128,6 +128,8 @@ exit_chunk:
  */
 void cc_swiotlb_stop(void)
 {
+	LIST_HEAD(retired);
+
 	static_branch_disable(&cc_swiotlb_map_key);
 	static_branch_disable(&cc_swiotlb_key);
 	synchronize_rcu();
@@ -142,9 +144,10 @@ void cc_swiotlb_stop(void)
 	for (unsigned int i = 0; i < CC_NR_OWNERS; i++) {
 		for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
 			cc_depot_drain(&cc_classes[i], nid, UINT_MAX);
-		cc_class_retire(&cc_classes[i], ULONG_MAX);
+		cc_class_retire(&cc_classes[i], ULONG_MAX, ULONG_MAX, &retired);
 		WARN_ONCE(cc_classes[i].nr_slots, "slots are still mapped\n");
 	}
+	cc_reserve_add_retired(&retired);
 	cc_block_shrink(0, ULONG_MAX);
 	mutex_unlock(&cc_swiotlb.mutex);
 	if (!WARN_ON(!list_empty(&cc_swiotlb.blocks)))

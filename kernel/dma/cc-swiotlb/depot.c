@@ -31,11 +31,12 @@ void cc_depot_push(struct cc_class *class, u64 chain)
 }
 
 /* How many slots of a chain may be taken, so that @keep are left: all, one, or none. */
-static unsigned int spared(const struct cc_class *class, unsigned int size, unsigned long keep)
+static unsigned int spared(const struct cc_class *class, unsigned int size, unsigned int most,
+			   unsigned long keep)
 {
 	unsigned long free = keep ? cc_class_free(class) : size;
 
-	if (free >= keep + size)
+	if (size <= most && free >= keep + size)
 		return size;
 	return free > keep ? 1 : 0;
 }
@@ -44,12 +45,13 @@ static unsigned int spared(const struct cc_class *class, unsigned int size, unsi
  * cc_depot_pop() - take a chain out of the depot, or its first slot
  * @class: class of the slots
  * @nid: NUMA node of the depot
+ * @most: no chain of more than this many: then only its first slot
  * @keep: free slots that must be left to others, in depots and gen_pools together
  *
  * Context: any but NMI.
  * Return: the chain that came last, or as much of it as can be spared; 0 if nothing.
  */
-u64 cc_depot_pop(struct cc_class *class, int nid, unsigned long keep)
+u64 cc_depot_pop(struct cc_class *class, int nid, unsigned int most, unsigned long keep)
 {
 	struct cc_depot *depot = &class->node[nid].depot;
 	unsigned long flags;
@@ -61,7 +63,7 @@ u64 cc_depot_pop(struct cc_class *class, int nid, unsigned long keep)
 	raw_spin_lock_irqsave(&depot->lock, flags);
 	if (depot->head) {
 		struct cc_slot *first = cc_slot_by_index(depot->head), *next;
-		unsigned int nr = spared(class, first->size, keep);
+		unsigned int nr = spared(class, first->size, most, keep);
 		u32 head = depot->head;
 
 		if (nr)
@@ -155,7 +157,7 @@ void cc_depot_drain(struct cc_class *class, int nid, unsigned int nr)
 	struct cc_chunk *oldest = NULL;
 
 	while (nr) {
-		u64 chain = cc_depot_pop(class, nid, 0);
+		u64 chain = cc_depot_pop(class, nid, UINT_MAX, 0);
 		unsigned int count = cc_chain_count(chain);
 
 		if (!chain)

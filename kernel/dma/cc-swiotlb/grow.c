@@ -85,18 +85,7 @@ unsigned long cc_grow_most(void)
 		   min(max / 4, max - min_t(u64, max, cc_marks_bytes(NULL))));
 }
 
-/**
- * cc_grow_note_full() - what has been taken until now is there again, if it is
- *
- * Context: task, under cc_swiotlb.mutex.
- */
-void cc_grow_note_full(void)
-{
-	if (READ_ONCE(cc_swiotlb.reserve_bytes) >= cc_swiotlb.target)
-		cc_growth.taken_full = READ_ONCE(cc_swiotlb.taken);
-}
-
-/* Double the target if mappings have taken more than half of it: kccd was late. */
+/* Double the target if mappings have taken more than half of it: kccd is late. */
 static void raise_target(void)
 {
 	unsigned long flags;
@@ -109,6 +98,30 @@ static void raise_target(void)
 		cc_growth.taken_full = cc_swiotlb.taken;
 	}
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
+}
+
+static bool wants_memory(void)
+{
+	return READ_ONCE(cc_swiotlb.reserve_bytes) < READ_ONCE(cc_swiotlb.target) ||
+	       READ_ONCE(cc_swiotlb.shared) < READ_ONCE(cc_swiotlb.min);
+}
+
+/**
+ * cc_grow_note_full() - what has been taken until now is there again, if it is
+ *
+ * If it was too much for the target, that is raised.
+ *
+ * Context: task, under cc_swiotlb.mutex.
+ */
+void cc_grow_note_full(void)
+{
+	/* Nor is forgotten what was taken while memory was shared for what was taken before. */
+	raise_target();
+	if (READ_ONCE(cc_swiotlb.reserve_bytes) >= cc_swiotlb.target)
+		cc_growth.taken_full = READ_ONCE(cc_swiotlb.taken);
+	/* Neither has it been tried in vain. */
+	if (wants_memory() && !backoff[0].wanted && !(cc_growth.no_room & BIT(0)))
+		cc_growth.unfinished = true;
 }
 
 static void report_failure(unsigned int min_shift, int err)
@@ -182,7 +195,10 @@ static void forget_failures(unsigned long bytes)
 	}
 }
 
-/* More memory in chunks of 1 << (CC_FRAME_SHIFT + @size) bytes at least. */
+/*
+ * More memory in chunks of 1 << (CC_FRAME_SHIFT + @size) bytes at least. -EINTR: the pass
+ * has to end first.
+ */
 static int grow(unsigned int size, unsigned long now)
 {
 	unsigned long before = cc_swiotlb.shared;
@@ -193,7 +209,7 @@ static int grow(unsigned int size, unsigned long now)
 	if (cc_kccd_stats.grown - pass_grown >= CC_PASS_BYTES ||
 	    READ_ONCE(cc_swiotlb.stopping)) {
 		cc_growth.unfinished = true;
-		return -EAGAIN;
+		return -EINTR;
 	}
 	if (cc_waits(&b->wait, now)) {
 		b->wanted = true;
@@ -245,18 +261,12 @@ static void feed_starved(unsigned long now)
 			grow(size, now);
 		if (!err)
 			continue;
-		if (err != -ENOSPC && backoff[size].delay < CC_BACKOFF_MAX)
+		if (err == -EINTR || (err != -ENOSPC && backoff[size].delay < CC_BACKOFF_MAX))
 			WRITE_ONCE(class->starved, true);
 		/* Idle CPUs may hold what this one needs, but no whole block. */
-		if (size < CC_NR_CHUNK_SIZES)
+		if (err != -EINTR && size < CC_NR_CHUNK_SIZES)
 			cc_growth.starved = true;
 	}
-}
-
-static bool wants_memory(void)
-{
-	return READ_ONCE(cc_swiotlb.reserve_bytes) < READ_ONCE(cc_swiotlb.target) ||
-	       READ_ONCE(cc_swiotlb.shared) < READ_ONCE(cc_swiotlb.min);
 }
 
 /*

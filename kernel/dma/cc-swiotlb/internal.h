@@ -298,7 +298,7 @@ struct cc_class_node {
  * @nr_slots:	slots of all chunks; under cc_swiotlb.lock
  * @chunks:	under cc_swiotlb.lock
  * @nr_joined:	chunks that have ever been in it; under cc_swiotlb.lock
- * @joined:	it was given a chunk since kccd's last tick; under cc_swiotlb.lock
+ * @seen_joined: what @nr_joined was in kccd's last tick
  * @starved:	a mapping found no chunk in the reserve that is large enough
  * @wanted:	log2 of the bytes that it has to hold: @shift, or those of pages, or of
  *		a block
@@ -319,7 +319,7 @@ struct cc_class {
 	unsigned long nr_slots ____cacheline_aligned_in_smp;
 	struct list_head chunks;
 	unsigned long nr_joined;
-	bool joined;
+	unsigned long seen_joined;
 	bool starved;
 	u8 wanted;
 	unsigned long high;
@@ -461,7 +461,7 @@ unsigned long cc_class_free(const struct cc_class *class);
 
 /* depot.c */
 void cc_depot_push(struct cc_class *class, u64 chain);
-u64 cc_depot_pop(struct cc_class *class, int nid, unsigned long keep);
+u64 cc_depot_pop(struct cc_class *class, int nid, unsigned int most, unsigned long keep);
 void cc_depot_drain(struct cc_class *class, int nid, unsigned int nr);
 void cc_depot_pass(u32 index);
 
@@ -483,6 +483,7 @@ void *cc_alloc_metadata(size_t size);
 void cc_free_metadata(void *ptr);
 struct page *cc_alloc_metadata_page(void);
 void cc_free_metadata_page(struct page *page);
+void cc_grace_period(void);
 int cc_convert(struct page *page, unsigned int order, bool share);
 
 /* table.c */
@@ -528,7 +529,9 @@ bool cc_reserve_take_large(struct cc_class *class, int nid, unsigned int shift,
 			   unsigned long keep);
 bool cc_reserve_give(struct cc_class *class, int nid, unsigned long want,
 		     unsigned long keep);
-unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots);
+unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots,
+			      unsigned long young, struct list_head *retired);
+void cc_reserve_add_retired(struct list_head *retired);
 
 /* block.c */
 struct cc_convert_stats {
@@ -627,7 +630,10 @@ unsigned long cc_grow_backoff(unsigned long now);
 
 /* kccd.c */
 #define CC_TICK			HZ
-/* Emptying all magazines interrupts CPUs: at most once in so many jiffies. */
+/*
+ * Emptying all magazines interrupts CPUs: not in passes that begin less than so many
+ * jiffies after one that did it.
+ */
 #define CC_RECLAIM_INTERVAL	HZ
 /* Who holds what is logged at most once in so many jiffies. */
 #define CC_HOLDERS_INTERVAL	(60 * HZ)

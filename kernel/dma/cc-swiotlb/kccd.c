@@ -101,10 +101,11 @@ static bool shrink_depot(struct cc_class *class, int nid, bool reclaiming)
 }
 
 /* Return what a class has not needed. True if something has moved. */
-static bool shrink_class(struct cc_class *class, bool reclaiming)
+static bool shrink_class(struct cc_class *class, bool reclaiming, struct list_head *retired)
 {
 	unsigned long peak = READ_ONCE(class->peak), keep;
-	bool moved = false, joined;
+	unsigned long young = READ_ONCE(class->nr_joined);
+	bool moved = false, joined = young != class->seen_joined;
 
 	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
 		moved |= shrink_depot(class, nid, reclaiming);
@@ -119,13 +120,10 @@ static bool shrink_class(struct cc_class *class, bool reclaiming)
 	cc_class_note_peak(class);
 
 	/* Who has just been given a chunk may not have taken a slot of it yet. */
-	raw_spin_lock_irq(&cc_swiotlb.lock);
-	joined = class->joined;
-	class->joined = false;
-	raw_spin_unlock_irq(&cc_swiotlb.lock);
+	class->seen_joined = young;
 	keep = class->need + class->mark;
 	if (!joined && class->nr_slots > keep &&
-	    cc_class_retire(class, class->nr_slots - keep))
+	    cc_class_retire(class, class->nr_slots - keep, young, retired))
 		moved = true;
 	return moved || joined || cc_class_in_depots(class);
 }
@@ -228,8 +226,8 @@ static unsigned int take_asked(unsigned long now)
 }
 
 /*
- * The pass has done nothing for these. What is missing and is not, in turns, without any
- * help of kccd, is missing: what was asked for in vain just before is so again.
+ * The pass has shared nothing for these. What is missing and is not, in turns, though
+ * nothing is shared, is missing: what was asked for in vain just before is so again.
  */
 static void note_vain(unsigned int asked, unsigned long now)
 {
@@ -255,7 +253,8 @@ static bool serve_asked(unsigned long now)
 	/* Who has asked has got slots, or has had some moved. */
 	start_ticks(now);
 	cc_grow(now);
-	if (cc_kccd_stats.grown == grown)
+	/* That a pass may share no more is no reason to wait. */
+	if (cc_kccd_stats.grown == grown && !cc_growth.unfinished)
 		note_vain(asked, now);
 	return true;
 }
@@ -264,26 +263,26 @@ static bool serve_asked(unsigned long now)
 static void move_down(unsigned long now, bool reclaiming)
 {
 	unsigned long moves;
+	LIST_HEAD(retired);
 	bool busy;
 
 	cc_kccd_stats.ticks++;
 	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
 		cc_swiotlb.node[nid].refused = false;
 	WRITE_ONCE(cc_kicks.tick, false);
-	/* Mappings do not wait for grace periods, of which each class may need one. */
+	/* Before grace periods. To share while memory is reclaimed would be no help. */
 	if (!reclaiming)
 		serve_asked(now);
 	/* Before the last tick: who has not seen that has left its magazine as it is. */
 	if (quiet == CC_QUIET_TICKS - 1)
-		synchronize_rcu();
+		cc_grace_period();
 	cc_coherent_look();
 	cc_loan_look();
 	busy = cc_magazine_drain_idle();
-	for (unsigned int i = 0; i < CC_NR_OWNERS; i++) {
-		if (!reclaiming)
-			serve_asked(now);
-		busy |= shrink_class(&cc_classes[i], reclaiming);
-	}
+	for (unsigned int i = 0; i < CC_NR_OWNERS; i++)
+		busy |= shrink_class(&cc_classes[i], reclaiming, &retired);
+	/* One grace period for all of them: mappings may wait for what comes after it. */
+	cc_reserve_add_retired(&retired);
 	busy |= shrink_reserve(reclaiming);
 	moves = cc_magazine_moves();
 	busy |= moves != moves_seen;
@@ -330,7 +329,9 @@ static bool drain_all(unsigned long now)
 
 	if (cc_waits(&drain_wait, now) || !(cc_growth.starved || reclaiming))
 		return false;
-	WRITE_ONCE(reclaim, false);
+	/* What is asked for from here on is for another pass. */
+	if (reclaiming)
+		WRITE_ONCE(reclaim, false);
 	if (empty_magazines(now))
 		return reclaiming;
 	if (reclaiming)

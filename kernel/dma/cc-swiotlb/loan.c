@@ -134,9 +134,13 @@ static noinline u32 refill(struct cc_class *class)
 /* Preemption disabled. */
 static u32 take(struct cc_class *class)
 {
+	unsigned long mark = READ_ONCE(class->mark);
 	struct cc_slot *slot;
-	u32 index = cc_magazine_pop(&cc_cpu.mag[class - cc_classes].loaded, &slot);
+	u32 index = 0;
 
+	/* What this CPU holds may come from what was kept. */
+	if (!mark || cc_class_free(class) >= mark)
+		index = cc_magazine_pop(&cc_cpu.mag[class - cc_classes].loaded, &slot);
 	return likely(index) ? index : refill(class);
 }
 

@@ -174,7 +174,7 @@ static u64 take_from_class(struct cc_class *class, const struct how *how,
 			   enum cc_counter pool_counter)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
-	u64 chain = cc_depot_pop(class, how->nid, how->keep);
+	u64 chain = cc_depot_pop(class, how->nid, how->most, how->keep);
 
 	if (chain) {
 		this_cpu_inc(mag->count[CC_DEPOT]);
@@ -267,7 +267,7 @@ static u32 take_remote(struct cc_class *class, const struct how *how)
 	if (!chain)
 		chain = take_from_pool(class, how);
 	if (!chain)
-		chain = cc_depot_pop(class, how->nid, how->keep);
+		chain = cc_depot_pop(class, how->nid, how->most, how->keep);
 	if (!chain)
 		return 0;
 

@@ -9,6 +9,7 @@
 #include <linux/kasan.h>
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/set_memory.h>
 #include <linux/slab.h>
@@ -148,6 +149,17 @@ void cc_free_metadata_page(struct page *page)
 {
 	KUNIT_STATIC_STUB_REDIRECT(cc_free_metadata_page, page);
 	__free_page(page);
+}
+
+/**
+ * cc_grace_period() - wait until nobody uses what could be found before
+ *
+ * Context: task.
+ */
+void cc_grace_period(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_grace_period);
+	synchronize_rcu();
 }
 
 /**

@@ -71,7 +71,7 @@ void cc_kccd_ask(unsigned int what)
 	if (!what)
 		return;
 	/*
-	 * If all of it is still set, the pass that will clear it has not begun, and sees
+	 * If all of it is still set, the look that will clear it has not begun, and sees
 	 * what the caller has done: this pairs with atomic_fetch_andnot() there. kccd has
 	 * been woken for it, or has set a timer.
 	 */

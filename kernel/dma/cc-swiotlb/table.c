@@ -55,7 +55,7 @@ static int table_grow(unsigned long nr)
 	memcpy(new->leaf, old->leaf, old->nr * sizeof(*old->leaf));
 	/* Complete before cc_chunk_by_addr() can look into it. */
 	smp_store_release(&cc_by_frame, new);
-	synchronize_rcu();
+	cc_grace_period();
 	return 0;
 }
 
