@@ -4,8 +4,8 @@
 # checkpatch --strict has nothing to say, UML and x86_64 build without a new warning with
 # CC_SWIOTLB on and off where the patch can matter, and the KUnit tests that are there by
 # then pass on UML, but for the slow ones. In the end the tree is that of "make apply".
-# "series-check.sh quick" does the first and the last. Without KVER and KSRC for all
-# versions. Writes out/series-check.json.
+# "series-check.sh quick" does all but to build. Without KVER and KSRC for all versions.
+# Writes out/series-check.json.
 #
 #   BUILDS='uml-on x86_64-on'   only these (and uml-off x86_64-off: default all)
 . "$(dirname "$0")/lib.sh"
@@ -74,7 +74,8 @@ configure() { # build
 			grep -v CC_SWIOTLB "$top/tests/kunit/.kunitconfig"
 		else
 			printf 'CONFIG_%s=y\n' 64BIT EXPERT SMP PCI VIRTIO_MENU DEBUG_FS SYSFS FTRACE ENABLE_DEFAULT_TRACERS \
-				SHRINKER_DEBUG KEXEC_FILE KUNIT
+				SHRINKER_DEBUG KEXEC_FILE KUNIT SWIOTLB_DYNAMIC BLOCK BLK_DEV BLK_DEV_INTEGRITY BLK_DEV_NVME MD \
+				BLK_DEV_DM CRYPTO DM_CRYPT
 		fi
 		echo '# CONFIG_KALLSYMS is not set'
 		# On UML only the tests need swiotlb.
@@ -175,25 +176,29 @@ before() {
 
 apply_all() {
 	local p
-	for p in "$patches"/[0-9]*.patch; do
-		case $p in
-		*/0000-*) ;;
-		*) am "$p" || return ;;
-		esac
+	for p in "${sent[@]}"; do
+		am "$p" || return
 	done
 }
 
+style() {
+	! checkpatch "${sent[@]}" | grep .
+}
+
+# All but the cover letter
+sent=("$patches"/[0-9]*.patch)
+sent=("${sent[@]:1}")
+
 pristine
 case $quick in
-quick) check applies apply_all ;;
+quick)
+	check applies apply_all
+	check checkpatch style
+	;;
 '')
 	check unpatched before
-	for p in "$patches"/[0-9]*.patch; do
-		n=$(basename "$p" .patch)
-		case $n in
-		0000-*) ;;
-		*) check "$n" one "$p" ;;
-		esac
+	for p in "${sent[@]}"; do
+		check "$(basename "$p" .patch)" one "$p"
 	done
 	;;
 *) die "series-check.sh: no '$quick': use quick or nothing" ;;

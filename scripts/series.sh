@@ -32,6 +32,14 @@ scratch() { # git command...
 
 : >"$stage.unmeasured"
 
+# Has what is sent changed since a verb was run?
+outdated() { # verb
+	local commit
+	commit=$(jq -r '.commit // empty' "$out/$1.json" 2>/dev/null)
+	[ -n "$commit" ] || return 1
+	! git -C "$top" diff --quiet "$commit" -- include kernel lib patches/series "patches/$kver" 2>/dev/null
+}
+
 # A figure of out/*.json: <verb>:<name>:<backend>:<metric>, or <verb> for the kernel
 # that it is of; fails if it was not measured, or by a run that failed.
 figure() {
@@ -135,10 +143,16 @@ rm -rf "$dir"
 scratch format-patch -q -o "$dir" --base="$base" --cover-letter --cover-from-description=subject \
 	"${to[@]}" "${cc[@]}" "$base"
 
-# The commit that a maintainer has, if the tree is one's own clone
-if [ -n "${KSRC:-}" ] && theirs=$(git -C "$KSRC" rev-parse --verify -q HEAD 2>/dev/null); then
-	sed -i "s/^base-commit: .*/base-commit: $theirs/" "$dir"/*.patch
+# The commit that a maintainer has, if the tree is one's own clone; else the release.
+base="base: v$version"
+if [ -n "${KSRC:-}" ] && [ "$(git -C "$KSRC" rev-parse --show-toplevel 2>/dev/null)" = "$(realpath "$KSRC")" ]; then
+	base="base-commit: $(git -C "$KSRC" rev-parse HEAD)"
 fi
+sed -i "s/^base-commit: .*/$base/" "$dir"/*.patch
+mapfile -t old < <(sed -n 's/.*{\([a-z-]*\)[:}].*/\1/p' "$top/patches/cover" "$top"/patches/messages/* | sort -u |
+	while read -r verb; do ! outdated "$verb" || echo "$verb"; done)
+[ ${#old[@]} -eq 0 ] ||
+	step "figures of make ${old[*]} are of another commit, and the patches have changed since: run that again before you send them"
 [ ! -s "$stage.unmeasured" ] ||
 	step "left out of cover letter and messages, because not measured here: lines with figures of make $(sort -u "$stage.unmeasured" | tr '\n' ' ')"
 step "${#patch_name[@]} patches for Linux $version"

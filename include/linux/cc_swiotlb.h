@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * cc-swiotlb: a bounce-buffer allocator for swiotlb that grows and shrinks at
- * run time. This is the whole interface between swiotlb and the allocator;
- * swiotlb keeps the policy (who bounces) and the copying.
+ * run time. This is the interface between swiotlb and the allocator; swiotlb keeps
+ * the policy (who bounces) and the copying.
  */
 #ifndef __LINUX_CC_SWIOTLB_H
 #define __LINUX_CC_SWIOTLB_H

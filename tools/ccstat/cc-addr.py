@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which device owns this address?
 
-    (gdb) source tools/ccstat/cc-addr.py
+    (gdb) source cc-addr.py
     (gdb) cc-addr 0x1234000
     (gdb) cc-addr
 

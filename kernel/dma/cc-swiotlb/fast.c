@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The end of swiotlb_map() where that needs no detour: the CPU has a slot at hand,
- * the device reaches it, and nothing is traced. All calls are the last thing that
- * their function does, so that hardly a register is saved.
+ * the device reaches it, and nothing is traced. Calls on that way are the last thing
+ * that their function does, so that hardly a register is saved.
  */
 #include <linux/dma-map-ops.h>
 #include <trace/events/cc_swiotlb.h>

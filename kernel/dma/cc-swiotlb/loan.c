@@ -8,9 +8,10 @@
  * all that makes classes grow and shrink serves loans as well. The slot has CC_SLOT_LENT as
  * its device, so that whoever finds it by its address knows it for what it is.
  *
- * While it is lent each of its pages has two references. One is the borrower's. The other
- * is never given up, so that a page does not reach the page allocator when somebody puts one
- * reference too many. A page that is not lent has none, and nobody can take one.
+ * While it is lent each of its pages has two references more than it has otherwise, which
+ * is none, or one for the first page of a block. One is the borrower's. The other is never
+ * given up, so that a page does not reach the page allocator when somebody puts one
+ * reference too many.
  */
 #include <linux/cc_loan.h>
 #include <linux/mm.h>
