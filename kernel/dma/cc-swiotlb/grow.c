@@ -85,43 +85,32 @@ unsigned long cc_grow_most(void)
 		   min(max / 4, max - min_t(u64, max, cc_marks_bytes(NULL))));
 }
 
-/* Double the target if mappings have taken more than half of it: kccd is late. */
-static void raise_target(void)
-{
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
-	if (cc_swiotlb.taken - cc_growth.taken_full > cc_swiotlb.target / 2) {
-		unsigned long more = max(2 * cc_swiotlb.target, BIT(CC_CHUNK_SHIFT));
-
-		cc_swiotlb.target = max(cc_swiotlb.target, min(more, cc_grow_most()));
-		cc_growth.taken_full = cc_swiotlb.taken;
-	}
-	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
-}
-
-static bool wants_memory(void)
-{
-	return READ_ONCE(cc_swiotlb.reserve_bytes) < READ_ONCE(cc_swiotlb.target) ||
-	       READ_ONCE(cc_swiotlb.shared) < READ_ONCE(cc_swiotlb.min);
-}
-
 /**
  * cc_grow_note_full() - what has been taken until now is there again, if it is
- *
- * If it was too much for the target, that is raised.
  *
  * Context: task, under cc_swiotlb.mutex.
  */
 void cc_grow_note_full(void)
 {
-	/* Nor is forgotten what was taken while memory was shared for what was taken before. */
-	raise_target();
 	if (READ_ONCE(cc_swiotlb.reserve_bytes) >= cc_swiotlb.target)
 		cc_growth.taken_full = READ_ONCE(cc_swiotlb.taken);
-	/* Neither has it been tried in vain. */
-	if (wants_memory() && !backoff[0].wanted && !(cc_growth.no_room & BIT(0)))
-		cc_growth.unfinished = true;
+}
+
+/* Double the target if mappings have taken more than half of it: kccd is late. */
+static bool raise_target(void)
+{
+	unsigned long target, flags;
+
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
+	target = cc_swiotlb.target;
+	if (cc_swiotlb.taken - cc_growth.taken_full > target / 2) {
+		unsigned long more = max(2 * target, BIT(CC_CHUNK_SHIFT));
+
+		cc_swiotlb.target = max(target, min(more, cc_grow_most()));
+		cc_growth.taken_full = cc_swiotlb.taken;
+	}
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
+	return cc_swiotlb.target > target;
 }
 
 static void report_failure(unsigned int min_shift, int err)
@@ -269,6 +258,12 @@ static void feed_starved(unsigned long now)
 	}
 }
 
+static bool wants_memory(void)
+{
+	return READ_ONCE(cc_swiotlb.reserve_bytes) < READ_ONCE(cc_swiotlb.target) ||
+	       READ_ONCE(cc_swiotlb.shared) < READ_ONCE(cc_swiotlb.min);
+}
+
 /*
  * Have on each node what the reserve should have there, though others have too much: up
  * to twice the target, until that has been returned.
@@ -347,8 +342,11 @@ void cc_grow(unsigned long now)
 		backoff[i].wanted = false;
 	raise_target();
 	feed_starved(now);
-	while (wants_memory() && !grow(0, now))
-		cond_resched();
+	/* What is taken meanwhile counts, too. */
+	do {
+		while (wants_memory() && !grow(0, now))
+			cond_resched();
+	} while (raise_target());
 	balance(now);
 	for (unsigned int i = CC_NR_CLASSES; i--; )
 		keep_mark(&cc_classes[i], now);
