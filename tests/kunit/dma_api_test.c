@@ -251,6 +251,20 @@ static void dma_api_as_before(struct kunit *test)
 	expect_converted(test, what == TRUSTED ? 0 : nr);
 }
 
+/* What a driver says when it frees makes no shared page private. */
+static void dma_api_free_attrs(struct kunit *test)
+{
+	struct dma_api_test *t = test->priv;
+	dma_addr_t dma;
+	void *vaddr = dma_alloc_coherent(t->dev, TABLE_SIZE, &dma, GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, vaddr);
+	KUNIT_ASSERT_TRUE(test, is_ours(t->dev, dma));
+	dma_free_attrs(t->dev, TABLE_SIZE, vaddr, dma, DMA_ATTR_NO_KERNEL_MAPPING);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.coherent_held.bytes, 0);
+	expect_converted(test, 0);
+}
+
 struct to_map {
 	struct device *dev;
 	void *vaddr;
@@ -310,6 +324,7 @@ static struct kunit_case dma_api_cases[] = {
 	KUNIT_CASE(dma_api_handle),
 	KUNIT_CASE_PARAM(dma_api_pages, gfp_gen_params),
 	KUNIT_CASE_PARAM(dma_api_as_before, before_gen_params),
+	KUNIT_CASE(dma_api_free_attrs),
 	KUNIT_CASE(dma_api_mmap),
 	{}
 };

@@ -3,10 +3,10 @@
  * Loans: slots whose pages other kernel code has, and which a device reads or writes as
  * they are. See include/linux/cc_loan.h for what who borrows has to know.
  *
- * A loan is a slot of the class that a mapping of the size would take, from the same
- * magazines: what is lent to a reader instead of bouncing for it costs no memory more, and
- * all that makes classes grow and shrink serves loans as well. The slot has CC_SLOT_LENT as
- * its device, so that whoever finds it by its address knows it for what it is.
+ * A loan is a slot of the class that a mapping of the size would take, of a page at least,
+ * from the same magazines: what is lent to a reader instead of bouncing for it costs no
+ * memory more, and all that makes classes grow and shrink serves loans as well. The slot has
+ * CC_SLOT_LENT as its device, so that whoever finds it by its address knows it for what it is.
  *
  * While it is lent each of its pages has two references more than it has otherwise, which
  * is none, or one for the first page of a block. One is the borrower's. The other is never
