@@ -143,21 +143,32 @@ builds_for() { # patch
 	done
 }
 
-one() { # patch
-	local b builds
-	am "$1" || return
-	! checkpatch "$1" | grep . || return
-	make_tree "$t" --link
-	read -r -a builds < <(builds_for "$1")
-	for b in "${builds[@]}"; do
+# The builds of one architecture, one after the other, and the tests
+builds_of() { # uml|x86_64 build...
+	local b
+	for b in "${@:2}"; do
+		[ "${b%-*}" = "$1" ] || continue
 		build "$b" || {
 			echo "$b: see above"
 			return 1
 		}
+		[ "$b" != uml-on ] || [ ! -f "$t/kernel/dma/cc-swiotlb/tests/Makefile" ] || kunit || return
 	done
-	case "${builds[*]} " in
-	*'uml-on '*) [ ! -f "$t/kernel/dma/cc-swiotlb/tests/Makefile" ] || kunit ;;
-	esac
+}
+
+# Most of the time is that of linking and of tests, on one CPU: two architectures at once.
+one() { # patch
+	local builds uml status=0
+	am "$1" || return
+	! checkpatch "$1" | grep . || return
+	make_tree "$t" --link
+	read -r -a builds < <(builds_for "$1")
+	builds_of uml "${builds[@]}" >"$t.uml.log" 2>&1 &
+	uml=$!
+	builds_of x86_64 "${builds[@]}" || status=1
+	wait $uml || status=1
+	cat "$t.uml.log"
+	return $status
 }
 
 # Before the series, on and off are the same: the objects of one do for the other.
