@@ -32,12 +32,16 @@ scratch() { # git command...
 
 : >"$stage.unmeasured"
 
-# Has what is sent changed since a verb was run?
+# Has what was measured changed since? Of a commit that is not known, or whose checkout
+# had changes, nobody can tell.
 outdated() { # verb
-	local commit
-	commit=$(jq -r '.commit // empty' "$out/$1.json" 2>/dev/null)
+	local commit v vers paths=(include kernel lib patches/series)
+	read -r commit vers < <(jq -r '"\(.commit // "") \(.kver // "")"' "$out/$1.json" 2>/dev/null) || return 1
 	[ -n "$commit" ] || return 1
-	! git -C "$top" diff --quiet "$commit" -- include kernel lib patches/series "patches/$kver" 2>/dev/null
+	for v in $vers; do
+		paths+=("patches/$v")
+	done
+	! git -C "$top" diff --quiet "$commit" -- "${paths[@]}" 2>/dev/null
 }
 
 # A figure of out/*.json: <verb>:<name>:<backend>:<metric>, or <verb> for the kernel
@@ -143,8 +147,9 @@ rm -rf "$dir"
 scratch format-patch -q -o "$dir" --base="$base" --cover-letter --cover-from-description=subject \
 	"${to[@]}" "${cc[@]}" "$base"
 
-# The commit that a maintainer has, if the tree is one's own clone; else the release.
-base="base: v$version"
+# The commit that a maintainer has, if the tree is one's own clone; else what it is called.
+base="base: Linux $version"
+[ -n "${KSRC:-}" ] || base+=" (linux-source-$kver of Debian)"
 if [ -n "${KSRC:-}" ] && [ "$(git -C "$KSRC" rev-parse --show-toplevel 2>/dev/null)" = "$(realpath "$KSRC")" ]; then
 	base="base-commit: $(git -C "$KSRC" rev-parse HEAD)"
 fi
@@ -152,7 +157,7 @@ sed -i "s/^base-commit: .*/$base/" "$dir"/*.patch
 mapfile -t old < <(sed -n 's/.*{\([a-z-]*\)[:}].*/\1/p' "$top/patches/cover" "$top"/patches/messages/* | sort -u |
 	while read -r verb; do ! outdated "$verb" || echo "$verb"; done)
 [ ${#old[@]} -eq 0 ] ||
-	step "figures of make ${old[*]} are of another commit, and the patches have changed since: run that again before you send them"
+	step "figures of make ${old[*]} may be of other patches than these: run that again before you send them"
 [ ! -s "$stage.unmeasured" ] ||
 	step "left out of cover letter and messages, because not measured here: lines with figures of make $(sort -u "$stage.unmeasured" | tr '\n' ' ')"
 step "${#patch_name[@]} patches for Linux $version"

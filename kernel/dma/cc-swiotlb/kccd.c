@@ -270,7 +270,7 @@ static void move_down(unsigned long now, bool reclaiming)
 	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
 		cc_swiotlb.node[nid].refused = false;
 	WRITE_ONCE(cc_kicks.tick, false);
-	/* Before grace periods. To share while memory is reclaimed would be no help. */
+	/* Before a grace period. To share while memory is reclaimed would be no help. */
 	if (!reclaiming)
 		serve_asked(now);
 	/* Before the last tick: who has not seen that has left its magazine as it is. */
@@ -281,7 +281,9 @@ static void move_down(unsigned long now, bool reclaiming)
 	busy = cc_magazine_drain_idle();
 	for (unsigned int i = 0; i < CC_NR_OWNERS; i++)
 		busy |= shrink_class(&cc_classes[i], reclaiming, &retired);
-	/* One grace period for all of them: mappings may wait for what comes after it. */
+	/* One grace period for all of them, and before it what has been asked meanwhile. */
+	if (!reclaiming)
+		serve_asked(now);
 	cc_reserve_add_retired(&retired);
 	busy |= shrink_reserve(reclaiming);
 	moves = cc_magazine_moves();
