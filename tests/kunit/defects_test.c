@@ -185,44 +185,11 @@ static void defects_request_in_pass(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
 }
 
-static unsigned int grace_periods, longest_wait;
-static bool asks_for_mark;
+static unsigned int grace_periods;
 
-/* Who asks meanwhile waits for this one, and for how many more? */
 static void count_grace_period(void)
 {
 	grace_periods++;
-	if (!asks_for_mark)
-		return;
-	if (cc_class_free(LARGEST) < LARGEST->mark)
-		longest_wait++;
-	WRITE_ONCE(LARGEST->mark, LARGEST->mark + 1);
-	cc_kccd_ask(cc_ask_chunk(LARGEST->wanted));
-}
-
-/* In an idle tick nobody waits for one grace period after the other. */
-static void defects_grace_period_asked(struct kunit *test)
-{
-	struct cc_class *class = &cc_classes[cc_test_class(SZ_4K)];
-
-	start(test, SZ_128M, SZ_8M, 0);
-	for (unsigned int i = 0; i < 200; i++)
-		KUNIT_ASSERT_EQ(test, take(test, 1, SZ_4K), 1);
-	live(2 * HZ);
-	give(test, MANY);
-	grace_periods = 0;
-	longest_wait = 0;
-	asks_for_mark = true;
-	kunit_activate_static_stub(test, cc_grace_period, count_grace_period);
-	for (int i = 0; i < 30; i++)
-		live(CC_TICK);
-	kunit_deactivate_static_stub(test, cc_grace_period);
-	asks_for_mark = false;
-	KUNIT_EXPECT_EQ(test, class->nr_slots, 0);
-	KUNIT_EXPECT_GE(test, grace_periods, 2);
-	KUNIT_EXPECT_EQ(test, longest_wait, 0);
-	live(CC_TICK);
-	KUNIT_EXPECT_GE(test, cc_class_free(LARGEST), LARGEST->mark);
 }
 
 /* When memory is reclaimed, one does for all classes. */
@@ -579,7 +546,6 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_request_at_once),
 	KUNIT_CASE(defects_request_wakes),
 	KUNIT_CASE(defects_request_in_pass),
-	KUNIT_CASE(defects_grace_period_asked),
 	KUNIT_CASE(defects_grace_periods),
 	KUNIT_CASE(defects_signals),
 	KUNIT_CASE(defects_signals_foreign),

@@ -281,9 +281,7 @@ static void move_down(unsigned long now, bool reclaiming)
 	busy = cc_magazine_drain_idle();
 	for (unsigned int i = 0; i < CC_NR_OWNERS; i++)
 		busy |= shrink_class(&cc_classes[i], reclaiming, &retired);
-	/* One grace period for all of them, and before it what has been asked meanwhile. */
-	if (!reclaiming)
-		serve_asked(now);
+	/* One grace period for all of them: mappings may wait for what comes after it. */
 	cc_reserve_add_retired(&retired);
 	busy |= shrink_reserve(reclaiming);
 	moves = cc_magazine_moves();
