@@ -8,6 +8,7 @@
 # Writes out/series-check.json.
 #
 #   BUILDS='uml-on x86_64-on'   only these (and uml-off x86_64-off: default all)
+#   FROM=<part of a file name>  what comes before that patch is applied, and not checked
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh"
@@ -209,8 +210,15 @@ quick)
 '')
 	check unpatched before
 	for p in "${sent[@]}"; do
-		check "$(basename "$p" .patch)" one "$p"
+		n=$(basename "$p" .patch)
+		[[ $n != *${FROM:-}* ]] || FROM=''
+		if [ "${FROM:-}" ]; then
+			am "$p" || die "$n cannot be applied"
+		else
+			check "$n" one "$p"
+		fi
 	done
+	[ -z "${FROM:-}" ] || die "no patch '$FROM': take a part of a name in $patches"
 	;;
 *) die "series-check.sh: no '$quick': use quick or nothing" ;;
 esac
