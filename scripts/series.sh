@@ -149,8 +149,9 @@ scratch format-patch -q -o "$dir" --base="$base" --cover-letter --cover-from-des
 
 # The commit that a maintainer has, if the tree is one's own clone; else what it is called.
 base="base: Linux $version"
-[ -n "${KSRC:-}" ] || base+=" (linux-source-$kver of Debian)"
-if [ -n "${KSRC:-}" ] && [ "$(git -C "$KSRC" rev-parse --show-toplevel 2>/dev/null)" = "$(realpath "$KSRC")" ]; then
+if [ -z "${KSRC:-}" ]; then
+	base+=" (linux-source-$kver of Debian)"
+elif [ "$(git -C "$KSRC" rev-parse --show-toplevel 2>/dev/null)" = "$(realpath "$KSRC")" ]; then
 	base="base-commit: $(git -C "$KSRC" rev-parse HEAD)"
 fi
 sed -i "s/^base-commit: .*/$base/" "$dir"/*.patch

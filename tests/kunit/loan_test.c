@@ -326,8 +326,10 @@ static void loan_mark_cached(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, cc_test_grow());
 	KUNIT_ASSERT_EQ(test, cc_class_free(largest), 2);
 	largest->mag_size = 4;
-	for (unsigned int i = 0; i < 2; i++)
+	for (unsigned int i = 0; i < 2; i++) {
 		tlb[i] = cc_test_map(t->dev, t->buf, SZ_512K, 0, DMA_TO_DEVICE);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[i]));
+	}
 	for (unsigned int i = 0; i < 2; i++)
 		cc_test_unmap(t->dev, tlb[i], SZ_512K, DMA_TO_DEVICE);
 	KUNIT_ASSERT_EQ(test, cc_class_free(largest), 0);

@@ -252,7 +252,8 @@ static void walk_waits(struct kunit *test)
 	cc_slot_by_index(other->index)->dev = NULL;
 	this_cpu_inc(cc_cpu.mag[t->class - cc_classes].count[CC_UNMAPS]);
 	init_completion(&other->locked);
-	task = kthread_create_on_cpu(give_late, other, cpumask_any_but(cpu_online_mask, 0),
+	task = kthread_create_on_cpu(give_late, other,
+				     cpumask_any_but(cpu_online_mask, raw_smp_processor_id()),
 				     "cc-late/%u");
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task);
 	get_task_struct(task);
