@@ -4,6 +4,7 @@
  * them.
  */
 #include <linux/irq_work.h>
+#include <linux/page_ref.h>
 #include <linux/string.h>
 #include <linux/swiotlb.h>
 
