@@ -21,7 +21,7 @@ image=$cache/initramfs.cpio.gz
 key=$({
 	stat -L -c '%n %s %Y' "$busybox" "${paths[@]}" "${libs[@]}"
 	stat -c '%n %a' "$top"/tests/{guest,stress}/*
-	cat "$0" "$top"/tests/{guest,stress}/* "$top"/tools/ccstat/{Makefile,ccstat.c} "$top/tests/tools/poison/poison.c"
+	cat "$0" "$top"/tests/{guest,stress}/* "$top"/tools/ccstat/{Makefile,*.[ch]} "$top/tests/tools/poison/poison.c"
 } | sha256sum)
 if [ "$key" != "$(cat "$image.key" 2>/dev/null)" ]; then
 	step "building the initramfs"

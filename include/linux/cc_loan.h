@@ -7,7 +7,7 @@
  * What is in a loan is the host's at any time: it reads all that is written there, and
  * changes what is read from there, between any two instructions. So data that matter are
  * taken out by one pass that ends in private memory, and nothing that the kernel relies on
- * is ever stored there. See Documentation/core-api/cc-swiotlb.rst.
+ * is ever stored there. See Documentation/core-api/cc-swiotlb-shared.rst.
  */
 #ifndef __LINUX_CC_LOAN_H
 #define __LINUX_CC_LOAN_H

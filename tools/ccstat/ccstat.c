@@ -9,7 +9,6 @@
  */
 #define _GNU_SOURCE
 #include <err.h>
-#include <errno.h>
 #include <getopt.h>
 #include <langinfo.h>
 #include <locale.h>
@@ -23,28 +22,19 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "table.h"
+
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 #define MIB		(1024.0 * 1024)
-#define DEBUGFS		"/sys/kernel/debug"
-#define MAX_COLS	32
-#define MAX_NAME	32
 #define HISTORY		512
 #define SUMMARY_LINES	6
 
 /* What is read; the first two can be viewed. */
 enum { CLASSES, CPUS, NR_VIEWS, KCCD = NR_VIEWS, NODES, BINS, SHARES, NR_TABLES };
-
-/* A file; "name value" lines are taken as the columns of a single row. */
-struct table {
-	unsigned int cols, rows;
-	char name[MAX_COLS][MAX_NAME];
-	double *cell;		/* the first one is 0 in the row "total" */
-};
 
 struct sample {
 	double time;		/* seconds; 0: nothing was sampled */
@@ -114,124 +104,9 @@ static struct {
 static double shared_history[HISTORY], used_history[HISTORY];
 static struct termios saved_termios;
 
-/* Say what is in the way, and what to do about it. */
-static noreturn void die_unreadable(const char *path, int error)
-{
-	struct stat debug, parent;
-
-	if (error == EACCES || error == EPERM)
-		errx(EXIT_FAILURE, "%s: permission denied: run ccstat as root", path);
-	if (strncmp(path, DEBUGFS, strlen(DEBUGFS)))
-		errx(EXIT_FAILURE, "%s: %s", path, strerror(error));
-	if (stat(DEBUGFS, &debug) || stat(DEBUGFS "/..", &parent) ||
-	    debug.st_dev == parent.st_dev)
-		errx(EXIT_FAILURE, "debugfs is not mounted. As root:\n"
-		     "\tmount -t debugfs none " DEBUGFS "\n"
-		     "A kernel without CONFIG_DEBUG_FS has only the totals in\n"
-		     "/sys/kernel/mm/cc_swiotlb.");
-	errx(EXIT_FAILURE, "%s: not there, so cc-swiotlb does not run.\n"
-	     "Boot a kernel that has CONFIG_CC_SWIOTLB=y with swiotlb=cc.\n"
-	     "If that was done, this says why it does not run:\n"
-	     "\tdmesg | grep cc-swiotlb", path);
-}
-
-static void *not_null(void *p)
-{
-	if (!p)
-		errx(EXIT_FAILURE, "out of memory");
-	return p;
-}
-
-static char *read_file(const char *name)
-{
-	size_t size = 16384;
-	char *text = not_null(calloc(1, size)), path[4096];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", opt.dir, name);
-	f = fopen(path, "r");
-	if (!f || (getdelim(&text, &size, '\0', f) < 0 && !feof(f)))
-		die_unreadable(path, errno);
-	fclose(f);
-	return text;
-}
-
-/* A column too many is not known here, and left out. */
-static void add_column(struct table *t, const char *name)
-{
-	if (t->cols < MAX_COLS)
-		snprintf(t->name[t->cols++], MAX_NAME, "%s", name);
-}
-
-static double *add_row(struct table *t)
-{
-	size_t row = t->cols * sizeof(*t->cell);
-
-	t->cell = not_null(realloc(t->cell, (t->rows + 1) * row));
-	return memset(t->cell + t->rows++ * t->cols, 0, row);
-}
-
-static void read_table(struct table *t, const char *file)
-{
-	char *text = read_file(file), *next = text, *line, *save;
-
-	while ((line = strsep(&next, "\n"))) {
-		char *word = strtok_r(line, " ", &save);
-		unsigned int col = 0;
-		double *row;
-
-		if (!t->cols) {
-			for (; word; word = strtok_r(NULL, " ", &save))
-				add_column(t, word);
-			continue;
-		}
-		if (word)
-			row = add_row(t);
-		for (; word && col < t->cols; word = strtok_r(NULL, " ", &save))
-			row[col++] = strtod(word, NULL);
-	}
-	free(text);
-}
-
-/* Lines "name value", or those "prefix name value" that have this prefix */
-static void read_pairs(struct table *t, const char *file, const char *prefix)
-{
-	char *text = read_file(file), *next = text, *line;
-
-	t->cell = not_null(calloc(MAX_COLS + 1, sizeof(*t->cell)));
-	t->rows = 1;
-	while ((line = strsep(&next, "\n"))) {
-		char word[3][MAX_NAME];
-		int n = sscanf(line, "%31s %31s %31s", word[0], word[1], word[2]);
-		int name = prefix ? 1 : 0;
-
-		if (n != name + 2 || (prefix && strcmp(word[0], prefix)))
-			continue;
-		t->cell[t->cols] = strtod(word[name + 1], NULL);
-		add_column(t, word[name]);
-	}
-	free(text);
-}
-
-static int find_column(const struct table *t, const char *name)
-{
-	for (unsigned int i = 0; i < t->cols; i++)
-		if (!strcmp(t->name[i], name))
-			return i;
-	return -1;
-}
-
-/* 0 if there is no such row or column */
-static double get(const struct table *t, unsigned int row, const char *name)
-{
-	int col = find_column(t, name);
-
-	return col < 0 || row >= t->rows ? 0 : t->cell[row * t->cols + col];
-}
-
 static void read_view(struct sample *s, int v)
 {
-	read_table(&s->table[v], view[v].file);
+	read_table(&s->table[v], opt.dir, view[v].file);
 	for (unsigned int i = 0; i < view[v].cols; i++)
 		if (find_column(&s->table[v], view[v].col[i].field) < 0)
 			errx(EXIT_FAILURE, "%s/%s: no column \"%s\": not of cc-swiotlb, or too old",
@@ -253,11 +128,11 @@ static void sample(struct sample *s)
 	read_view(s, CLASSES);
 	if (opt.view == CPUS || opt.live)
 		read_view(s, CPUS);
-	read_pairs(&s->table[KCCD], "kccd", NULL);
-	read_table(&s->table[NODES], "nodes");
+	read_pairs(&s->table[KCCD], opt.dir, "kccd", NULL);
+	read_table(&s->table[NODES], opt.dir, "nodes");
 	if (opt.json) {
-		read_pairs(&s->table[BINS], "histogram", "up_to");
-		read_pairs(&s->table[SHARES], "histogram", "share_up_to");
+		read_pairs(&s->table[BINS], opt.dir, "histogram", "up_to");
+		read_pairs(&s->table[SHARES], opt.dir, "histogram", "share_up_to");
 	}
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	s->time = ts.tv_sec + ts.tv_nsec / 1e9;
@@ -459,7 +334,7 @@ static void print_table(const struct sample *now, const struct sample *was,
 /* Who holds what, most first, as the kernel says */
 static void each_device(void (*print)(const char *name, const double n[4], bool first))
 {
-	char *text = read_file("devices"), *next = text, *line;
+	char *text = read_file(opt.dir, "devices"), *next = text, *line;
 	bool first = true;
 
 	strsep(&next, "\n");
