@@ -70,7 +70,8 @@ bool __init cc_swiotlb_selected(void);
 bool cc_swiotlb_deselect(const char *why);
 
 phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
-			   size_t size, unsigned int alloc_align_mask);
+			   size_t size, unsigned int alloc_align_mask,
+			   unsigned long attrs);
 void cc_swiotlb_set_stale(struct device *dev, phys_addr_t tlb_addr);
 void cc_swiotlb_clear_stale(struct device *dev, phys_addr_t tlb_addr,
 			    struct io_tlb_pool *pool);

@@ -339,6 +339,14 @@ static unsigned long check_depot(struct kunit *test, struct cc_class *class, int
 	return slots;
 }
 
+/* Pages of mappings that last; they are counted with the class of pages. */
+static unsigned long lasting_used(void)
+{
+	const struct cc_class *class = &cc_classes[CC_LASTING];
+
+	return class->nr_slots - cc_class_pool_free(class);
+}
+
 /* Returns the bytes of the class's chunks. */
 static unsigned long check_class(struct kunit *test, struct cc_class *class)
 {
@@ -358,8 +366,13 @@ static unsigned long check_class(struct kunit *test, struct cc_class *class)
 		used += weight;
 		bytes += cc_chunk_bytes(chunk);
 	}
-	out = check_magazines(test, class) +
-	      cc_test_count(nr, CC_MAPS) - cc_test_count(nr, CC_UNMAPS);
+	if (nr == CC_LASTING)
+		out = lasting_used();
+	else
+		out = check_magazines(test, class) +
+		      cc_test_count(nr, CC_MAPS) - cc_test_count(nr, CC_UNMAPS);
+	if (nr == CC_PAGE_CLASS)
+		out -= lasting_used();
 	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
 		out += check_depot(test, class, nid);
 	KUNIT_EXPECT_EQ(test, slots, class->nr_slots);
@@ -472,6 +485,7 @@ void cc_test_check(struct kunit *test)
 		reserve += check_reserve(test, nid);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		classes += check_class(test, &cc_classes[i]);
+	classes += check_class(test, &cc_classes[CC_LASTING]);
 	KUNIT_EXPECT_EQ(test, reserve, cc_swiotlb.reserve_bytes);
 	KUNIT_EXPECT_EQ(test, bytes, cc_swiotlb.shared);
 	KUNIT_EXPECT_EQ(test, bytes, reserve + classes + check_coherent(test));

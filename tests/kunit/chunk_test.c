@@ -140,7 +140,7 @@ static void chunk_fragmented(struct kunit *test)
 	}
 	/* Chunks that are too small for the largest class do not serve it. */
 	for (nr = 0; nr < ARRAY_SIZE(tlb); nr++) {
-		tlb[nr] = cc_swiotlb_map(dev, virt_to_phys(buf), SZ_512K, 0);
+		tlb[nr] = cc_swiotlb_map(dev, virt_to_phys(buf), SZ_512K, 0, 0);
 		if (cc_test_failed(tlb[nr]))
 			break;
 		KUNIT_EXPECT_EQ(test, cc_chunk_bytes(cc_chunk_by_addr(tlb[nr])),

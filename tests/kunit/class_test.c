@@ -59,7 +59,7 @@ static void class_mask(struct kunit *test)
 		while (!(mask & BIT(want)))
 			want++;
 		KUNIT_EXPECT_EQ(test, cc_classes[cc_class_of[order]].shift, want);
-		tlb = cc_swiotlb_map(dev, buf, 1UL << order, 0);
+		tlb = cc_swiotlb_map(dev, buf, 1UL << order, 0, 0);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 		KUNIT_EXPECT_EQ(test, cc_chunk_by_addr(tlb)->shift, want);
 		cc_test_give(tlb);
@@ -123,7 +123,7 @@ struct larger_test {
 
 static phys_addr_t map_size(struct larger_test *t, size_t size)
 {
-	return cc_swiotlb_map(t->dev, t->buf, size, 0);
+	return cc_swiotlb_map(t->dev, t->buf, size, 0, 0);
 }
 
 static void unmap(phys_addr_t tlb)

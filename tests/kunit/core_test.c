@@ -50,7 +50,7 @@ static void burst(struct kunit *test)
 	phys_addr_t tlb[BURST];
 
 	for (unsigned int i = 0; i < BURST; i++) {
-		tlb[i] = cc_swiotlb_map(t->dev, t->buf, SZ_512K, 0);
+		tlb[i] = cc_swiotlb_map(t->dev, t->buf, SZ_512K, 0, 0);
 		cc_test_grow();
 	}
 	for (unsigned int i = 0; i < BURST; i++)
@@ -111,7 +111,7 @@ static void core_shrinker_count(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, shrinker_count(test),
 			(cc_swiotlb.shared - cc_swiotlb.reserve_min - kept) >> PAGE_SHIFT);
 	burst(test);
-	tlb = cc_swiotlb_map(t->dev, t->buf, SZ_256K, 0);
+	tlb = cc_swiotlb_map(t->dev, t->buf, SZ_256K, 0, 0);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	cc_magazine_drain_all();
 	KUNIT_EXPECT_EQ(test, shrinker_count(test),
@@ -172,7 +172,7 @@ static void core_shrinker_wakes(struct kunit *test)
 	cc_test_options(&opts);
 	cc_test_start_with(test, &opts, true);
 	wait_until_asleep(test);
-	tlb = cc_swiotlb_map(t->dev, t->buf, SZ_4K, 0);
+	tlb = cc_swiotlb_map(t->dev, t->buf, SZ_4K, 0, 0);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	cc_test_give(tlb);
 	KUNIT_EXPECT_LT(test, cc_class_free(class), class->nr_slots);
@@ -201,7 +201,7 @@ static void core_mapping_wakes(struct kunit *test)
 	wait_until_asleep(test);
 	grown = READ_ONCE(cc_kccd_stats.grown);
 	while (READ_ONCE(cc_swiotlb.reserve_bytes) >= READ_ONCE(cc_swiotlb.target) && n < BURST) {
-		tlb[n] = cc_swiotlb_map(t->dev, t->buf, SZ_512K, 0);
+		tlb[n] = cc_swiotlb_map(t->dev, t->buf, SZ_512K, 0, 0);
 		n += !cc_test_failed(tlb[n]);
 	}
 	limit = jiffies + 5 * HZ;

@@ -39,7 +39,7 @@ static inline unsigned int take(struct kunit *test, unsigned int nr, size_t size
 	unsigned int got = 0;
 
 	for (; got < nr && t->nr < MANY; got++) {
-		t->tlb[t->nr] = cc_swiotlb_map(t->dev, t->buf, size, 0);
+		t->tlb[t->nr] = cc_swiotlb_map(t->dev, t->buf, size, 0, 0);
 		if (cc_test_failed(t->tlb[t->nr]))
 			break;
 		t->nr++;

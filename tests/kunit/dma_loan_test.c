@@ -212,7 +212,7 @@ static void dma_loan_in_part(struct kunit *test)
 
 	refused(test, paddr, SIZE + 1, "more than the loan");
 	refused(test, paddr + SIZE - 1, 2, "its last byte and one more");
-	tlb = cc_swiotlb_map(t->dev, virt_to_phys(t->buf), SZ_8K, 0);
+	tlb = cc_swiotlb_map(t->dev, virt_to_phys(t->buf), SZ_8K, 0, 0);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	refused(test, tlb, SZ_8K, "what is mapped");
 	cc_test_give(tlb);

@@ -107,7 +107,7 @@ static bool map_one(struct machine *m, unsigned int nr)
 	    m->nr_live + CONTEXTS > MAX_LIVE)
 		return false;
 	m->used += BIT(class->shift);
-	tlb = cc_swiotlb_map(m->dev, m->buf, BIT(class->shift), 0);
+	tlb = cc_swiotlb_map(m->dev, m->buf, BIT(class->shift), 0, 0);
 	if (!cc_test_failed(tlb)) {
 		m->live[m->nr_live++] = tlb;
 		if (cc_chunk_by_addr(tlb)->class == class)

@@ -37,7 +37,7 @@ static void take(struct kunit *test, struct device *dev, size_t size)
 {
 	struct holders_test *t = test->priv;
 
-	t->tlb[t->nr] = cc_swiotlb_map(dev, t->buf, size, 0);
+	t->tlb[t->nr] = cc_swiotlb_map(dev, t->buf, size, 0, 0);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(t->tlb[t->nr]));
 	t->nr++;
 }

@@ -48,7 +48,7 @@ static unsigned int take(struct kccd_test *t, unsigned int nr, size_t size,
 
 	for (unsigned int i = 0; i < nr; i++) {
 		t->tlb[i] = cc_swiotlb_map(t->dev, virt_to_phys(t->buf), size,
-					   0);
+					   0, 0);
 		served += !cc_test_failed(t->tlb[i]);
 		if (step)
 			cc_test_grow();
@@ -495,7 +495,7 @@ static void kccd_thread(struct kunit *test)
 	limit = jiffies + 20 * HZ;
 	while (served < BURST && time_before(jiffies, limit)) {
 		t->tlb[served] = cc_swiotlb_map(t->dev, virt_to_phys(t->buf),
-						SZ_512K, 0);
+						SZ_512K, 0, 0);
 		if (cc_test_failed(t->tlb[served]))
 			schedule_timeout_uninterruptible(1);
 		else

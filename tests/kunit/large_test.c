@@ -47,7 +47,7 @@ static phys_addr_t map(struct kunit *test, size_t size)
 {
 	struct large_test *t = test->priv;
 
-	return cc_swiotlb_map(t->dev, virt_to_phys(t->buf), size, 0);
+	return cc_swiotlb_map(t->dev, virt_to_phys(t->buf), size, 0, 0);
 }
 
 static struct cc_block *block_of(phys_addr_t tlb)
@@ -131,7 +131,7 @@ static void large_promise(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, swiotlb_max_mapping_size(t->dev), SZ_2M);
 	KUNIT_EXPECT_EQ(test, most, SZ_2M - SZ_4K);
-	tlb = cc_swiotlb_map(dev, virt_to_phys(t->buf) + 4095, most, 0);
+	tlb = cc_swiotlb_map(dev, virt_to_phys(t->buf) + 4095, most, 0, 0);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	cc_test_give(tlb);
 	cc_test_log_begin(test);

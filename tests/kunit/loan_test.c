@@ -193,7 +193,7 @@ static void loan_behind_many(struct kunit *test)
 	unsigned int nr;
 
 	for (nr = 0; nr < ARRAY_SIZE(tlb); nr++) {
-		tlb[nr] = cc_swiotlb_map(t->dev, virt_to_phys(t->buf), SZ_512K, 0);
+		tlb[nr] = cc_swiotlb_map(t->dev, virt_to_phys(t->buf), SZ_512K, 0, 0);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[nr]));
 		cc_test_grow();
 	}

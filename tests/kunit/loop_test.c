@@ -77,7 +77,7 @@ static void do_map(struct history *h)
 	size_t size = 1 + rnd(h, 1 << rnd(h, cc_max_shift + 1));
 
 	for (; nr && h->nr_live < NR_LIVE; nr--, served++) {
-		phys_addr_t tlb = cc_swiotlb_map(h->dev, h->buf, size, 0);
+		phys_addr_t tlb = cc_swiotlb_map(h->dev, h->buf, size, 0, 0);
 
 		if (cc_test_failed(tlb))
 			break;
@@ -396,7 +396,7 @@ static void loop_storm(struct kunit *test)
 	for (unsigned int i = 0; i < 10 * HZ && !h->loop.broken; i++) {
 		for (unsigned int n = 0; n < 4; n++) {
 			phys_addr_t tlb = cc_swiotlb_map(h->dev, h->buf,
-							 n % 2 ? SZ_512K : SZ_64K, 0);
+							 n % 2 ? SZ_512K : SZ_64K, 0, 0);
 
 			cc_loop_run(&h->loop, 0);
 			if (cc_test_failed(tlb))

@@ -234,7 +234,7 @@ static void magazine_limits(struct kunit *test)
 
 		for (unsigned int i = 0; i < n; i++) {
 			cc_test_grow();
-			t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, size, 0);
+			t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, size, 0, 0);
 			KUNIT_ASSERT_FALSE(test, cc_test_failed(t->tlb[i]));
 			KUNIT_EXPECT_LE(test, cc_chain_count(mag->loaded), class->batch);
 		}
@@ -278,7 +278,7 @@ static void magazine_drain_one(struct kunit *test)
 	unsigned int count;
 	phys_addr_t tlb;
 
-	tlb = cc_swiotlb_map(t->dev, t->buf, 512, 0);
+	tlb = cc_swiotlb_map(t->dev, t->buf, 512, 0, 0);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	cc_test_give(tlb);
 	take(test, 0, 1);

@@ -48,10 +48,10 @@ static inline void take(struct kunit *test, unsigned int from, unsigned int nr)
 
 	KUNIT_ASSERT_LE(test, from + nr, MAX_TLB);
 	for (unsigned int i = from; i < from + nr; i++) {
-		t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0);
+		t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0, 0);
 		if (cc_test_failed(t->tlb[i])) {
 			cc_test_grow();
-			t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0);
+			t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0, 0);
 		}
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(t->tlb[i]));
 	}

@@ -142,7 +142,7 @@ static void map_maximum(struct kunit *test)
 	for (u32 offset = 0; offset <= mask; offset++) {
 		struct io_tlb_pool *pool;
 
-		tlb = cc_swiotlb_map(dev, SZ_1M + offset, max, 0);
+		tlb = cc_swiotlb_map(dev, SZ_1M + offset, max, 0, 0);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 		pool = cc_swiotlb_find_pool(tlb);
 		KUNIT_EXPECT_EQ(test, tlb & mask, offset);

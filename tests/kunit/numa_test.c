@@ -72,7 +72,7 @@ static unsigned int map(struct kunit *test, unsigned int from, unsigned int nr, 
 	unsigned int there = 0;
 
 	for (unsigned int i = from; i < from + nr; i++) {
-		t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0);
+		t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0, 0);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(t->tlb[i]));
 		there += node_of(t->tlb[i]) == nid;
 	}
@@ -252,7 +252,7 @@ static void numa_reserve_elsewhere(struct kunit *test)
 		map(test, i, 1, 0);
 		bytes = i + 1;
 	}
-	t->tlb[bytes] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0);
+	t->tlb[bytes] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0, 0);
 	KUNIT_EXPECT_TRUE(test, t->class->starved);
 	bytes += !cc_test_failed(t->tlb[bytes]);
 	unmap(test, 0, bytes);
@@ -328,7 +328,7 @@ static void numa_unreached(struct kunit *test)
 	struct cc_magazine *mag = cc_test_magazine(t->nr);
 
 	move_to(test, 1);
-	KUNIT_EXPECT_TRUE(test, cc_test_failed(cc_swiotlb_map(narrow, t->buf, SIZE, 0)));
+	KUNIT_EXPECT_TRUE(test, cc_test_failed(cc_swiotlb_map(narrow, t->buf, SIZE, 0, 0)));
 	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), 0);
 	cc_test_check(test);
 }
@@ -348,7 +348,7 @@ static void numa_mark(struct kunit *test)
 	take_reserve(NUMA_NO_NODE);
 	/* All of node 1, but not one of node 0. */
 	for (i = 0; i < MAPS; i++) {
-		t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0);
+		t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0, 0);
 		if (cc_test_failed(t->tlb[i]))
 			break;
 		if (cc_chunk_by_addr(t->tlb[i])->class == larger)
@@ -549,7 +549,7 @@ static void numa_random(struct kunit *test)
 		} else if (what < 8) {
 			cc_test_grow();
 		} else if (what < 40 && nr < MAPS) {
-			t->tlb[nr] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0);
+			t->tlb[nr] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0, 0);
 			nr += !cc_test_failed(t->tlb[nr]);
 		} else if (nr) {
 			j = prandom_u32_state(&rnd) % nr;

@@ -100,7 +100,8 @@ static void op_map(struct kunit *test, struct model *m, struct entry *e)
 	memcpy(e->want_orig, e->orig, e->size);
 	memcpy(e->want_bounce, e->orig, e->size);
 	e->tlb = cc_test_tbl_map(dev, virt_to_phys(e->orig), e->size,
-				 alloc_mask, e->dir, DMA_ATTR_NO_WARN);
+				 alloc_mask, e->dir, DMA_ATTR_NO_WARN |
+				 (rnd(m, 3) ? 0 : DMA_ATTR_SKIP_CPU_SYNC));
 	if (cc_test_failed(e->tlb) || !cc_swiotlb_find_pool(e->tlb)) {
 		/* The reserve may be empty; the next step fills it. */
 		if (!cc_test_failed(e->tlb))

@@ -49,7 +49,7 @@ static void take(struct kunit *test, unsigned int nr, size_t size)
 	struct stats_test *t = test->priv;
 
 	for (unsigned int i = 0; i < nr; i++) {
-		t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, size, 0);
+		t->tlb[i] = cc_swiotlb_map(t->dev, t->buf, size, 0, 0);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(t->tlb[i]));
 	}
 }
@@ -158,7 +158,7 @@ static void stats_total(struct kunit *test)
 	phys_addr_t tlb[CC_CHUNK_CLASS + 1];
 
 	for (unsigned int i = 0; i < CC_CHUNK_CLASS + 1; i++) {
-		tlb[i] = cc_swiotlb_map(t->dev, t->buf, 512 << i, 0);
+		tlb[i] = cc_swiotlb_map(t->dev, t->buf, 512 << i, 0, 0);
 		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb[i]));
 		cc_test_grow();
 	}

@@ -49,7 +49,7 @@ static int walk_init(struct kunit *test)
 
 static bool take(struct walk_test *t)
 {
-	t->tlb[t->nr] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0);
+	t->tlb[t->nr] = cc_swiotlb_map(t->dev, t->buf, SIZE, 0, 0);
 	if (cc_test_failed(t->tlb[t->nr]))
 		return false;
 	t->nr++;
@@ -205,7 +205,7 @@ static void walk_looks_everywhere(struct kunit *test)
 	rcu_assign_pointer(t->class->node->hint, NULL);
 	waiting = t;
 	kunit_activate_static_stub(test, cc_magazine_point, free_behind);
-	tlb = cc_swiotlb_map(t->dev, t->buf, SIZE, 0);
+	tlb = cc_swiotlb_map(t->dev, t->buf, SIZE, 0, 0);
 	points = t->points;
 	kunit_deactivate_static_stub(test, cc_magazine_point);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));

@@ -3,7 +3,7 @@
  * Size classes.
  *
  * The table of classes holds every power of two from 512 bytes to 2 MiB, and behind
- * them the pages of coherent allocations. A class costs nothing until it is used: it owns
+ * them the pages of coherent allocations, and those of mappings that last. A class costs nothing until it is used: it owns
  * no chunk before its first mapping.
  */
 #include <linux/bitops.h>
@@ -71,7 +71,7 @@ int cc_class_init(unsigned int nr_cpus, unsigned long max)
 
 		memset(class, 0, sizeof(*class));
 		class->mark = mark;
-		class->shift = i == CC_COHERENT ? PAGE_SHIFT : CC_SLOT_MIN_SHIFT + i;
+		class->shift = i < CC_NR_CLASSES ? CC_SLOT_MIN_SHIFT + i : PAGE_SHIFT;
 		class->wanted = class->shift > CC_CHUNK_SHIFT ? CC_BLOCK_SHIFT : class->shift;
 		INIT_LIST_HEAD(&class->chunks);
 		class->node = &class_nodes[i * cc_nr_nodes];

@@ -27,6 +27,45 @@ static noinline dma_addr_t map_stale(struct device *dev, phys_addr_t orig_addr,
 	return swiotlb_map_fill(dev, orig_addr, 0, tlb_addr);
 }
 
+/* Without attributes they are known to be 0. */
+static __always_inline dma_addr_t map(struct device *dev, phys_addr_t orig_addr,
+				      size_t size, enum dma_data_direction dir,
+				      unsigned long attrs)
+{
+	unsigned int order = cc_order(dev, orig_addr, size, 0), nr;
+	size_t offset = orig_addr & dma_get_min_align_mask(dev);
+	phys_addr_t tlb_addr;
+	struct cc_slot *slot;
+
+	if (unlikely(trace_cc_swiotlb_map_enabled() || order > cc_max_shift ||
+		     dma_get_min_align_mask(dev) >> CC_OFFSET_BITS ||
+		     !cc_within_segment(dev) || cc_lasts(order, attrs)))
+		goto slow;
+	nr = cc_class_of[order];
+
+	preempt_disable();
+	if (unlikely(!cc_magazine_pop(&cc_cpu.mag[nr].loaded, &slot))) {
+		preempt_enable();
+		goto slow;
+	}
+	if (unlikely(!cc_reaches_simply(dev, slot)))
+		return unreached(dev, orig_addr, size, dir, attrs, slot);
+	tlb_addr = cc_slot_fill(dev, orig_addr, size, offset, slot, nr);
+	if ((attrs & DMA_ATTR_OVERWRITE) && dir == DMA_FROM_DEVICE)
+		return map_stale(dev, orig_addr, tlb_addr);
+	return swiotlb_map_fill(dev, orig_addr, size, tlb_addr);
+
+slow:
+	return swiotlb_map_slow(dev, orig_addr, size, dir, attrs);
+}
+
+static noinline dma_addr_t map_attrs(struct device *dev, phys_addr_t orig_addr,
+				     size_t size, enum dma_data_direction dir,
+				     unsigned long attrs)
+{
+	return map(dev, orig_addr, size, dir, attrs);
+}
+
 /**
  * cc_swiotlb_map_fast() - map if that is possible without a detour
  * @dev: device that does the DMA, which is coherent
@@ -44,29 +83,6 @@ dma_addr_t cc_swiotlb_map_fast(struct device *dev, phys_addr_t orig_addr,
 			       size_t size, enum dma_data_direction dir,
 			       unsigned long attrs)
 {
-	unsigned int order = cc_order(dev, orig_addr, size, 0), nr;
-	size_t offset = orig_addr & dma_get_min_align_mask(dev);
-	phys_addr_t tlb_addr;
-	struct cc_slot *slot;
-
-	if (unlikely(trace_cc_swiotlb_map_enabled() || order > cc_max_shift ||
-		     dma_get_min_align_mask(dev) >> CC_OFFSET_BITS ||
-		     !cc_within_segment(dev)))
-		goto slow;
-	nr = cc_class_of[order];
-
-	preempt_disable();
-	if (unlikely(!cc_magazine_pop(&cc_cpu.mag[nr].loaded, &slot))) {
-		preempt_enable();
-		goto slow;
-	}
-	if (unlikely(!cc_reaches_simply(dev, slot)))
-		return unreached(dev, orig_addr, size, dir, attrs, slot);
-	tlb_addr = cc_slot_fill(dev, orig_addr, size, offset, slot, nr);
-	if (unlikely(attrs & DMA_ATTR_OVERWRITE) && dir == DMA_FROM_DEVICE)
-		return map_stale(dev, orig_addr, tlb_addr);
-	return swiotlb_map_fill(dev, orig_addr, size, tlb_addr);
-
-slow:
-	return swiotlb_map_slow(dev, orig_addr, size, dir, attrs);
+	return unlikely(attrs) ? map_attrs(dev, orig_addr, size, dir, attrs) :
+				 map(dev, orig_addr, size, dir, 0);
 }

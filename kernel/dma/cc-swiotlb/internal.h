@@ -27,6 +27,9 @@
  * Coherent allocations have chunks of their own, whose slots are pages: free in
  * the gen_pool, in an allocation, or freed while somebody else holds the page.
  *
+ * So have mappings of a page that drivers keep and sync by themselves (they "last"). Their
+ * slots are mapped, or free in the gen_pool, and counted with the class of pages.
+ *
  * Locks, outermost first:
  *   cc_swiotlb.mutex  kccd's pass against start, stop, sysfs and debugfs. Task
  *                     context. Nothing that is done under it waits without bound.
@@ -72,10 +75,13 @@
 #define CC_SLOT_MAX_SHIFT	21
 #define CC_NR_CLASSES		(CC_SLOT_MAX_SHIFT - CC_SLOT_MIN_SHIFT + 1)
 #define CC_SLOT_MAX		BIT(CC_SLOT_MAX_SHIFT)
-/* Behind the classes of mappings: the pages of coherent allocations. */
+/* Behind the classes of mappings: the pages of coherent allocations, and those that last. */
 #define CC_COHERENT		CC_NR_CLASSES
+#define CC_LASTING		(CC_NR_CLASSES + 1)
 /* All that own chunks. */
-#define CC_NR_OWNERS		(CC_NR_CLASSES + 1)
+#define CC_NR_OWNERS		(CC_NR_CLASSES + 2)
+/* The class that pages are of. */
+#define CC_PAGE_CLASS		(PAGE_SHIFT - CC_SLOT_MIN_SHIFT)
 
 #define CC_CHUNK_SHIFT		19
 #define CC_BLOCK_SHIFT		21
@@ -132,7 +138,7 @@ static_assert(PAGE_SIZE % sizeof(struct cc_slot) == 0);
 #define CC_OFFSET_BITS		16
 static_assert(BIT(CC_OFFSET_BITS) > CONFIG_NR_CPUS);
 
-/* In struct cc_slot as the CPU: the slot was taken from another node. */
+/* In struct cc_slot as the CPU: back to the gen_pool. It is of another node, or lasts. */
 #define CC_NO_CPU		(BIT(CC_OFFSET_BITS) - 1)
 
 /**
@@ -574,6 +580,7 @@ void cc_holders_report(void);
 /* magazine.c */
 u32 cc_magazine_refill(struct cc_class *class);
 u32 cc_magazine_take_spare(struct cc_class *class);
+u32 cc_magazine_take_lasting(void);
 void cc_magazine_flush(struct cc_class *class);
 void cc_magazine_give(struct cc_class *class, u32 index);
 bool cc_magazine_online(unsigned int cpu);

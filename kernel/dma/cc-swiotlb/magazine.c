@@ -375,6 +375,47 @@ u32 cc_magazine_take_spare(struct cc_class *class)
 }
 
 /**
+ * cc_magazine_take_lasting() - take a page for a mapping that lasts
+ *
+ * Past magazines and depot, which would mix it with others. Chunks of the reserve serve
+ * it as long as half of what is kept there when idle is left for others.
+ *
+ * Context: any but NMI, preemption disabled.
+ * Return: index of a slot of this CPU's NUMA node, or 0: any other slot will do then.
+ */
+u32 cc_magazine_take_lasting(void)
+{
+	struct cc_class *class = &cc_classes[CC_LASTING];
+	struct how how = {
+		.nid = cc_cpu_node(smp_processor_id()),
+		.most = 1,
+		.nr_chunks = CC_LOOK_AT_CHUNKS,
+	};
+	atomic_long_t *pool_free = &class->node[how.nid].pool_free;
+	u64 chain;
+
+	cc_reserve_use(how.nid);
+	/* As in cc_magazine_refill(), this ends. */
+	while (true) {
+		long free = max(atomic_long_read(pool_free), 0L);
+		bool given;
+
+		chain = take_from_pool(class, &how);
+		if (chain)
+			break;
+		given = cc_reserve_give(class, how.nid, free + 1,
+					READ_ONCE(cc_swiotlb.reserve_min) / 2);
+		cc_kccd_ask(cc_reserve_lacks(how.nid));
+		if (!given)
+			return 0;
+		how.nr_chunks = UINT_MAX;
+	}
+	this_cpu_inc(cc_cpu.mag[CC_PAGE_CLASS].count[CC_POOL]);
+	taken(class, 1);
+	return cc_chain_index(chain);
+}
+
+/**
  * cc_magazine_refill() - take a slot when the loaded magazine is empty
  * @class: class that was asked for
  *

@@ -188,12 +188,40 @@ static noinline phys_addr_t map_refill(struct device *dev,
 	return tlb_addr;
 }
 
+/* Those pages are apart; no magazine has them. */
+static noinline phys_addr_t map_lasting(struct device *dev, phys_addr_t orig_addr,
+					size_t size, size_t offset)
+{
+	phys_addr_t tlb_addr;
+	struct cc_slot *slot;
+	u32 index;
+
+	preempt_disable();
+	index = cc_magazine_take_lasting();
+	slot = cc_slot_by_index(index);
+	if (index && !reaches(dev, slot->base + offset, size)) {
+		cc_depot_pass(index);
+		index = 0;
+	}
+	if (!index) {
+		preempt_enable();
+		return (phys_addr_t)DMA_MAPPING_ERROR;
+	}
+	tlb_addr = fill(dev, orig_addr, size, offset, slot, CC_PAGE_CLASS);
+	slot->cpu = CC_NO_CPU;
+	/* As in cc_slot_fill(): before the address reaches another CPU. */
+	smp_wmb();
+	return tlb_addr;
+}
+
 /**
  * cc_swiotlb_map() - take a slot for a buffer that is to be bounced
  * @dev: device that does the DMA
  * @orig_addr: physical address of the original buffer
  * @size: bytes to map
  * @alloc_align_mask: the slot starts and ends aligned to this mask plus one
+ * @attrs: DMA attributes; with DMA_ATTR_SKIP_CPU_SYNC, a mapping of a page is expected to
+ *	last, and kept apart from others
  *
  * The bits of @orig_addr that the device's min_align_mask covers are kept. No
  * other mapping shares a byte of the slot. The caller copies the data; the
@@ -203,7 +231,8 @@ static noinline phys_addr_t map_refill(struct device *dev,
  * Return: physical address of the bounce buffer, or DMA_MAPPING_ERROR.
  */
 phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
-			   size_t size, unsigned int alloc_align_mask)
+			   size_t size, unsigned int alloc_align_mask,
+			   unsigned long attrs)
 {
 	unsigned int order = cc_order(dev, orig_addr, size, alloc_align_mask);
 	size_t offset = orig_addr & dma_get_min_align_mask(dev);
@@ -214,6 +243,12 @@ phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 	if (unlikely(order > cc_max_shift || offset >> CC_OFFSET_BITS))
 		return (phys_addr_t)DMA_MAPPING_ERROR;
 	nr = cc_class_of[order];
+	if (unlikely(cc_lasts(order, attrs)) && nr == CC_PAGE_CLASS) {
+		phys_addr_t tlb_addr = map_lasting(dev, orig_addr, size, offset);
+
+		if (tlb_addr != (phys_addr_t)DMA_MAPPING_ERROR)
+			return tlb_addr;
+	}
 
 	preempt_disable();
 	index = cc_magazine_pop(&cc_cpu.mag[nr].loaded, &slot);

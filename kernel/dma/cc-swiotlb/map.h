@@ -132,7 +132,7 @@ static inline void cc_slot_return(struct cc_class *class, struct cc_slot *slot,
 	unsigned int cpu = slot->cpu;
 
 	slot->dev = NULL;
-	this_cpu_inc(cc_cpu.mag[class - cc_classes].count[CC_UNMAPS]);
+	this_cpu_inc(cc_cpu.mag[class->shift - CC_SLOT_MIN_SHIFT].count[CC_UNMAPS]);
 	if (cpu == smp_processor_id())
 		cc_slot_give(index);
 	else if (cpu == CC_NO_CPU)

@@ -90,7 +90,7 @@ static unsigned long hits(const unsigned long *count)
 
 static void stats_row(unsigned int nr, struct stats_row *row)
 {
-	struct cc_class *class = &cc_classes[nr];
+	const struct cc_class *class = &cc_classes[nr], *lasting = &cc_classes[CC_LASTING];
 	long cached;
 
 	row->slots = READ_ONCE(class->nr_slots);
@@ -98,6 +98,11 @@ static void stats_row(unsigned int nr, struct stats_row *row)
 	row->high = READ_ONCE(class->high);
 	row->depot = cc_class_in_depots(class);
 	cached = row->slots - cc_class_free(class) - row->in_use;
+	if (nr == CC_PAGE_CLASS) {
+		row->slots += READ_ONCE(lasting->nr_slots);
+		row->high += READ_ONCE(lasting->high);
+		cached += READ_ONCE(lasting->nr_slots) - cc_class_free(lasting);
+	}
 	row->cached = max(cached, 0L);
 	for (unsigned int i = 0; i < CC_NR_COUNTERS; i++)
 		row->count[i] = cc_count(nr, i);
@@ -213,6 +218,8 @@ static const char *chunk_state(struct cc_chunk *chunk, unsigned long free)
 		return "reserve";
 	if (cc_chunk_is_coherent(chunk))
 		return "coherent";
+	if (chunk->class == &cc_classes[CC_LASTING])
+		return "lasting";
 	return free == cc_chunk_slots(chunk) ? "empty" : "used";
 }
 
