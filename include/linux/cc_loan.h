@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Loans: pages that the host can access already, for kernel code whose device would have
- * to bounce otherwise. Who puts one into a bio with REQ_CC_SHARED, or maps it with
- * DMA_ATTR_CC_SHARED, has the device read or write it as it is.
+ * to bounce otherwise. A read bio with REQ_CC_SHARED, or a mapping with
+ * DMA_ATTR_CC_SHARED, gives it to the device as it is.
  *
  * What is in a loan is the host's at any time: it reads all that is written there, and
  * changes what is read from there, between any two instructions. So data that matter are

@@ -130,6 +130,7 @@ static void loan_budget(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE));
 	put_page(page[0]);
 	cc_test_tick();
+	later();
 	page[0] = alloc(test, SZ_512K);
 
 	cc_loan_free(page[--nr], SZ_512K);
@@ -137,6 +138,7 @@ static void loan_budget(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE));
 	while (nr--)
 		cc_loan_free(page[nr], SZ_512K);
+	later();
 	page[0] = alloc(test, PAGE_SIZE);
 	cc_loan_free(page[0], PAGE_SIZE);
 	cc_test_check(test);
@@ -157,12 +159,104 @@ static void loan_budget_lowered(struct kunit *test)
 		cc_loan_free(more, SZ_4K);
 	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
 		cc_loan_free(page[i], SZ_128K);
+	later();
 	more = cc_loan_alloc(SZ_4K);
 	KUNIT_EXPECT_NOT_NULL(test, more);
 	WRITE_ONCE(cc_swiotlb.max, max);
 	if (more)
 		cc_loan_free(more, SZ_4K);
 	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), 0);
+}
+
+/* Over the budget, whoever asks for as much is refused without a look, until the next jiffy. */
+static void loan_budget_refused(struct kunit *test)
+{
+	unsigned long max = cc_swiotlb.max, at;
+	struct page *page = alloc(test, SZ_128K), *same, *less, *later_on;
+	unsigned int tries = 100;
+
+	/* As all of it may come in one jiffy or in two. */
+	do {
+		later();
+		WRITE_ONCE(cc_swiotlb.max, CC_LOAN_SHARE * SZ_128K);
+		at = jiffies;
+		same = cc_loan_alloc(SZ_64K);
+		WRITE_ONCE(cc_swiotlb.max, max);
+		KUNIT_EXPECT_NULL(test, same);
+		same = cc_loan_alloc(SZ_64K);
+		less = cc_loan_alloc(SZ_32K);
+		if (less)
+			cc_loan_free(less, SZ_32K);
+		if (jiffies != at && same)
+			cc_loan_free(same, SZ_64K);
+	} while (jiffies != at && --tries);
+	KUNIT_EXPECT_NULL(test, same);
+	KUNIT_EXPECT_NOT_NULL(test, less);
+	later();
+	later_on = alloc(test, SZ_64K);
+	cc_loan_free(later_on, SZ_64K);
+	cc_loan_free(page, SZ_128K);
+}
+
+/* What CPUs count for themselves is little of the budget, so that its sum is taken near it. */
+static void loan_batch(struct kunit *test)
+{
+	static const unsigned long max[] = { SZ_2M, SZ_16M, SZ_128M };
+	struct cc_options opts;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(max); i++) {
+		loan_exit(test);
+		cc_fake_begin(test);
+		cc_test_options(&opts);
+		opts.max = max[i];
+		opts.reserve = min(opts.reserve, max[i] / 2);
+		memset(opts.mark, 0, sizeof(opts.mark));
+		cc_test_start_with(test, &opts, false);
+		KUNIT_EXPECT_GE(test, cc_loan_batch, 1);
+		KUNIT_EXPECT_LE(test, cc_loan_batch, 2 * (CC_LOAN_MAX >> PAGE_SHIFT));
+		KUNIT_EXPECT_LE(test, (cc_loan_batch - 1UL) * num_possible_cpus(),
+				max[i] / CC_LOAN_SHARE / 4 >> PAGE_SHIFT);
+		if (cc_loan_batch < 2 * (CC_LOAN_MAX >> PAGE_SHIFT))
+			KUNIT_EXPECT_GE(test, (cc_loan_batch + 1UL) * num_possible_cpus(),
+					max[i] / CC_LOAN_SHARE / 4 >> PAGE_SHIFT);
+	}
+}
+
+/* What comes back while a mapping has found nothing is for that, which comes again. */
+static void loan_starved(struct kunit *test)
+{
+	struct loan_test *t = test->priv;
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_128K)];
+	phys_addr_t tlb[256], again;
+	unsigned int nr = 0;
+
+	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
+	cc_test_log_begin(test);
+	while (nr < ARRAY_SIZE(tlb)) {
+		tlb[nr] = cc_swiotlb_map(t->dev, virt_to_phys(t->buf), SZ_128K, 0, 0);
+		if (cc_test_failed(tlb[nr]) || cc_chunk_by_addr(tlb[nr])->class != class)
+			break;
+		nr++;
+	}
+	KUNIT_ASSERT_LT(test, nr, ARRAY_SIZE(tlb));
+	KUNIT_ASSERT_TRUE(test, class->starved);
+	if (!cc_test_failed(tlb[nr]))
+		cc_test_give(tlb[nr]);
+	cc_test_give(tlb[--nr]);
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SZ_128K));
+	again = cc_swiotlb_map(t->dev, virt_to_phys(t->buf), SZ_128K, 0, 0);
+	KUNIT_ASSERT_FALSE(test, cc_test_failed(again));
+	KUNIT_EXPECT_PTR_EQ(test, cc_chunk_by_addr(again)->class, class);
+	cc_test_give(again);
+	while (nr--)
+		cc_test_give(tlb[nr]);
+	/* With memory, nothing is missing any more. */
+	cc_fake_fail(CC_FAKE_MEMORY, 0, 0);
+	cc_test_now += CC_BACKOFF_MAX;
+	cc_test_tick();
+	cc_test_log_end(test);
+	KUNIT_EXPECT_FALSE(test, class->starved);
+	cc_loan_free(alloc(test, SZ_128K), SZ_128K);
 }
 
 /* What has come back is lent again, also where it waits in the depot, and a mark keeps some. */
@@ -458,6 +552,9 @@ static struct kunit_case loan_cases[] = {
 	KUNIT_CASE(loan_is_slot),
 	KUNIT_CASE(loan_budget),
 	KUNIT_CASE(loan_budget_lowered),
+	KUNIT_CASE(loan_budget_refused),
+	KUNIT_CASE(loan_batch),
+	KUNIT_CASE(loan_starved),
 	KUNIT_CASE(loan_reuse),
 	KUNIT_CASE(loan_behind_many),
 	KUNIT_CASE(loan_mark_far),

@@ -45,6 +45,12 @@ static inline struct page *alloc(struct kunit *test, size_t size)
 	return page;
 }
 
+/* What has been refused is refused for the rest of a jiffy. */
+static inline void later(void)
+{
+	schedule_timeout_uninterruptible(1);
+}
+
 static inline struct cc_slot *slot_of(const struct page *page)
 {
 	struct cc_chunk *chunk = cc_chunk_by_addr(page_to_phys(page));

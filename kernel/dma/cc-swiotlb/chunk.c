@@ -552,7 +552,6 @@ static int init_nodes(void)
 {
 	unsigned int cpu;
 
-	raw_spin_lock_init(&cc_swiotlb.lock);
 	INIT_LIST_HEAD(&cc_swiotlb.blocks);
 	cc_swiotlb.nr_used = 0;
 	cc_swiotlb.node = kcalloc(cc_nr_nodes, sizeof(*cc_swiotlb.node), GFP_KERNEL);

@@ -67,10 +67,8 @@ int cc_class_init(unsigned int nr_cpus, unsigned long max)
 		return -ENOMEM;
 	for (unsigned int i = 0; i < CC_NR_OWNERS; i++) {
 		struct cc_class *class = &cc_classes[i];
-		unsigned long mark = class->mark;
 
 		memset(class, 0, sizeof(*class));
-		class->mark = mark;
 		class->shift = i < CC_NR_CLASSES ? CC_SLOT_MIN_SHIFT + i : PAGE_SHIFT;
 		class->wanted = class->shift > CC_CHUNK_SHIFT ? CC_BLOCK_SHIFT : class->shift;
 		INIT_LIST_HEAD(&class->chunks);

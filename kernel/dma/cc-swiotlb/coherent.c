@@ -268,9 +268,12 @@ static void __cold free_wrong(struct device *dev, phys_addr_t paddr, size_t size
  */
 bool cc_swiotlb_free_pages(struct device *dev, phys_addr_t paddr, size_t size)
 {
-	struct cc_chunk *chunk = cc_chunk_by_addr(paddr);
+	struct cc_chunk *chunk;
 	struct cc_slot *slot;
 
+	/* What is freed twice may go away meanwhile. */
+	guard(rcu)();
+	chunk = cc_chunk_by_addr(paddr);
 	if (!chunk)
 		return false;
 	size = PAGE_ALIGN(size);

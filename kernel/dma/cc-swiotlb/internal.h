@@ -39,7 +39,7 @@
  *
  * Calls go one way, each file calling only what stands to its left:
  *   state, memory, class, depot, table, chunk, block, holders, magazine, held,
- *   coherent, loan, {map, grow}, kccd, fast, options, stats, core
+ *   coherent, {map, grow}, loan, kccd, fast, options, stats, core
  * The one signal that goes up, by cc_kccd_kick() and cc_kccd_ask(), is state and an
  * irq_work.
  *
@@ -94,7 +94,7 @@
 /* The smallest chunk, and the granule of the lookup by address. */
 #define CC_FRAME_SHIFT		16
 #define CC_NR_CHUNK_SIZES	(CC_CHUNK_SHIFT - CC_FRAME_SHIFT + 1)
-/* The same with those that are wanted of a block. */
+/* Sizes that kccd can be asked for: those of chunks, and up to a whole block. */
 #define CC_NR_GROW_SIZES	(CC_BLOCK_SHIFT - CC_FRAME_SHIFT + 1)
 
 static_assert(CC_FRAME_SHIFT >= PAGE_SHIFT);
@@ -611,6 +611,7 @@ void cc_coherent_look(void);
 #define CC_LOAN_SHARE		4
 
 extern struct work_struct cc_loan_first;
+extern s32 cc_loan_batch;
 
 unsigned long cc_loan_sum(enum cc_loan_counter counter);
 unsigned long cc_loan_bytes(void);

@@ -85,26 +85,40 @@ static unsigned long pages_for(size_t size)
 	return BIT(class_for(size)->shift - PAGE_SHIFT);
 }
 
+static s64 budget(void)
+{
+	return READ_ONCE(cc_swiotlb.max) / CC_LOAN_SHARE >> PAGE_SHIFT;
+}
+
 /*
- * What a CPU counts for itself, in pages, before it takes the lock of the sum. Always the
- * same: what others may hold is what a comparison goes by.
+ * What a CPU counts for itself, in pages, before it takes the lock of the sum: all of them
+ * together no more than a quarter of the budget at boot. It stays the same, since a
+ * comparison goes by what others may have counted.
  */
-#define CC_LENT_BATCH	((s32)(2 * (CC_LOAN_MAX >> PAGE_SHIFT)))
+s32 cc_loan_batch __read_mostly;
+
+/* Pages that were too many, and when: near the budget, to know that takes a sum. */
+static s64 refused;
+static unsigned long refused_at;
 
 static bool charge(size_t size)
 {
-	s64 budget = READ_ONCE(cc_swiotlb.max) / CC_LOAN_SHARE >> PAGE_SHIFT;
 	s64 pages = pages_for(size);
 
-	if (__percpu_counter_compare(&lent, budget - pages, CC_LENT_BATCH) > 0)
+	if (unlikely(READ_ONCE(refused_at) == jiffies && READ_ONCE(refused) <= pages))
 		return false;
-	percpu_counter_add_batch(&lent, pages, CC_LENT_BATCH);
+	if (__percpu_counter_compare(&lent, budget() - pages, cc_loan_batch) > 0) {
+		WRITE_ONCE(refused, pages);
+		WRITE_ONCE(refused_at, jiffies);
+		return false;
+	}
+	percpu_counter_add_batch(&lent, pages, cc_loan_batch);
 	return true;
 }
 
 static void uncharge(size_t size)
 {
-	percpu_counter_add_batch(&lent, -(s64)pages_for(size), CC_LENT_BATCH);
+	percpu_counter_add_batch(&lent, -(s64)pages_for(size), cc_loan_batch);
 }
 
 /* Would a chunk more give the class something that its mark does not keep? */
@@ -139,6 +153,9 @@ static u32 take(struct cc_class *class)
 	struct cc_slot *slot;
 	u32 index = 0;
 
+	/* What comes back is for the mapping that has found nothing, and comes again. */
+	if (READ_ONCE(class->starved))
+		return 0;
 	/* What this CPU holds may come from what was kept. */
 	if (!mark || cc_class_free(class) >= mark)
 		index = cc_magazine_pop(&cc_cpu.mag[class - cc_classes].loaded, &slot);
@@ -234,7 +251,7 @@ static struct page *lend(u32 index, size_t size)
  * @size: bytes, up to CC_LOAN_MAX
  *
  * Nothing waits for a loan: who gets none goes the way that there was before. The first
- * one after boot is not given.
+ * one after boot is not given. What is over the budget is refused for the rest of a jiffy.
  *
  * Context: any but NMI; allocates nothing, never sleeps.
  * Return: the first of pages in a row, in the direct map, aligned to the power of two that
@@ -389,8 +406,12 @@ bool cc_loan_covers(phys_addr_t paddr, size_t size)
  */
 int cc_loan_init(void)
 {
-	return percpu_counter_initialized(&lent) ? 0 :
-	       percpu_counter_init(&lent, 0, GFP_KERNEL);
+	cc_loan_batch = clamp(budget() / (4 * num_possible_cpus()), 1, 2 * pages_for(CC_LOAN_MAX));
+	refused = S64_MAX;
+	if (!percpu_counter_initialized(&lent))
+		return percpu_counter_init(&lent, 0, GFP_KERNEL);
+	percpu_counter_set(&lent, 0);
+	return 0;
 }
 
 /**

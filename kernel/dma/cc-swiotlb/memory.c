@@ -108,7 +108,7 @@ void *cc_alloc_metadata(size_t size)
 	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_metadata, size);
 	if (size <= PAGE_SIZE)
 		return kzalloc(size, CC_GFP);
-	/* vmalloc() allocates page tables without regard to the flags. */
+	/* vmalloc() may allocate page tables without regard to the flags. */
 	noreclaim = memalloc_noreclaim_save();
 	ptr = kvzalloc(size, CC_GFP);
 	memalloc_noreclaim_restore(noreclaim);
@@ -183,7 +183,7 @@ int cc_convert(struct page *page, unsigned int order, bool share)
 		return 0;
 	/*
 	 * x86 does that before it converts, and may wait for a workqueue, which nobody
-	 * must who allocates from the reserves. Then there is nothing left to wait for.
+	 * must who allocates from the reserves. Then next to nothing is left to be purged.
 	 */
 	if (IS_ENABLED(CONFIG_X86))
 		vm_unmap_aliases();
