@@ -149,11 +149,12 @@ static int arena_convert(struct page *page, unsigned int order, bool share)
 	enum frame_state to = fail ? UNKNOWN : share ? SHARED : PRIVATE;
 
 	cc_arena.converted++;
-	/* What could not be shared is made private again. */
-	if (!change_state(page, order, share ? PRIVATE : SHARED, to) &&
-	    (share || !change_state(page, order, UNKNOWN, to)))
+	if (change_state(page, order, share ? PRIVATE : SHARED, to))
+		return fail ? -EIO : 0;
+	/* What could not be converted is converted back. */
+	if (!change_state(page, order, UNKNOWN, to))
 		KUNIT_FAIL(arena_test, "converted to what it is");
-	if (fail && !share)
+	if (fail)
 		cc_arena.unknown += PAGE_SIZE << order;
 	return fail ? -EIO : 0;
 }

@@ -19,6 +19,7 @@ static void defects_quarantine(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, SZ_16M);
 	give(test, MANY);
 	cc_fake_fail(CC_FAKE_UNSHARE, 0, 2);
+	cc_fake_fail(CC_FAKE_SHARE, 0, 2);
 	live(120 * HZ);
 	KUNIT_ASSERT_EQ(test, cc_swiotlb.quarantined, 2 * SZ_2M);
 	for (unsigned int i = 0; i < 64; i++) {
@@ -166,6 +167,16 @@ static void lossy_desc(const unsigned long *p, char *desc)
 
 KUNIT_ARRAY_PARAM(lossy, lossy_params, lossy_desc);
 
+static const unsigned long refused_params[] = { false, true };
+
+static void refused_desc(const unsigned long *p, char *desc)
+{
+	strscpy(desc, *p ? "and cannot be shared again" : "can be shared again",
+		KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(refused, refused_params, refused_desc);
+
 /* A host that refuses conversions, even those back, does not get all memory. */
 static void defects_lossy(struct kunit *test)
 {
@@ -187,6 +198,62 @@ static void defects_lossy(struct kunit *test)
 	live(2 * CC_BACKOFF_MAX);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	KUNIT_EXPECT_FALSE(test, cc_swiotlb.lossy);
+}
+
+/*
+ * A host that does not take memory back, for a while: what stays shared can still be used,
+ * and goes when it can. If it does not even say that it is shared, little is lost.
+ */
+static void defects_refused(struct kunit *test)
+{
+	bool also_share = *(const unsigned long *)test->param_value;
+	unsigned long shared;
+
+	start(test, SZ_128M, SZ_4M, 0);
+	while (cc_swiotlb.shared < SZ_64M) {
+		KUNIT_ASSERT_GT(test, take(test, 1, SZ_512K), 0);
+		live(1);
+	}
+	shared = cc_swiotlb.shared;
+	give(test, MANY);
+	cc_fake_fail(CC_FAKE_UNSHARE, 0, UINT_MAX);
+	if (also_share)
+		cc_fake_fail(CC_FAKE_SHARE, 0, UINT_MAX);
+	cc_test_log_begin(test);
+	KUNIT_EXPECT_LE(test, live(30 * CC_BACKOFF_MAX), 200);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared + cc_swiotlb.quarantined, shared);
+	if (also_share)
+		KUNIT_EXPECT_LE(test, cc_swiotlb.quarantined, 40 * SZ_2M);
+	else
+		KUNIT_EXPECT_EQ(test, cc_swiotlb.quarantined, 0);
+	cc_test_check(test);
+	/* It serves mappings as before. */
+	KUNIT_EXPECT_EQ(test, take(test, 4, SZ_512K), 4);
+	give(test, 4);
+
+	cc_fake_fail(CC_FAKE_UNSHARE, 0, 0);
+	cc_fake_fail(CC_FAKE_SHARE, 0, 0);
+	live(2 * CC_BACKOFF_MAX);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, SZ_4M + 2 * SZ_2M);
+	live(CC_BACKOFF_MAX);
+	KUNIT_EXPECT_TRUE(test, asleep());
+}
+
+/* A lower limit is kept within two seconds, also for what was in use just before. */
+static void defects_lower_limit_soon(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_4M, 0);
+	for (unsigned int i = 0; i < 64; i++) {
+		take(test, 1, SZ_512K);
+		live(1);
+	}
+	live(HZ / 2);
+	give(test, MANY);
+	KUNIT_ASSERT_GE(test, cc_swiotlb.shared, SZ_32M);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_16M));
+	live(2 * CC_TICK + CC_BACKOFF_MIN);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, SZ_16M);
 }
 
 /* What was risked first, and worked, counts, though more could not be had. */
@@ -370,6 +437,8 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_leftover),
 	KUNIT_CASE(defects_least_limit),
 	KUNIT_CASE_PARAM(defects_lossy, lossy_gen_params),
+	KUNIT_CASE_PARAM(defects_refused, refused_gen_params),
+	KUNIT_CASE(defects_lower_limit_soon),
 	KUNIT_CASE(defects_probe),
 	KUNIT_CASE(defects_hotplug),
 	KUNIT_CASE(defects_reclaim),

@@ -538,6 +538,35 @@ static void defects_ticks(struct kunit *test)
 	KUNIT_EXPECT_LE(test, cc_kccd_stats.ticks, ticks + 21);
 }
 
+/* A pause between two bursts costs no conversion, whatever else stays mapped. */
+static void defects_pause(struct kunit *test)
+{
+	unsigned int shares, unshares;
+
+	start(test, SZ_128M, SZ_4M, 0);
+	for (unsigned int i = 0; i < 80; i++) {
+		KUNIT_ASSERT_EQ(test, take(test, 1, SZ_512K), 1);
+		live(1);
+	}
+	live(10 * CC_TICK);
+	for (unsigned int i = 0; i < 22; i++) {
+		if (i == 2) {
+			shares = cc_fake.calls[CC_FAKE_SHARE];
+			unshares = cc_fake.calls[CC_FAKE_UNSHARE];
+		}
+		for (unsigned int n = 0; n < 16; n++) {
+			KUNIT_ASSERT_EQ(test, take(test, 1, SZ_512K), 1);
+			live(1);
+		}
+		give(test, 16);
+		live(2 * CC_TICK);
+	}
+	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_SHARE], shares + 40);
+	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_UNSHARE], unshares + 40);
+	kunit_info(test, "%u shares, %u unshares", cc_fake.calls[CC_FAKE_SHARE] - shares,
+		   cc_fake.calls[CC_FAKE_UNSHARE] - unshares);
+}
+
 static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_fragmented),
 	KUNIT_CASE(defects_requests),
@@ -562,6 +591,7 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_long_pass),
 	KUNIT_CASE(defects_long_pass_asked),
 	KUNIT_CASE(defects_ticks),
+	KUNIT_CASE(defects_pause),
 	{}
 };
 

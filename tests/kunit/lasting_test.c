@@ -334,6 +334,35 @@ static void lasting_after_burst(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, LASTING->nr_slots, 0);
 }
 
+/*
+ * Beside a ring that fills many chunks, some pages come and go: they find what has come
+ * back, wherever that is, and no chunk more is taken for them each time.
+ */
+static void lasting_churn(struct kunit *test)
+{
+	struct lasting_test *t = test->priv;
+	unsigned int nr = SZ_512K / PAGE_SIZE * 3;
+	unsigned long slots;
+
+	/* More chunks than a mapping looks at, if it has a choice. */
+	map_all(t, t->burst, BURST, LASTS);
+	map_all(t, t->ring, nr, LASTS);
+	slots = LASTING->nr_slots;
+	KUNIT_ASSERT_GT(test, slots, 64 * SZ_512K / PAGE_SIZE);
+	for (unsigned int second = 0; second < 100; second++) {
+		for (unsigned int i = 0; i < nr; i++) {
+			unmap(&t->ring[i]);
+			t->ring[i] = map(t, PAGE_SIZE, LASTS);
+		}
+		unmap_all(t->ring, nr);
+		map_all(t, t->ring, nr, LASTS);
+		cc_test_tick();
+	}
+	KUNIT_EXPECT_LE(test, LASTING->nr_slots, slots + 2 * SZ_512K / PAGE_SIZE);
+	unmap_all(t->burst, BURST);
+	unmap_all(t->ring, RING);
+}
+
 static struct kunit_case lasting_cases[] = {
 	KUNIT_CASE(lasting_which),
 	KUNIT_CASE(lasting_dma_api),
@@ -344,6 +373,7 @@ static struct kunit_case lasting_cases[] = {
 	KUNIT_CASE(lasting_no_pages),
 	KUNIT_CASE(lasting_nodes),
 	KUNIT_CASE(lasting_after_burst),
+	KUNIT_CASE(lasting_churn),
 	{}
 };
 

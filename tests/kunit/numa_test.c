@@ -151,6 +151,26 @@ static void numa_share_taken(struct kunit *test)
 	unmap(test, 0, nr);
 }
 
+/* Each node has its share, also where that is much less than a block. */
+static void numa_share_small(struct kunit *test)
+{
+	struct cc_options opts;
+
+	cc_test_stop(test);
+	cc_fake_end(test);
+	cc_fake_begin(test);
+	cc_fake_nodes(test, NODES);
+	cc_test_options(&opts);
+	opts.reserve = SZ_2M;
+	cc_test_start_with(test, &opts, false);
+	for (int nid = 0; nid < NODES; nid++)
+		cc_reserve_use(nid);
+	cc_kccd_ask(CC_ASK_ALL);
+	cc_test_grow();
+	for (int nid = 0; nid < NODES; nid++)
+		KUNIT_EXPECT_GE(test, cc_swiotlb.node[nid].bytes, cc_reserve_share());
+}
+
 /* One node without memory does not keep the next one from its share. */
 static void numa_share_refused(struct kunit *test)
 {
@@ -568,6 +588,7 @@ static void numa_random(struct kunit *test)
 static struct kunit_case numa_cases[] = {
 	KUNIT_CASE(numa_share),
 	KUNIT_CASE(numa_share_taken),
+	KUNIT_CASE(numa_share_small),
 	KUNIT_CASE(numa_share_refused),
 	KUNIT_CASE(numa_local),
 	KUNIT_CASE(numa_elsewhere),

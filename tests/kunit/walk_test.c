@@ -119,6 +119,30 @@ static void walk_ends(struct kunit *test)
 	cc_test_check(test);
 }
 
+/*
+ * What comes back past magazines and depot, and would be a chunk, is found behind many full
+ * chunks: the class does not take one of the reserve each time.
+ */
+static void walk_finds_a_chunk(struct kunit *test)
+{
+	struct walk_test *t = test->priv;
+	unsigned int per_chunk = SZ_512K / SIZE;
+
+	take_many(test);
+	for (unsigned int i = 0; i < per_chunk; i++) {
+		phys_addr_t tlb = t->tlb[70 + i];
+		u32 index = cc_index_by_addr(cc_chunk_by_addr(tlb), tlb);
+
+		cc_slot_by_index(index)->dev = NULL;
+		this_cpu_inc(cc_cpu.mag[t->class - cc_classes].count[CC_UNMAPS]);
+		cc_depot_pass(index);
+		t->tlb[70 + i] = t->tlb[--t->nr];
+	}
+	KUNIT_ASSERT_TRUE(test, take(t));
+	KUNIT_EXPECT_EQ(test, t->class->nr_slots, MANY);
+	cc_test_check(test);
+}
+
 /* What comes back is found at once, the oldest first. */
 static void walk_begins_with_oldest(struct kunit *test)
 {
@@ -266,6 +290,7 @@ static void walk_waits(struct kunit *test)
 
 static struct kunit_case walk_cases[] = {
 	KUNIT_CASE(walk_ends),
+	KUNIT_CASE(walk_finds_a_chunk),
 	KUNIT_CASE(walk_begins_with_oldest),
 	KUNIT_CASE(walk_does_not_spin),
 	KUNIT_CASE(walk_looks_everywhere),

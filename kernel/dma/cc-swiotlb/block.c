@@ -240,21 +240,56 @@ static unsigned long take_victims(struct list_head *victims, bool small,
 	return limit;
 }
 
+/* Into the reserve again: its leaf in the table is still there. */
+static void put_back(struct cc_block *block)
+{
+	unsigned long flags;
+
+	for (unsigned int i = 0; i < block->nr_chunks; i++)
+		cc_table_set(&block->chunks[i], &block->chunks[i]);
+	list_move_tail(&block->node, &cc_swiotlb.blocks);
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
+	for (unsigned int i = 0; i < block->nr_chunks; i++)
+		cc_reserve_add(&block->chunks[i]);
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
+}
+
+/* Make a block private and free it; or it stays shared, or is quarantined, and is false. */
+static bool unshare(struct cc_block *block)
+{
+	unsigned long bytes = 1UL << block->shift;
+	bool failed = convert(block, false), lost = failed;
+
+	/* If it can be shared once more, its state is known, and nothing is lost. */
+	if (failed)
+		lost = convert(block, true);
+	if (failed && !lost) {
+		put_back(block);
+		return false;
+	}
+	list_del(&block->node);
+	cc_swiotlb.shared -= bytes;
+	trace_cc_swiotlb_retire(page_to_phys(block->page), bytes, cc_swiotlb.shared);
+	block_free(block, lost);
+	return !failed;
+}
+
 /**
  * cc_block_shrink() - make blocks of the reserve private again and free them
  * @keep: bytes to leave in the reserve at least
  * @limit: return no more bytes than this
  *
  * What memory that was fragmented has given goes first, so that what stays is in
- * large blocks again.
+ * large blocks again. Once a conversion has failed, no other one is tried.
  *
  * Context: task, under cc_swiotlb.mutex.
  * Return: bytes returned, or quarantined.
  */
 unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 {
+	unsigned long before = cc_swiotlb.shared;
 	struct cc_block *block, *next;
-	unsigned long done = 0;
+	bool go_on = true;
 	LIST_HEAD(victims);
 
 	limit = take_victims(&victims, true, keep, limit);
@@ -265,18 +300,13 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 	/* Whoever found a chunk by its address or index is done with it. */
 	cc_grace_period();
 	list_for_each_entry_safe(block, next, &victims, node) {
-		unsigned long bytes = 1UL << block->shift;
-		bool lost = convert(block, false);
-
-		list_del(&block->node);
-		done += bytes;
-		cc_swiotlb.shared -= bytes;
-		trace_cc_swiotlb_retire(page_to_phys(block->page), bytes,
-					cc_swiotlb.shared);
-		block_free(block, lost);
+		if (go_on)
+			go_on = unshare(block);
+		else
+			put_back(block);
 		cond_resched();
 	}
-	return done;
+	return before - cc_swiotlb.shared;
 }
 
 /**

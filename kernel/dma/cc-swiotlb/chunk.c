@@ -293,9 +293,10 @@ static bool within_share(const struct cc_class *class, size_t bytes)
 /* Does the reserve have so much, and a node its part of it, when @bytes have gone? */
 static bool leaves(int nid, unsigned long keep, size_t bytes)
 {
-	return cc_swiotlb.reserve_bytes >= keep + bytes &&
+	return READ_ONCE(cc_swiotlb.reserve_bytes) >= keep + bytes &&
 	       (nid == NUMA_NO_NODE ||
-		cc_swiotlb.node[nid].bytes >= keep / max(cc_swiotlb.nr_used, 1) + bytes);
+		READ_ONCE(cc_swiotlb.node[nid].bytes) >=
+		keep / max(READ_ONCE(cc_swiotlb.nr_used), 1) + bytes);
 }
 
 /*
@@ -310,7 +311,8 @@ static bool give(struct cc_class *class, int nid, unsigned int shift,
 	unsigned long flags;
 
 	/* When there is nothing, many CPUs come here to find that out. */
-	if (!cc_reserve_holds(shift, nid)) {
+	if (!cc_reserve_holds(shift, nid) ||
+	    (keep && !leaves(nid, keep, BIT(max(shift, CC_FRAME_SHIFT))))) {
 		trace_cc_swiotlb_reserve(class->shift, 0,
 					 READ_ONCE(cc_swiotlb.reserve_bytes));
 		return has_free(class, nid, want);

@@ -187,6 +187,8 @@ struct page *cc_swiotlb_alloc_pages(struct device *dev, size_t size, gfp_t gfp)
 	base = chunk->pool.start + (vaddr - chunk->pool.vaddr);
 	if (!dma_coherent_ok(dev, base, size)) {
 		give(chunk, base, size);
+		/* The chunk may have come for this. */
+		cc_kccd_kick(CC_KICK_TICK);
 		goto other;
 	}
 	slot = cc_slot_by_index(cc_index_by_addr(chunk, base));

@@ -148,7 +148,9 @@ void cc_swiotlb_stop(void)
 		WARN_ONCE(cc_classes[i].nr_slots, "slots are still mapped\n");
 	}
 	cc_reserve_add_retired(&retired);
-	cc_block_shrink(0, ULONG_MAX);
+	/* It ends where a conversion fails. */
+	for (int i = 0; i < 3 && !list_empty(&cc_swiotlb.blocks); i++)
+		cc_block_shrink(0, ULONG_MAX);
 	mutex_unlock(&cc_swiotlb.mutex);
 	if (!WARN_ON(!list_empty(&cc_swiotlb.blocks)))
 		cc_chunk_exit();

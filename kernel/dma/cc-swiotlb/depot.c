@@ -157,16 +157,20 @@ void cc_depot_drain(struct cc_class *class, int nid, unsigned int nr)
 	struct cc_chunk *oldest = NULL;
 
 	while (nr) {
-		u64 chain = cc_depot_pop(class, nid, UINT_MAX, 0);
-		unsigned int count = cc_chain_count(chain);
+		unsigned int count;
+		u64 chain;
 
-		if (!chain)
-			break;
-		if (count > nr) {
+		/* If kccd had to wait here, nobody could find these. */
+		preempt_disable();
+		chain = cc_depot_pop(class, nid, UINT_MAX, 0);
+		count = cc_chain_count(chain);
+		if (count > nr)
 			cc_depot_push(class, chain);
+		else if (chain)
+			chain_to_pool(chain, &oldest);
+		preempt_enable();
+		if (!chain || count > nr)
 			break;
-		}
-		chain_to_pool(chain, &oldest);
 		nr -= count;
 		cond_resched();
 	}

@@ -266,15 +266,17 @@ static bool wants_memory(void)
 
 /*
  * Have on each node what the reserve should have there, though others have too much: up
- * to twice the target, until that has been returned.
+ * to twice the target, or a block more for each node, until that has been returned.
  */
 static void balance(unsigned long now)
 {
+	unsigned long most = cc_swiotlb.target + max(cc_swiotlb.target,
+						     cc_swiotlb.nr_used * BIT(CC_BLOCK_SHIFT));
 	int err = 0;
 
 	/* A node that has no memory is not asked again: then it is the next one's turn. */
 	while ((!err || err == -ENOMEM) && cc_nr_nodes > 1 && neediest_node() != NUMA_NO_NODE &&
-	       READ_ONCE(cc_swiotlb.reserve_bytes) < 2 * cc_swiotlb.target) {
+	       READ_ONCE(cc_swiotlb.reserve_bytes) < most) {
 		unsigned long before = cc_swiotlb.shared;
 
 		if (cc_kccd_stats.grown - pass_grown >= CC_PASS_BYTES) {

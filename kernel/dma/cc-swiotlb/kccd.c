@@ -38,6 +38,8 @@ static bool reclaim;			/* the shrinker asks; any context */
 static struct cc_wait vain_wait[CC_NR_ASKS];	/* what a pass was asked for in vain */
 static struct cc_wait drain_wait;	/* all magazines have just been emptied */
 static struct cc_wait holders_wait;	/* who holds what has just been logged */
+static struct cc_wait shrink_wait;	/* memory could not be made private */
+static unsigned long shrink_delay;	/* the same: jiffies; 0: it worked the last time */
 static unsigned long next_tick;
 static unsigned int quiet;		/* ticks in a row without news */
 static unsigned long moves_seen;
@@ -100,29 +102,42 @@ static bool shrink_depot(struct cc_class *class, int nid, bool reclaiming)
 	return idle;
 }
 
+/*
+ * Of what was needed beyond what is out, a quarter less each second, so that a pause costs
+ * no conversion; nothing of it while too much is shared.
+ */
+static unsigned long decayed_need(const struct cc_class *class)
+{
+	unsigned long out = class->nr_slots - min(class->nr_slots, cc_class_free(class));
+	unsigned long more = class->need - min(class->need, out);
+
+	if (cc_swiotlb.shared + cc_swiotlb.quarantined > cc_swiotlb.max)
+		return 0;
+	return class->need - DIV_ROUND_UP(more, 4);
+}
+
 /* Return what a class has not needed. True if something has moved. */
 static bool shrink_class(struct cc_class *class, bool reclaiming, struct list_head *retired)
 {
 	unsigned long peak = READ_ONCE(class->peak), keep;
-	unsigned long young = READ_ONCE(class->nr_joined);
-	bool moved = false, joined = young != class->seen_joined;
+	unsigned long joined = READ_ONCE(class->nr_joined) - class->seen_joined, young;
+	bool moved = false;
 
 	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
 		moved |= shrink_depot(class, nid, reclaiming);
 
-	/* A quarter less each second, so that a pause costs no conversion. */
 	if (class->need > peak)
 		moved = true;
-	class->need = max(peak, reclaiming ? class->last_peak :
-				class->need - DIV_ROUND_UP(class->need, 4));
+	class->need = max(peak, reclaiming ? class->last_peak : decayed_need(class));
 	class->last_peak = peak;
 	WRITE_ONCE(class->peak, 0);
 	cc_class_note_peak(class);
 
 	/* Who has just been given a chunk may not have taken a slot of it yet. */
-	class->seen_joined = young;
+	young = class->seen_joined;
+	class->seen_joined += joined;
 	keep = class->need + class->mark;
-	if (!joined && class->nr_slots > keep &&
+	if (class->nr_slots > keep &&
 	    cc_class_retire(class, class->nr_slots - keep, young, retired))
 		moved = true;
 	return moved || joined || cc_class_in_depots(class);
@@ -174,15 +189,32 @@ static bool shrink_reserve(bool reclaiming)
 	return cc_swiotlb.target != target;
 }
 
-/* Return what the reserve has too much, as much as a pass may. */
-static void return_surplus(void)
+/* If it has failed, not again too soon. True if it has. */
+static bool shrink_failed(unsigned long failures, unsigned long now)
 {
-	unsigned long most = min3(surplus, (unsigned long)CC_PASS_BYTES,
+	if (cc_convert_stats.failed[false] == failures) {
+		shrink_delay = 0;
+		return false;
+	}
+	shrink_delay = clamp(2 * shrink_delay, CC_BACKOFF_MIN, CC_BACKOFF_MAX);
+	cc_wait_for(&shrink_wait, now, shrink_delay);
+	return true;
+}
+
+/* Return what the reserve has too much, as much as a pass may. */
+static void return_surplus(unsigned long now)
+{
+	unsigned long failures = cc_convert_stats.failed[false];
+	/* After a failure, as little is risked as there can be. */
+	unsigned long pass_bytes = shrink_delay ? BIT(CC_BLOCK_SHIFT) : CC_PASS_BYTES;
+	unsigned long most = min3(surplus, pass_bytes,
 				  cc_swiotlb.shared - min(cc_swiotlb.shared,
 							  cc_swiotlb.min));
 	unsigned long done = cc_block_shrink(reserve_keep(), most);
 
 	cc_kccd_stats.retired += done;
+	if (shrink_failed(failures, now))
+		return;
 	/* A block more could have been returned: the rest is in blocks in use. */
 	surplus = done && most - done < BIT(CC_BLOCK_SHIFT) ? surplus - done : 0;
 	if (!done)
@@ -301,9 +333,13 @@ static unsigned long until_due(unsigned long now)
 	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
 		sleep = cc_sooner(sleep, &vain_wait[i], now);
 	sleep = cc_sooner(sleep, &drain_wait, now);
+	sleep = cc_sooner(sleep, &holders_wait, now);
+	if (surplus)
+		sleep = cc_sooner(sleep, &shrink_wait, now);
 	if (quiet < CC_QUIET_TICKS)
 		sleep = min(sleep, next_tick - now);
-	return surplus || cc_growth.unfinished || cc_grow_due(now) ? 0 : sleep;
+	return (surplus && !cc_waits(&shrink_wait, now)) || cc_growth.unfinished ||
+	       cc_grow_due(now) ? 0 : sleep;
 }
 
 /* False while a CPU comes or goes. */
@@ -357,12 +393,13 @@ static unsigned long pass(unsigned long now)
 	if (cc_growth.starved && !cc_waits(&drain_wait, now))
 		empty_magazines(now);
 	cc_grow_note_full();
-	if (surplus)
-		return_surplus();
+	if (surplus && !cc_waits(&shrink_wait, now))
+		return_surplus(now);
 	if (tick)
 		note_leftover(reclaiming);
 	/* Last, since it takes long, and memory is short. */
-	if (xchg(&cc_kicks.holders, false) && !cc_waits(&holders_wait, now)) {
+	if (READ_ONCE(cc_kicks.holders) && !cc_waits(&holders_wait, now)) {
+		WRITE_ONCE(cc_kicks.holders, false);
 		cc_holders_report();
 		cc_wait_for(&holders_wait, now, CC_HOLDERS_INTERVAL);
 	}
@@ -511,7 +548,7 @@ unsigned long cc_kccd_freeable(void)
 }
 
 /**
- * cc_kccd_reclaim() - have kccd return what was not in use in the last second
+ * cc_kccd_reclaim() - have kccd return what was not in use in the last second or two
  *
  * Context: any.
  */
@@ -585,6 +622,8 @@ int cc_kccd_start(void)
 	memset(vain_wait, 0, sizeof(vain_wait));
 	drain_wait.span = 0;
 	holders_wait.span = 0;
+	shrink_wait.span = 0;
+	shrink_delay = 0;
 	reclaim = false;
 	cc_kicks.tick = false;
 	cc_kicks.holders = false;

@@ -112,10 +112,10 @@ static u64 take_from_pool(struct cc_class *class, const struct how *how)
 	struct cc_class_node *node = &class->node[how->nid];
 	long keep = how->keep ? keep_on_node(class, how) : 0;
 	long free = atomic_long_read(&node->pool_free), want;
+	unsigned int nr_chunks = how->nr_chunks, nr;
 	unsigned long addrs[16];
 	void *owner;
 	struct cc_chunk *chunk;
-	unsigned int nr;
 	u32 index = 0;
 
 	/*
@@ -127,8 +127,13 @@ static u64 take_from_pool(struct cc_class *class, const struct how *how)
 			return 0;
 		want = min3(free - keep, (long)class->batch, (long)how->most);
 	} while (!atomic_long_try_cmpxchg(&node->pool_free, &free, free - want));
-	nr = gen_pool_alloc_bulk(&node->pool, &node->hint, addrs, want,
-				 how->nr_chunks, &owner);
+	/*
+	 * A chunk more would have no more. The hint moves to what is found, so that to
+	 * look at all of them is rare; else the class would grow each time.
+	 */
+	if (free >= (long)(BIT(CC_CHUNK_SHIFT) >> class->shift))
+		nr_chunks = UINT_MAX;
+	nr = gen_pool_alloc_bulk(&node->pool, &node->hint, addrs, want, nr_chunks, &owner);
 	atomic_long_add(want - nr, &node->pool_free);
 	if (!nr)
 		return 0;

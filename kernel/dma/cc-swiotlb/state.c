@@ -53,7 +53,9 @@ void cc_kccd_kick(enum cc_kick kick)
 		WRITE_ONCE(cc_kicks.tick, true);
 		break;
 	case CC_KICK_HOLDERS:
-		/* It may be set and not yet have been heard: wake kccd again. */
+		/* As long as it is set, kccd has been woken for it, or has set a timer. */
+		if (READ_ONCE(cc_kicks.holders))
+			return;
 		WRITE_ONCE(cc_kicks.holders, true);
 		break;
 	}
