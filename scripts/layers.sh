@@ -8,7 +8,7 @@
 need nm
 dir=kernel/dma/cc-swiotlb
 # Each uses only what stands to its left. Those of one place do not use each other.
-order=(state memory class depot table chunk block holders magazine held coherent 'map grow' loan kccd fast options stats core)
+order=(state memory class depot table chunk block holders magazine drain held coherent 'map grow' loan kccd fast options stats core)
 
 level=0
 declare -A level_of file_of

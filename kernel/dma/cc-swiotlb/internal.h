@@ -38,7 +38,7 @@
  *   depot.lock        raw, irqs off: one class's list of whole magazines on a node.
  *
  * Calls go one way, each file calling only what stands to its left:
- *   state, memory, class, depot, table, chunk, block, holders, magazine, held,
+ *   state, memory, class, depot, table, chunk, block, holders, magazine, drain, held,
  *   coherent, {map, grow}, loan, kccd, fast, options, stats, core
  * The one signal that goes up, by cc_kccd_kick() and cc_kccd_ask(), is state and an
  * irq_work.
@@ -586,6 +586,8 @@ void cc_magazine_give(struct cc_class *class, u32 index);
 bool cc_magazine_online(unsigned int cpu);
 void cc_magazine_point(struct cc_class *class);
 void cc_magazine_send(struct cc_class *class, u32 index);
+
+/* drain.c */
 unsigned long cc_magazine_moves(void);
 bool cc_magazine_drain_idle(void);
 bool cc_magazine_drain_all(void);
@@ -693,11 +695,5 @@ unsigned long cc_used_bytes(void);
 /* core.c */
 int cc_swiotlb_start(const struct cc_options *opts);
 void cc_swiotlb_stop(void);
-
-/* Slots of another CPU that are collected before they are sent to it. */
-static inline unsigned int cc_foreign_size(const struct cc_class *class)
-{
-	return class->mag_size / 2;
-}
 
 #endif /* _KERNEL_DMA_CC_SWIOTLB_INTERNAL_H */

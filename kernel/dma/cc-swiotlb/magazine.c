@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Magazines, apart from their fast path: where a CPU gets slots when it has
- * none and where it leaves them when it has too many, and how the magazines of
- * idle and dead CPUs are emptied.
+ * none and where it leaves them when it has too many.
  *
  * Each CPU has two chains per class. The fast path works on the loaded one; a
  * CPU goes to the depot only when both are empty, or both full. See map.h for
  * why no lock is needed; this file changes the heads by the same rule.
  */
 #include <kunit/static_stub.h>
-#include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
 #include <linux/smp.h>
 #include <trace/events/cc_swiotlb.h>
@@ -21,19 +19,6 @@
 
 /* It looks at this many chunks before it takes another one from the reserve. */
 #define CC_LOOK_AT_CHUNKS	64
-
-/* Take all slots of one of this CPU's magazines. Preemption disabled. */
-static u64 detach(u64 __percpu *head)
-{
-	u64 old = this_cpu_read(*head);
-
-	do {
-		if (!cc_chain_index(old))
-			return 0;
-	} while (!this_cpu_try_cmpxchg(*head, &old,
-				       cc_chain_head(old, 0, -cc_chain_count(old))));
-	return old & ~CC_CHAIN_TID_MASK;
-}
 
 /* Fill one of this CPU's magazines if it is empty. Preemption disabled. */
 static bool attach(u64 __percpu *head, u64 chain)
@@ -150,24 +135,16 @@ static u64 take_from_pool(struct cc_class *class, const struct how *how)
 	return cc_chain(index, nr);
 }
 
-/* What another CPU has sent to the owner of the inbox. Any CPU. */
-static u64 empty_inbox(u32 *inbox)
-{
-	u32 index = READ_ONCE(*inbox) ? xchg(inbox, 0) : 0;
-
-	return index ? cc_chain(index, cc_slot_by_index(index)->size) : 0;
-}
-
 /* What this CPU holds for itself. Preemption disabled. */
 static u64 take_from_cpu(struct cc_class *class)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
-	u64 chain = detach(&mag->loaded);
+	u64 chain = cc_chain_detach(&mag->loaded);
 
 	if (!chain)
-		chain = detach(&mag->spare);
+		chain = cc_chain_detach(&mag->spare);
 	if (!chain) {
-		chain = empty_inbox(this_cpu_ptr(&cc_cpu.inbox[class - cc_classes]));
+		chain = cc_inbox_empty(this_cpu_ptr(&cc_cpu.inbox[class - cc_classes]));
 		if (chain)
 			this_cpu_inc(mag->count[CC_INBOX]);
 	}
@@ -232,7 +209,7 @@ static u64 take_foreign(struct cc_class *class, bool local)
 
 	if ((cc_cpu_node(home) == cc_cpu_node(smp_processor_id())) != local)
 		return 0;
-	chain = detach(&mag->foreign);
+	chain = cc_chain_detach(&mag->foreign);
 	/* An interrupt may have collected others meanwhile. */
 	if (chain && is_local(chain) != local) {
 		cc_depot_push(class, chain);
@@ -490,7 +467,7 @@ u32 cc_magazine_refill(struct cc_class *class)
 void cc_magazine_flush(struct cc_class *class)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
-	u64 full = detach(&mag->loaded), spare = detach(&mag->spare);
+	u64 full = cc_chain_detach(&mag->loaded), spare = cc_chain_detach(&mag->spare);
 
 	if (spare)
 		cc_depot_push(class, spare);
@@ -543,7 +520,7 @@ void cc_magazine_send(struct cc_class *class, u32 index)
 	unsigned int nr = class - cc_classes;
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[nr];
 	unsigned int cpu = this_cpu_read(mag->home);
-	u64 chain = detach(&mag->foreign);
+	u64 chain = cc_chain_detach(&mag->foreign);
 
 	if (chain) {
 		u32 first = cc_chain_index(chain);
@@ -559,164 +536,4 @@ void cc_magazine_send(struct cc_class *class, u32 index)
 		stow(class, chain);
 	/* A class that has no foreign chain has not told kccd before. */
 	cc_kccd_kick(CC_KICK_TICK);
-}
-
-static void put_away(struct cc_class *class, u64 chain)
-{
-	if (chain)
-		cc_depot_push(class, chain);
-}
-
-/* On the CPU itself, interrupts disabled. */
-static void drain_local(void *unused)
-{
-	unsigned long classes = this_cpu_read(cc_cpu.drain);
-	unsigned int i;
-
-	for_each_set_bit(i, &classes, CC_NR_CLASSES) {
-		struct cc_magazine __percpu *mag = &cc_cpu.mag[i];
-
-		put_away(&cc_classes[i], detach(&mag->loaded));
-		put_away(&cc_classes[i], detach(&mag->spare));
-		put_away(&cc_classes[i], detach(&mag->foreign));
-		put_away(&cc_classes[i],
-			 empty_inbox(this_cpu_ptr(&cc_cpu.inbox[i])));
-	}
-}
-
-/* Classes of which a CPU holds free slots: all of them, or those at rest. */
-static unsigned int held_classes(const struct cc_cpu *pcpu, bool all)
-{
-	unsigned int classes = 0;
-
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
-		u64 loaded = READ_ONCE(pcpu->mag[i].loaded);
-
-		if (!all && pcpu->seen[i] != loaded)
-			continue;
-		if (cc_chain_index(loaded | READ_ONCE(pcpu->mag[i].spare) |
-				   READ_ONCE(pcpu->mag[i].foreign)) ||
-		    READ_ONCE(pcpu->inbox[i]))
-			classes |= BIT(i);
-	}
-	return classes;
-}
-
-/*
- * A magazine belongs to its CPU, so the work is done there, if there is any; @held
- * tells whether CPUs held something before. Fails while a CPU comes or goes: that may
- * wait for I/O, and the I/O for memory that the caller is to share.
- */
-static bool drain(bool all, bool *held)
-{
-	static struct cpumask holders;	/* under cc_swiotlb.mutex */
-	int cpu;
-
-	if (!cpus_read_trylock())
-		return false;
-	cpumask_clear(&holders);
-	for_each_online_cpu(cpu) {
-		struct cc_cpu *pcpu = per_cpu_ptr(&cc_cpu, cpu);
-
-		*held |= held_classes(pcpu, true);
-		pcpu->drain = held_classes(pcpu, all);
-		if (pcpu->drain)
-			cpumask_set_cpu(cpu, &holders);
-		for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
-			pcpu->seen[i] = READ_ONCE(pcpu->mag[i].loaded);
-	}
-	on_each_cpu_mask(&holders, drain_local, NULL, true);
-	cpus_read_unlock();
-	return true;
-}
-
-/**
- * cc_magazine_moves() - count what moves
- *
- * Context: task.
- * Return: a number that changes when a CPU maps or unmaps.
- */
-unsigned long cc_magazine_moves(void)
-{
-	unsigned long moves = 0;
-	int cpu;
-
-	for_each_online_cpu(cpu) {
-		const struct cc_magazine *mag = per_cpu(cc_cpu, cpu).mag;
-
-		for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
-			moves += READ_ONCE(mag[i].count[CC_MAPS]) +
-				 READ_ONCE(mag[i].count[CC_UNMAPS]);
-	}
-	return moves;
-}
-
-/**
- * cc_magazine_drain_idle() - empty magazines that nobody used since last time
- *
- * Context: task, under cc_swiotlb.mutex; once per tick of kccd.
- * Return: true if CPUs held slots of any kind, or may have.
- */
-bool cc_magazine_drain_idle(void)
-{
-	bool held = false;
-
-	return !drain(false, &held) || held;
-}
-
-/**
- * cc_magazine_drain_all() - empty the magazines of all CPUs
- *
- * Context: task, under cc_swiotlb.mutex.
- * Return: false if that must wait, because a CPU comes or goes.
- */
-bool cc_magazine_drain_all(void)
-{
-	bool held = false;
-
-	return drain(true, &held);
-}
-
-/* A dead CPU's magazines have no owner, and may be emptied from anywhere. */
-static int cpu_dead(unsigned int cpu)
-{
-	struct cc_cpu *pcpu = per_cpu_ptr(&cc_cpu, cpu);
-
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
-		struct cc_magazine *mag = &pcpu->mag[i];
-		u64 *head[] = { &mag->loaded, &mag->spare, &mag->foreign };
-
-		for (unsigned int j = 0; j < ARRAY_SIZE(head); j++) {
-			put_away(&cc_classes[i], *head[j] & ~CC_CHAIN_TID_MASK);
-			*head[j] &= CC_CHAIN_TID_MASK;
-		}
-		put_away(&cc_classes[i], empty_inbox(&pcpu->inbox[i]));
-	}
-	return 0;
-}
-
-static int cpuhp_state;
-
-/**
- * cc_magazine_init() - empty the magazines of CPUs that go away, from now on
- *
- * Context: task.
- * Return: 0, or what the CPU hotplug core says.
- */
-int cc_magazine_init(void)
-{
-	cpuhp_state = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN,
-						"dma/cc-swiotlb:dead", NULL,
-						cpu_dead);
-	return min(cpuhp_state, 0);
-}
-
-/**
- * cc_magazine_exit() - undo cc_magazine_init()
- *
- * Context: task.
- */
-void cc_magazine_exit(void)
-{
-	cpuhp_remove_state_nocalls(cpuhp_state);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Slots: how one is named and found, how free ones are linked, and what a slot has as its
- * device when it is none of a mapping.
+ * Slots: how one is named and found, how free ones are linked and taken off a CPU, and what
+ * a slot has as its device when it is none of a mapping.
  */
 #ifndef _KERNEL_DMA_CC_SWIOTLB_SLOT_H
 #define _KERNEL_DMA_CC_SWIOTLB_SLOT_H
@@ -149,6 +149,33 @@ static __always_inline unsigned int cc_order(struct device *dev,
 	/* A size of 0 is too much, too, whatever the offset. */
 	return fls_long((offset + size - 1) | (size - 1) | min_align_mask |
 			alloc_align_mask);
+}
+
+/* Take all slots of one of this CPU's magazines. Preemption disabled. */
+static inline u64 cc_chain_detach(u64 __percpu *head)
+{
+	u64 old = this_cpu_read(*head);
+
+	do {
+		if (!cc_chain_index(old))
+			return 0;
+	} while (!this_cpu_try_cmpxchg(*head, &old,
+				       cc_chain_head(old, 0, -cc_chain_count(old))));
+	return old & ~CC_CHAIN_TID_MASK;
+}
+
+/* What another CPU has sent to the owner of the inbox. Any CPU. */
+static inline u64 cc_inbox_empty(u32 *inbox)
+{
+	u32 index = READ_ONCE(*inbox) ? xchg(inbox, 0) : 0;
+
+	return index ? cc_chain(index, cc_slot_by_index(index)->size) : 0;
+}
+
+/* Slots of another CPU that are collected before they are sent to it. */
+static inline unsigned int cc_foreign_size(const struct cc_class *class)
+{
+	return class->mag_size / 2;
 }
 
 /* Does a chunk consist of pages for coherent allocations? */
