@@ -24,6 +24,7 @@ struct pp_test {
 	struct tasklet_struct tasklet;
 	struct completion done;
 	unsigned int wrong;
+	unsigned int lasting;
 	unsigned int round;
 };
 
@@ -52,6 +53,9 @@ static void receive(struct pp_test *t)
 		bounce = device_view(dev, t->dma[i]);
 		if (!cc_swiotlb_find_pool(dma_to_phys(dev, t->dma[i])))
 			t->wrong++;
+		else if (cc_chunk_by_addr(dma_to_phys(dev, t->dma[i]))->class ==
+			 &cc_classes[CC_LASTING])
+			t->lasting++;
 		cpu[start] = ~fill;
 		cpu[start + size] = 0xee;
 		memset(bounce + start, fill, size);
@@ -135,6 +139,8 @@ static void page_pool_bounced(struct kunit *test)
 	mem->force_bounce = force;
 	tasklet_kill(&t->tasklet);
 	KUNIT_EXPECT_EQ(test, t->wrong, 0);
+	/* So the slots of such a pool are apart from others. */
+	KUNIT_EXPECT_EQ(test, t->lasting, ROUNDS * NR_PAGES);
 	KUNIT_EXPECT_GE(test, maps, NR_PAGES);
 	/* A page pool may keep some pages on its side; few are mapped anew. */
 	KUNIT_EXPECT_LE(test, cc_test_sum(CC_MAPS), maps + 2 * NR_PAGES);
