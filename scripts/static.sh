@@ -29,7 +29,7 @@ shell() {
 kernel_doc() {
 	local tool=$t/tools/docs/kernel-doc said
 	[ -x "$tool" ] || tool=$t/scripts/kernel-doc
-	said=$(cd "$t" && "$tool" -none -Wall "${new[@]}" 2>&1)
+	said=$(cd "$t" && "$tool" -none -Wall "${new[@]}" 2>&1) || said+="kernel-doc ended with status $?"
 	[ -z "$said" ] || { printf '%s\n' "$said" && return 1; }
 }
 
