@@ -95,7 +95,7 @@ verb true
 ended 'another machine is refused' 1 '^error: this machine is sparc64'
 rm "$tmp/bin/uname"
 # The first waits until the second says that it waits.
-verb 'lock a; (lock a) 2>"$out/waits" & for ((i = 0; i < 500; i++)); do [ ! -s "$out/waits" ] || break; sleep 0.01; done; cat "$out/waits"; kill $!'
+verb 'lock a; set -m; (lock a) 2>"$out/waits" & for ((i = 0; i < 500; i++)); do [ ! -s "$out/waits" ] || break; sleep 0.01; done; cat "$out/waits"; kill -- -$!'
 ended 'a lock says who holds it' 0 'waiting for the end of verb.sh, process [0-9]*, which holds .*lock-a'
 for k in 6.12 7.3; do
 	echo 'die "no, this is no perl"' >"$tmp/cache/cc-swiotlb/src/linux-$k/scripts/checkpatch.pl"
