@@ -14,6 +14,7 @@
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh" iperf3
+switch QUICK
 whole_number ROUNDS 0
 whole_number SECONDS_PER_JOB 1
 record_to bench-fio
@@ -22,7 +23,7 @@ mkdir -p "$dir"
 rounds=${ROUNDS:-3} seconds=${SECONDS_PER_JOB:-1}
 sizes='512 4k 16k 64k 128k 512k mixed' depths='1 256' ways='randread randwrite randrw'
 runs='none legacy cc legacy-1g dynamic'
-if [ "${QUICK:-}" ]; then
+if [ "$QUICK" ]; then
 	sizes='4k 64k mixed' depths=256 ways=randrw runs='none legacy cc' rounds=${ROUNDS:-1}
 fi
 [ "$rounds" != 0 ] || runs=
@@ -44,7 +45,7 @@ for way in $ways; do
 	done
 done
 for way in randread randwrite; do
-	for size in $([ "${QUICK:-}" ] || echo 4k 512k) 64k; do
+	for size in $([ "$QUICK" ] || echo 4k 512k) 64k; do
 		for on in raw luks; do
 			add "$on-$way-$size-16" job "$way" "$size" 16 "$on"
 		done
@@ -64,7 +65,8 @@ images=$("$top/scripts/build.sh" legacy dynamic cc)
 
 # For the guest: iperf3 and its libraries, as a disk.
 mapfile -t libs < <(ldd "$(command -v iperf3)" | grep -o '/[^ :]*\.so[^ :]*' | sort -u)
-tar -chf "$dir/iperf3.tar" -C / "$(command -v iperf3 | sed 's|^/||')" "${libs[@]#/}" 2>/dev/null
+tar -chf "$dir/iperf3.tar" -C / "$(command -v iperf3 | sed 's|^/||')" "${libs[@]#/}" 2>"$dir/tar.log" ||
+	die "cannot pack iperf3 with its libraries: $(tail -n 1 "$dir/tar.log"): is the disk full?"
 truncate -s %512 "$dir/iperf3.tar"
 "$top/scripts/icount-plugin.sh" "$dir/icount.so"
 iperf3 -s -B 127.0.0.1 -p 5201 >"$dir/iperf3.log" 2>&1 &

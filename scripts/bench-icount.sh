@@ -11,6 +11,7 @@
 
 "$top/scripts/deps.sh" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm mmdebstrap
 record_to bench-icount
+direction=1
 testbed='QEMU TCG'
 dir=$out/bench-icount
 mkdir -p "$dir"
@@ -101,7 +102,7 @@ guest() {
 		args+=,lines=on
 	fi
 	boot "$1" "$2" "$dir/icount.so,$args" \
-		"bench-icount granules=$4 threads=$3 direction=${direction:-1} swiotlb=$5" "${opts[@]}" "${@:6}"
+		"bench-icount granules=$4 threads=$3 direction=$direction swiotlb=$5" "${opts[@]}" "${@:6}"
 }
 
 # The same on arm64. The console there is no 8250, so the second PCI one is ttyS1.

@@ -11,6 +11,7 @@
 . "$(dirname "$0")/lib.sh"
 only_newest
 
+some_names GUESTS
 "$top/scripts/deps.sh" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm mmdebstrap
 mkdir -p "$cache/cvm" "$out"
 lock cvm
@@ -225,13 +226,13 @@ check_io() {
 	local sum
 	sum=$(cat "$g/net.md5")
 	reported fio.json | sed -n '/^{/,$p' >"$g/fio.json"
-	measured io_errors == 0 "$(jq '[.jobs[].total_err] | add' "$g/fio.json")" ''
+	measured io_errors == 0 "$(of_fio "$g/fio.json" '[.jobs[].total_err] | add')" ''
 	expect fio_status "$(metric fio_status)" == 0
 	expect verify_errors "$(metric verify_errors)" == 0
-	emit "$name" "$backend" iops_read "$(jq '[.jobs[].read.iops] | add | round' "$g/fio.json")" 1/s
-	emit "$name" "$backend" iops_write "$(jq '[.jobs[].write.iops] | add | round' "$g/fio.json")" 1/s
-	emit "$name" "$backend" mib_s "$(jq '[.jobs[] | .read.bw + .write.bw] | add / 1024 * 10 | round / 10' "$g/fio.json")" MiB/s
-	emit "$name" "$backend" io_bytes "$(jq '[.jobs[] | .read.io_bytes + .write.io_bytes] | add' "$g/fio.json")" B
+	emit "$name" "$backend" iops_read "$(of_fio "$g/fio.json" '[.jobs[].read.iops] | add | round')" 1/s
+	emit "$name" "$backend" iops_write "$(of_fio "$g/fio.json" '[.jobs[].write.iops] | add | round')" 1/s
+	emit "$name" "$backend" mib_s "$(of_fio "$g/fio.json" '[.jobs[] | .read.bw + .write.bw] | add / 1024 * 10 | round / 10')" MiB/s
+	emit "$name" "$backend" io_bytes "$(of_fio "$g/fio.json" '[.jobs[] | .read.io_bytes + .write.io_bytes] | add')" B
 	measured net_receive_errors == 0 "$([ "$(jq -r 'select(.net_received).net_received' "$g/report")" = "$sum" ] && echo 0 || echo 1)" ''
 	measured net_send_errors == 0 "$([ "$(jq -r 'select(.net_sent).net_sent' "$g/report")" = "$sum" ] && echo 0 || echo 1)" ''
 	expect net_bytes "$(metric net_bytes)" == 67108864

@@ -17,9 +17,10 @@
 # The unpatched kernels have the patch of the series that counts copies, so that all
 # are measured alike: an addition for each copy.
 # Prints a table and what ccstat shows at the end of the run, writes out/demo.json
-# and out/plots/demo-memory.{svg,png}, fails if a "must" of cc is not met.
+# and out/plots/demo-memory.{svg,png}, fails if a "must" of one of them is not met.
 . "$(dirname "$0")/lib.sh"
 
+switch ALL
 "$top/scripts/deps.sh"
 step "kernel $kver${KSRC:+ of $KSRC}"
 mkdir -p "$out/demo"
@@ -44,7 +45,7 @@ metric() { # name metric: what the guest emitted
 }
 
 fio() { # name expression
-	jq ".jobs[0] | $2" "$out/demo/$1/files/fio.json"
+	of_fio "$out/demo/$1/files/fio.json" ".jobs[0] | $2"
 }
 
 # Bytes that a run has read or written: by fio, half of the network, half of ext4
@@ -66,6 +67,10 @@ collect() { # run, name of the records, backend
 			return 0
 		}
 	done
+	[ "$(fio "$b" .total_err)" != null ] || {
+		judge failed "$2: fio of $b gets to its end" "see $out/demo/$b/files"
+		return 0
+	}
 	verify=$(grep -c '^verify:' "$out/demo/$b/files/fio.err" || true)
 	emit "$2" "$3" iops_read "$(fio "$b" '.read.iops | round')" 1/s
 	emit "$2" "$3" iops_write "$(fio "$b" '.write.iops | round')" 1/s
@@ -100,7 +105,7 @@ fi
 if guest none cc 64M 48m 10 noforce; then collect none demo none; fi
 if guest legacy cc 64M 48m 10 32768,force; then collect legacy demo legacy; fi
 same=()
-if [ "${ALL:-}" = 1 ]; then
+if [ "$ALL" ]; then
 	backends=(none legacy dynamic cc) same=(unpatched configured-off)
 	if guest dynamic dynamic 64M 48m 10 32768,force; then collect dynamic demo dynamic; fi
 	if guest unpatched legacy 8M 2m 0 32768,force; then collect unpatched unpatched legacy; fi

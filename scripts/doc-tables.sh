@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # make doc-tables: write the measurements in out/ where documents have room for them,
-# between "begin <name>" and "end <name>": all tables of Documentation/benchmarks.rst,
-# that of README.md, and two paragraphs of Documentation/core-api/cc-swiotlb.rst. Each
+# between "begin <name>" and "end <name>": all tables of Documentation/benchmarks.rst but
+# one that no script measures, that of README.md, and two paragraphs of Documentation/core-api/cc-swiotlb.rst. Each
 # says what it was measured on, and when. What was not measured here, or by a run that
 # failed, stays as it is. The same out/ gives the same text.
 # shellcheck disable=SC2016 # the variables are jq's
@@ -95,7 +95,7 @@ caption() { # verb
 # section <document> <name> <verb...>: what the function of that name prints, if these
 # have run.
 section() {
-	local doc=$top/$1 name=$2 f=$tmp/$2 v
+	local doc=$top/$1 name=$2 f=$tmp/$2 v mark
 	shift
 	for v in "${@:2}"; do
 		[ -s "$out/$v.json" ] || {
@@ -107,7 +107,10 @@ section() {
 			return
 		}
 	done
-	grep -qE "^(\.\.|<!--) begin $name( -->)?$" "$doc" || die "${doc#"$top/"} has no 'begin $name': put it where the table belongs"
+	# Without its end, the rest of the document would be in between.
+	for mark in begin end; do
+		grep -qE "^(\.\.|<!--) $mark $name( -->)?$" "$doc" || die "${doc#"$top/"} has no '$mark $name': put it where the table belongs"
+	done
 	"${name//-/_}" >"$f"
 	[ ! -e "$tmp/incomplete" ] || {
 		rm "$tmp/incomplete"

@@ -19,11 +19,11 @@ at_least() { # version, what there is
 
 # What is signed is signed, also if a mirror is some weeks behind.
 fetch() {
-	fetch_packages "$suite" "$dir/root.tar" herdtools7 --aptopt='Acquire::Check-Valid-Until "false"' || return
-	mkdir "$dir/root.new"
-	tar -xf "$dir/root.tar" -C "$dir/root.new" --wildcards './usr/bin/herd7' './usr/lib*' './usr/share/herdtools7/herd'
-	rm "$dir/root.tar"
-	mv "$dir/root.new" "$dir/root"
+	fetch_packages "$suite" "$dir/root.tar" herdtools7 --aptopt='Acquire::Check-Valid-Until "false"' &&
+		mkdir "$dir/root.new" &&
+		tar -xf "$dir/root.tar" -C "$dir/root.new" --wildcards './usr/bin/herd7' './usr/lib*' './usr/share/herdtools7/herd' &&
+		rm "$dir/root.tar" &&
+		mv "$dir/root.new" "$dir/root"
 }
 
 of_sid() {

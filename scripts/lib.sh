@@ -16,7 +16,10 @@
 # A build lives in $tree/build-<variant>, so that every tree is compiled by the
 # same relative paths and ccache knows the objects of one configuration in all of them.
 set -eu
+shopt -s inherit_errexit # an error in $(...) is one
 export LC_ALL=C
+# The kernel's make takes them from the environment; each script says what it builds for.
+unset ARCH CROSS_COMPILE
 # mke2fs and others are there, where a user does not look.
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
@@ -63,6 +66,20 @@ need() { # command...
 whole_number() {
 	local v=${!1:-$2}
 	[[ $v =~ ^(0|[1-9][0-9]{0,8})$ && $v -ge $2 ]] || die "$1=$v: set it to a whole number from $2 on"
+}
+
+# Names that the user may give: if it is set, there is one in it at least.
+some_names() { # variable
+	[[ -z ${!1:-} || ${!1} = *[![:space:]]* ]] || die "$1 is blank: give a name, or leave it out"
+}
+
+# A switch that the user may set; then it is 1 or nothing.
+switch() { # variable
+	case ${!1:-} in
+	1) ;;
+	'' | 0) printf -v "$1" '' ;;
+	*) die "$1=${!1}: set it to 1, or leave it out" ;;
+	esac
 }
 
 # Debian's mirrors among the system's apt sources, those known to be Debian's first.
@@ -285,6 +302,13 @@ emitted() { # directory that qemu.sh was given, metric
 	jq -s --arg m "$2" 'map(select(.metric == $m)) | last.value' "$1/results.jsonl"
 }
 
+# Of what fio has written; null if that is not complete, as when fio did not end.
+of_fio() { # file, jq expression
+	local v
+	v=$(jq -s "last | $2" "$1" 2>/dev/null) || v=null
+	echo "$v"
+}
+
 # Judges what a guest has emitted, and records it.
 judge_emitted() { # directory that qemu.sh was given, name metric, what it must be
 	local v
@@ -389,6 +413,7 @@ metrics_table() { # name or nothing, [column...]
 
 # The end of a verb that judges: its record, and the line that sums up.
 conclude() {
+	[ $((passed + failed + skipped)) != 0 ] || judge failed "$verb" 'nothing was judged'
 	if [ $failed = 0 ]; then
 		finish true
 	else

@@ -9,6 +9,7 @@
 # Writes out/litmus.json.
 . "$(dirname "$0")/lib.sh"
 
+some_names LITMUS
 shopt -s nullglob
 tests=()
 for name in ${LITMUS:-.}; do

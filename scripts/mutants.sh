@@ -9,6 +9,7 @@
 [ -n "${KSRC:-}" ] || export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
 
+some_names MUTANT
 "$top/scripts/deps.sh"
 shopt -s nullglob
 mutants=()

@@ -14,6 +14,7 @@
 #           tells raw spinlocks from others; x86_64, without the slow tests
 . "$(dirname "$0")/lib.sh"
 
+some_names SANITIZER
 "$top/scripts/deps.sh"
 declare -A config=(
 	[kasan]='KASAN=y KASAN_VMALLOC=y UBSAN=y'
@@ -40,6 +41,8 @@ run() { # name
 	for c in ${config[$1]}; do
 		args+=" --kconfig_add=CONFIG_$c"
 	done
+	# Of another run
+	rm -f "$t/build-$1/test.log" "$out/kunit-$kver-${arch[$1]}.json"
 	KVER=$kver KUNIT_ARGS=$args "$top/scripts/kunit.sh" "${arch[$1]}"
 }
 

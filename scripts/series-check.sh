@@ -8,7 +8,8 @@
 # Writes out/series-check.json.
 #
 #   BUILDS='uml-on x86_64-on'   only these (and uml-off x86_64-off: default all)
-#   FROM=<part of a file name>  what comes before that patch is applied, and not checked
+#   FROM=<part of a file name>  what comes before that patch is applied, and not built;
+#                               not with quick
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh"
@@ -17,6 +18,12 @@
 need git perl jq python3 gcc ccache
 . "$(dirname "$0")/stage.sh"
 quick=${1:-}
+case $quick in
+'') ;;
+quick) [ -z "${FROM:-}" ] || die "FROM=$FROM: quick builds no patch, so none is left out: leave FROM out" ;;
+*) die "series-check.sh: no '$quick': use quick or nothing" ;;
+esac
+some_names BUILDS
 all_builds='uml-on x86_64-on uml-off x86_64-off'
 for b in ${BUILDS:-}; do
 	[[ " $all_builds " = *" $b "* ]] || die "no build '$b': use some of $all_builds"
@@ -34,6 +41,13 @@ repo=$stage.git
 patches=$stage.patches
 t=$src-series
 "$top/scripts/series.sh" "$patches" >/dev/null
+# All but the cover letter
+sent=("$patches"/[0-9]*.patch)
+sent=("${sent[@]:1}")
+for ((first = 0; first < ${#sent[@]}; first++)); do
+	[[ ${sent[first]##*/} != *"${FROM:-}"*.patch ]] || break
+done
+[ $first -lt ${#sent[@]} ] || die "no patch '$FROM': take a part of one of these names:"$'\n'"$(printf '    %s\n' "${sent[@]##*/}")"
 
 scratch() { # git command...
 	git --git-dir="$repo" --work-tree="$stage" "$@"
@@ -197,30 +211,18 @@ style() {
 	! checkpatch "${sent[@]}" | grep .
 }
 
-# All but the cover letter
-sent=("$patches"/[0-9]*.patch)
-sent=("${sent[@]:1}")
-
 pristine
-case $quick in
-quick)
+if [ "$quick" ]; then
 	check applies apply_all
 	check checkpatch style
-	;;
-'')
+else
 	check unpatched before
-	for p in "${sent[@]}"; do
-		n=$(basename "$p" .patch)
-		[[ $n != *${FROM:-}* ]] || FROM=''
-		if [ "${FROM:-}" ]; then
-			am "$p" || die "$n cannot be applied"
-		else
-			check "$n" one "$p"
-		fi
+	for p in "${sent[@]:0:first}"; do
+		am "$p" || die "$(basename "$p" .patch) cannot be applied"
 	done
-	[ -z "${FROM:-}" ] || die "no patch '$FROM': take a part of a name in $patches"
-	;;
-*) die "series-check.sh: no '$quick': use quick or nothing" ;;
-esac
+	for p in "${sent[@]:first}"; do
+		check "$(basename "$p" .patch)" one "$p"
+	done
+fi
 check same-tree same_tree
 conclude

@@ -5,10 +5,16 @@
 # version. Author and sign-off are git's identity of whoever runs this. The cover letter
 # is patches/cover; its figures and those of the messages come from out/*.json, and what
 # was not measured, or by a run that failed, is left out. Without KVER and KSRC for all versions. Prints the directories.
-# series.sh [directory]: there instead and to nobody, for a check of it.
+# series.sh [directory]: there instead and to nobody, for a check of it; for one version,
+# and what is there may only be patches, which it replaces.
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh" --only git perl jq patch rsync xz-utils
+if [ $# -gt 0 ]; then
+	[ "$asked" ] || die "series.sh $1: it would get the patches for ${versions[*]} in turn: set KVER or KSRC"
+	other=$(find "$1" -mindepth 1 ! -name '[0-9]*.patch' -print -quit 2>/dev/null || true)
+	[ -z "$other" ] || die "series.sh $1: $other is no patch of a series: give a directory for them alone"
+fi
 [ "$asked" ] || for_each_version "$@"
 . "$(dirname "$0")/stage.sh"
 ident=$(git -C "$top" -c user.useConfigOnly=true var GIT_AUTHOR_IDENT 2>/dev/null) ||
@@ -143,7 +149,7 @@ recipients() {
 to=() cc=()
 [ $# -gt 0 ] || recipients
 scratch config branch."$(scratch branch --show-current)".description "$(text "$top/patches/cover")"
-rm -rf "$dir"
+rm -f "$dir"/[0-9]*.patch
 scratch format-patch -q -o "$dir" --base="$base" --cover-letter --cover-from-description=subject \
 	"${to[@]}" "${cc[@]}" "$base"
 

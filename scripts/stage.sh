@@ -10,6 +10,7 @@
 
 need patch
 hunks_dir=$top/patches/$kver
+stage='' leave_out=0 # not what the environment says
 
 # Where a file of this repository goes in the kernel: sets $to
 kernel_path() {
@@ -82,7 +83,7 @@ check_series() {
 }
 
 stage_begin() {
-	[ -z "${stage:-}" ] || rm -rf "$stage" "$stage".*
+	[ -z "$stage" ] || rm -rf "$stage" "$stage".*
 	stage=$(mktemp -d "$cache/stage.XXXXXX")
 	trap 'rm -rf "$stage" "$stage".*' EXIT
 	declare -gA entered=()
@@ -189,7 +190,7 @@ stage_patch() { # i
 
 stage_series() { # leave_out: how many patches at its end
 	local i
-	for ((i = 0; i < ${#patch_name[@]} - ${leave_out:-0}; i++)); do
+	for ((i = 0; i < ${#patch_name[@]} - leave_out; i++)); do
 		stage_patch $i
 	done
 }

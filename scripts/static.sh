@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # The fast static checks: checkpatch --strict, shellcheck, sparse and W=1 on our
-# objects and on the files that we patch, kernel-doc, and calls between our files
-# that go the wrong way; and whether the guests' kernels configure as they are to.
+# objects and on the files in kernel/ and lib/ that we patch, kernel-doc, and calls
+# between our files that go the wrong way; and whether the guests' kernels configure as
+# they are to.
 # Writes out/static.json.
 . "$(dirname "$0")/lib.sh"
 
@@ -28,7 +29,7 @@ shell() {
 kernel_doc() {
 	local tool=$t/tools/docs/kernel-doc said
 	[ -x "$tool" ] || tool=$t/scripts/kernel-doc
-	said=$(cd "$t" && "$tool" -none -Wall "${new[@]}" 2>&1)
+	said=$(cd "$t" && "$tool" -none -Wall "${new[@]}" 2>&1) || said+="kernel-doc ended with status $?"
 	[ -z "$said" ] || { printf '%s\n' "$said" && return 1; }
 }
 

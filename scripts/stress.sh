@@ -13,6 +13,7 @@
 
 whole_number MINUTES 1
 whole_number BURST_MIB 1
+some_names SCENARIO
 scenarios=()
 for s in ${SCENARIO:-$(cd "$top/tests/stress" && grep -L '^# Only by its name' -- *)}; do
 	[ -f "$top/tests/stress/$s" ] ||
@@ -59,8 +60,8 @@ guest() {
 	emit "$name" "$backend" log_errors "$(bad_lines "$run/console.log" | wc -l)" lines
 	for f in "$run"/files/*.json; do
 		[ -f "$f" ] || continue
-		emit "$name" "$backend" "io_errors_$(basename "$f" .json)" "$(jq '[.jobs[].total_err] | add' "$f" || echo null)" errors
-		emit "$name" "$backend" "iops_$(basename "$f" .json)" "$(jq '[.jobs[] | .read.iops + .write.iops] | add | round' "$f" || echo null)" 1/s
+		emit "$name" "$backend" "io_errors_$(basename "$f" .json)" "$(of_fio "$f" '[.jobs[].total_err] | add')" errors
+		emit "$name" "$backend" "iops_$(basename "$f" .json)" "$(of_fio "$f" '[.jobs[] | .read.iops + .write.iops] | add | round')" 1/s
 	done
 }
 

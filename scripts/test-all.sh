@@ -2,38 +2,42 @@
 # SPDX-License-Identifier: GPL-2.0
 # make test-all: every verb that can fail, on both kernels but for those at the end, and
 # the tests of the tools. Takes hours. Writes out/test-all.json; last line "N passed, M
-# failed". What the verbs recorded is in out/test-all/, by version.
+# failed". What the verbs recorded is in out/test-all/, under the names of the checks.
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh"
 record_to test-all
 rm -rf "$out/test-all"
+mkdir "$out/test-all"
 newest=${versions[-1]}
 [ -z "$asked" ] || versions=("$kver")
 
-# What a verb records, its next run or one of another version replaces.
-keep() { # verb, version
-	mkdir -p "$out/test-all"
-	[ ! -f "$out/$1.json" ] || cp "$out/$1.json" "$out/test-all/$1-$2.json"
+# What a verb records, its next run replaces; what an earlier one has left is not of this one.
+run() { # name, which begins with that of the verb; verb, [argument...]
+	local f files=("$out/$2.json")
+	[ "$2" != bench ] || files+=("$out"/bench-{native,icount,fio}.json)
+	rm -f "${files[@]}"
+	check "$1" "$top/scripts/$2.sh" "${@:3}"
+	for f in "${files[@]}"; do
+		[ ! -f "$f" ] || cp "$f" "$out/test-all/$(basename "$f" .json)${1#"$2"}.json"
+	done
 }
 
 tool_tests
 for v in "${versions[@]}"; do
 	for s in static-full series-check litmus kunit sanitize smoke demo trace iommu nvme-errors luks stress; do
-		KVER=$v ALL=1 check "$s-$v" "$top/scripts/$s.sh"
-		keep "$s" "$v"
+		KVER=$v ALL=1 run "$s-$v" "$s"
 	done
 done
 # Of the newest kernel: UML has two CPUs there, and some mutants are for it alone.
 if [ "${versions[-1]}" = "$newest" ]; then
 	for s in coverage mutants cvm bench; do
-		KVER=$newest check "$s" "$top/scripts/$s.sh"
+		KVER=$newest run "$s-$newest" "$s"
 	done
 	# What only another kernel tells: pages of another size.
-	check kunit-64k-pages env KVER="$newest" KUNIT_ARGS='--kconfig_add=CONFIG_ARM64_4K_PAGES=n --kconfig_add=CONFIG_ARM64_64K_PAGES=y' \
-		"$top/scripts/kunit.sh" arm64
+	KVER=$newest KUNIT_ARGS='--kconfig_add=CONFIG_ARM64_4K_PAGES=n --kconfig_add=CONFIG_ARM64_64K_PAGES=y' \
+		run kunit-64k-pages kunit arm64
 fi
-KVER=${versions[-1]} SCENARIO=soak check soak "$top/scripts/stress.sh"
-keep stress soak
+KVER=${versions[-1]} SCENARIO=soak run stress-soak stress
 
 conclude

@@ -124,7 +124,12 @@ if command -v script >/dev/null; then
 fi
 
 ok 'a bad number is named' says '--delay=x: not a number' -d x
-ok 'a count below zero is refused' says '--count=-1: not a number' -n -1
+for count in -1 0 0.5 1e3 x 99999999999999999999; do
+	ok "a count of $count is refused" says "--count=$count: not a whole number from 1" -n $count -p "$samples"
+done
+ok 'one table is one table' sh -c "timeout 5 '$ccstat' -p '$samples' -o -n 3 -d 0 | grep -c ^CLASS | grep -qx 1"
+ok 'a full disk is an error' sh -c "! '$ccstat' -p '$samples' -o -d 0 2>'$tmp/err' >/dev/full && grep 'cannot write: No space' '$tmp/err'"
+ok 'at once' sh -c "timeout 5 '$ccstat' -p '$samples' -d 0.1 2>'$tmp/err' >/dev/full; test \$? = 1"
 ok 'delay 0 is for --once' says 'for --once only' -d 0
 ok 'an unknown column is named' says '--sort=nothing: no such column' -p "$samples" -s nothing
 ok 'an unknown option is refused' says 'nothing' --nothing

@@ -127,6 +127,14 @@ ok 'a run that failed' write
 ok 'stays out of the documents' unchanged "$repo/README.md" "$benchmarks"
 ok 'and that is said' said 'results: stays as it is, out/demo.json is of a run that failed'
 
+sed -i '/^\.\. end depot$/d' "$benchmarks"
+remember
+status=0
+"$repo/scripts/doc-tables.sh" >"$tmp/said" 2>&1 || status=$?
+ok 'a table without an end is an error' test $status = 1
+ok 'that names it' said "^error: Documentation/benchmarks.rst has no 'end depot'"
+ok 'and the rest of the document stays' unchanged "$benchmarks"
+
 # What a verb writes
 cat >"$repo/scripts/verb.sh" <<'END'
 . "$(dirname "$0")/lib.sh"

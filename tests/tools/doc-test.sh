@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # The documents against the sources: every file in sysfs and debugfs with its columns,
-# every message, every trace event and every field that an example uses, every litmus
-# test. TAP on stdout.
+# every message, every trace event with its fields and every field that an example uses,
+# every litmus test; every column of ccstat. TAP on stdout.
 set -eu
 
 top=$(cd "$(dirname "$0")/../.." && pwd)
@@ -12,12 +12,17 @@ events=$top/include/trace/events/cc_swiotlb.h
 source=$top/kernel/dma/cc-swiotlb
 
 . "$(dirname "$0")/tap.sh"
-# Every line of stdin is somewhere in the file.
-documented() { # what, file
+# Every line of stdin is somewhere in the file; with "explained", between double backticks
+# or in the first column of a table, since many are words that stand there anyway.
+documented() { # what, file, [explained]
 	local line lines=0
 	while read -r line; do
 		lines=$((lines + 1))
-		grep -qF -- "$line" "$2" || echo "missing: $line"
+		if [ "${3:-}" ]; then
+			grep -qE "\`\`$line\`\`|^([^ ]+, )*$line(, [^ ]+)*  " "$2"
+		else
+			grep -qF -- "$line" "$2"
+		fi || echo "missing: $line"
 	done >"$tmp/missing"
 	[ $lines -gt 0 ] || echo 'found nothing to look for' >"$tmp/missing"
 	tap "$(wc -l <"$tmp/missing")" "$1 ($lines)" "$tmp/missing"
@@ -43,6 +48,17 @@ fields() {
 					print event, f[i]
 			}
 		}' "$events" | grep -v '^cc_swiotlb_block ' | sort
+}
+
+# The same by the guide's table.
+told_fields() {
+	awk '/^=====================  =+  =+$/ { on = !on; next }
+		on && /^cc_swiotlb_/ { event = $1 }
+		on {
+			count = split(substr($0, 60), f, /[ ,]+/)
+			for (i = 1; i <= count; i++)
+				print event, f[i]
+		}' "$guide"
 }
 
 # What the examples for bpftrace use, as "event field".
@@ -74,18 +90,22 @@ sed -n 's/.*__ATTR(\([a-z_]*\),.*/\1/p' "$source/stats.c" |
 	sed 's|^mark$|slots-<bytes>/mark|' >"$tmp/sysfs"
 fields >"$tmp/fields"
 documented 'sysfs: every file is in the ABI' "$abi" < <(sed 's|^|/sys/kernel/mm/cc_swiotlb/|' "$tmp/sysfs")
-documented 'sysfs: every file is in the guide' "$guide" <"$tmp/sysfs"
-documented 'debugfs: every file' "$guide" < <(sed -n 's/.*debugfs_create_file[a-z_]*("\([a-z]*\)".*/\1/p' "$source/stats.c")
-documented 'debugfs: every column' "$guide" < <(sed -n '/"%6s %8s/,/;/p; /"%4s %6s/,/;/p; /"%18s/,/;/p' "$source/stats.c" |
+documented 'sysfs: every file is in the guide' "$guide" explained <"$tmp/sysfs"
+documented 'debugfs: every file' "$guide" explained < <(sed -n 's/.*debugfs_create_file[a-z_]*("\([a-z]*\)".*/\1/p' "$source/stats.c")
+documented 'debugfs: every column' "$guide" explained < <(sed -n '/seq_printf(m, "%-*[0-9]*s /,/;/p' "$source/stats.c" |
 	grep -o '"[a-z_]*"' | tr -d '"')
-documented 'debugfs: every line' "$guide" < <(sed -n 's/.*seq_printf(m, "\([a-z_]*\) %.*/\1/p' "$source/stats.c")
+documented 'debugfs: every line' "$guide" explained < <(sed -n 's/.*seq_printf(m, "\([a-z_]*\) %.*/\1/p' "$source/stats.c")
 documented 'log: every message' "$guide" < <(messages)
-documented 'events: each is in the guide' "$guide" < <(cut -d' ' -f1 "$tmp/fields" | uniq)
-documented 'events: every field is in the guide' "$guide" < <(cut -d' ' -f2 "$tmp/fields" | sort -u)
+documented 'events: each is in the guide' "$guide" explained < <(cut -d' ' -f1 "$tmp/fields" | uniq)
+told_fields >"$tmp/told"
+documented 'events: every field is in the guide' "$tmp/told" <"$tmp/fields"
 documented 'events: the examples use fields that exist' "$tmp/fields" < <(used)
 documented 'events: the examples use events that exist' "$tmp/fields" < <(grep -o 'cc_swiotlb:[a-z_]*' "$guide" | cut -d: -f2 | sort -u)
 documented 'litmus: every test' "$top/Documentation/core-api/cc-swiotlb.rst" < <(printf '%s\n' "$top"/tests/litmus/* |
 	sed "s|.*/\(.*\)\..*|\`\`\1\`\`|")
+
+sed -n '/^\.SH COLUMNS/,/^\.PP/s/^\.BR\? //p' "$top/tools/ccstat/ccstat.8" >"$tmp/columns"
+documented 'ccstat: every column is in the man page' "$tmp/columns" < <(sed -n 's/^\t{ "\([A-Z_/%]*\)", [0-9]*, [A-Z].*/\1/p' "$top/tools/ccstat/ccstat.c")
 
 # What only this repository has is no use to the reader of a kernel.
 grep -n '``make [a-z]\|tests/' "$top"/Documentation/admin-guide/*.rst >"$tmp/missing" || true

@@ -9,7 +9,7 @@ set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-unset KVER KSRC MUTANT SCENARIO MINUTES
+unset KVER KSRC MUTANT SCENARIO MINUTES SANITIZER LITMUS GUESTS BUILDS FROM ALL QUICK JOBS ROUNDS
 export XDG_CACHE_HOME=$tmp/cache FAKE='' REPO=$tmp/repo PATH=$tmp/bin:$PATH
 repo=$tmp/repo out=$tmp/repo/out
 mkdir -p "$repo/tests/tools" "$out/demo" "$tmp/bin"
@@ -61,6 +61,31 @@ MINUTES=08 verb 'whole_number MINUTES 1'
 ended 'and what the shell takes for octal' 1 '^error: MINUTES=08: '
 verb 'whole_number MINUTES 1'
 ended 'unset is no error' 0
+ALL=yes verb 'switch ALL'
+ended 'a switch is on or off' 1 '^error: ALL=yes: set it to 1, or leave it out'
+QUICK=0 verb 'switch QUICK; echo "<$QUICK>"'
+ended 'and 0 is off' 0 '^<>$'
+for names in 'stress SCENARIO' 'litmus LITMUS' 'mutants MUTANT' 'sanitize SANITIZER' 'cvm GUESTS' 'series-check BUILDS'; do
+	read -r s names <<<"$names"
+	run env "$names= " "$repo/scripts/$s.sh"
+	ended "$s: no name is not a name" 1 "^error: $names is blank"
+done
+verb 'record_to verb; conclude'
+ended 'where nothing was judged, nothing has passed' 1 '^not ok 1 verb # nothing was judged'
+verb 'f() { false; echo "went on"; }; x=$(f); echo "$x"'
+ended 'an error ends what stands in $(...), too' 1
+ARCH=arm64 CROSS_COMPILE=arm- verb 'echo "<${ARCH-}${CROSS_COMPILE-}>"'
+ended 'what the kernel is made for does not come from outside' 0 '^<>$'
+mkdir -p "$tmp/mine"
+stage=$tmp/mine leave_out=9 verb '. "$top/scripts/stage.sh"; read_series() { patch_files=(); }; stage_begin; echo "$leave_out"'
+ended 'nor how a tree is made' 0 '^0$'
+ok 'and nothing there is removed' test -d "$tmp/mine"
+: >"$tmp/empty"
+for f in '' '{"jobs": [{}]' '{"jobs": []}'; do
+	printf %s "$f" >"$tmp/fio.json"
+	verb 'of_fio "'"$tmp"'/fio.json" "[.jobs[].total_err] | add"; of_fio "'"$tmp"'/none" .'
+	ok "fio's '$f' has nothing" diff <(printf '%s\n' null null) "$tmp/said"
+done
 mkdir "$tmp/a b"
 cp -r "$repo/scripts" "$tmp/a b/"
 run "$tmp/a b/scripts/verb.sh"
@@ -70,7 +95,7 @@ verb true
 ended 'another machine is refused' 1 '^error: this machine is sparc64'
 rm "$tmp/bin/uname"
 # The first waits until the second says that it waits.
-verb 'lock a; (lock a) 2>"$out/waits" & for ((i = 0; i < 500; i++)); do [ ! -s "$out/waits" ] || break; sleep 0.01; done; cat "$out/waits"; kill $!'
+verb 'lock a; set -m; (lock a) 2>"$out/waits" & for ((i = 0; i < 500; i++)); do [ ! -s "$out/waits" ] || break; sleep 0.01; done; cat "$out/waits"; kill -- -$!'
 ended 'a lock says who holds it' 0 'waiting for the end of verb.sh, process [0-9]*, which holds .*lock-a'
 for k in 6.12 7.3; do
 	echo 'die "no, this is no perl"' >"$tmp/cache/cc-swiotlb/src/linux-$k/scripts/checkpatch.pl"
@@ -157,6 +182,11 @@ sed -i '/fs_errors/d' "$out/demo/cc/results.jsonl"
 verb "$collect"
 ok 'demo: what a guest does not send is an error' jq -e '.results | map([.name, .metric]) == [["demo: the guest of cc reports fs_errors", "failed"]]' "$out/demo.json"
 mv "$tmp/all" "$out/demo/cc/results.jsonl"
+mv "$out/demo/cc/files/fio.json" "$tmp/fio.json"
+: >"$out/demo/cc/files/fio.json"
+verb "$collect"
+ok 'demo: nor is it one of jq if fio has not ended' jq -e '.results | map([.name, .metric]) == [["demo: fio of cc gets to its end", "failed"]]' "$out/demo.json"
+mv "$tmp/fio.json" "$out/demo/cc/files/fio.json"
 verb "$collect"
 ended 'demo: what a guest sends is collected' 0
 ok 'demo: and is in the record' jq -e '.results | map({(.metric): .value}) | add | .iops_read == 10 and .io_errors == 0
@@ -178,12 +208,75 @@ jq '.pass = false' "$out/demo.json" >"$tmp/demo" && mv "$tmp/demo" "$out/demo.js
 verb "$text"
 ok 'series: none of a run that failed' diff "$tmp/said" <(printf '%s\n' 'One figure:' '')
 
+mkdir "$tmp/photos"
+touch "$tmp/photos"/{0001-a.patch,cat.jpg}
+KVER=7.3 run "$repo/scripts/series.sh" "$tmp/photos"
+ended 'series: not into a directory that has other things' 1 '^error: series.sh .*photos: .*cat.jpg is no patch'
+run "$repo/scripts/series.sh" "$tmp/new"
+ended 'series: nor two versions into one' 1 '^error: series.sh .*new: .*set KVER'
+
+# The guest of demo and smoke: a file system that cannot be written is not a full one
+program "$tmp/bin/file-system" <<EOF
+. <(sed -n '/^file_system() {/,/^}/p' "$top/tests/guest/demo" | sed 's|/tmp/|$tmp/|g; s|/mnt/|$tmp/mnt/|g')
+emit() { echo "\$*"; }
+fail() { echo "FAIL: \$*" && exit 1; }
+mkfs.ext4() { :; }
+mount() { :; }
+umount() { :; }
+e2fsck() { :; }
+room=\$1 said=\$2
+cp() {
+	if [ "\${2##*/}" -lt "\$room" ]; then
+		command cp "\$@"
+	else
+		echo "cp: \$said" >&2
+		return 1
+	fi
+}
+disks=vda sum=\$(sha256sum <"$tmp/file" | cut -d' ' -f1)
+file_system
+EOF
+mkdir "$tmp/mnt"
+echo text >"$tmp/file"
+run "$tmp/bin/file-system" 2 'write error: No space left on device'
+ended 'guest: as many files as fit' 0 '^fs_errors 0 errors$'
+run "$tmp/bin/file-system" 2 'write error: Input/output error'
+ended 'guest: an error is not want of space' 1 '^FAIL: ext4 has 2 files: .*Input/output error'
+run "$tmp/bin/file-system" 0 'write error: No space left on device'
+ended 'guest: and no file at all is an error' 1 '^FAIL: ext4 has 0 files'
+
+# luks
+mkdir -p "$out/luks/usual"
+printf '{"metric": "file_system_%s", "value": 0, "unit": ""}\n' read copied >"$out/luks/usual/results.jsonl"
+verb 'record_to verb; dir=$out/luks; . <(sed -n "/^says() /,/^}/p; /^file_system_reads() /,/^}/p" "$top/scripts/luks.sh"); check reads file_system_reads; conclude'
+ended 'luks: nothing that was read is not little that was copied' 1 '^not ok 1 reads'
+
 # stress
 mkdir -p "$repo/tests/stress"
 echo 'guest cc cc cc,force -- stress-nothing
 report' >"$repo/tests/stress/nothing"
 run "$repo/scripts/stress.sh"
 ended 'stress: no I/O is not I/O without errors' 1 'not ok .* nothing: no I/O errors'
+sed -i 's|^: >"$2/console.log"|&; : >"$2/files/fio.json"|' "$repo/scripts/qemu.sh"
+run "$repo/scripts/stress.sh"
+ended 'stress: nor is one that has not ended, and the others go on' 1 '^2 passed, 1 failed$'
+
+# bench-fio
+cp "$repo/scripts/build.sh" "$tmp/build.sh"
+fake build <<<'printf "%s\n" legacy dynamic cc'
+program "$tmp/bin/iperf3" </dev/null
+program "$tmp/bin/tar" <<<'echo "tar: no space" >&2; exit 2'
+run "$repo/scripts/bench-fio.sh"
+ended 'bench-fio: what cannot be packed is an error' 1 '^error: cannot pack iperf3 .*tar: no space'
+mv "$tmp/build.sh" "$repo/scripts/build.sh"
+
+# herd7
+mkdir "$tmp/herd7"
+touch "$tmp/herd7/root.tar"
+verb 'dir='"$tmp"'/herd7 suite=sid; fetch_packages() { :; }; . <(sed -n "/^fetch() /,/^}/p" "$top/scripts/herd7.sh"); fetch || echo "has nothing"'
+ended 'herd7: what cannot be unpacked is an error' 0 '^has nothing$'
+ok 'herd7: and is not there' test ! -e "$tmp/herd7/root"
+rm "$tmp/bin/tar"
 
 # test
 program "$repo/tests/tools/some-test.sh" </dev/null
@@ -231,5 +324,67 @@ cp "$repo/tests/mutants"/{1,2}-bug.patch
 FAKE=others run "$repo/scripts/mutants.sh"
 ended 'mutants: where one cannot be tried' 1 'not all mutants were tried'
 ok 'mutants: the others do not go on' flock -n "$tmp/cache/cc-swiotlb/.lock-mutants-7.3" true
+
+# sanitize
+fake kunit <<<'exit 1'
+mkdir "$tree/build-kasan"
+echo fine >"$tree/build-kasan/test.log"
+SANITIZER=kasan KVER=7.3 run "$repo/scripts/sanitize.sh"
+ended 'sanitize: the log of another run tells nothing' 1 '^not ok 2 kasan-reports'
+
+# static-full
+mkdir -p "$tree"/{scripts/kconfig,tools/docs,kernel/dma,lib,Documentation} "$repo/Documentation/ABI/testing"
+touch "$tree/Documentation/conf.py" "$repo/Documentation"/{benchmarks.rst,tested.rst,ABI/testing/file}
+echo /kernel/dma/swiotlb.c >"$tree/.cc-swiotlb-files"
+touch "$tree/kernel/dma/swiotlb.c"
+for f in tools/docs/{get_abi.py,kernel-doc}; do
+	program "$tree/$f" </dev/null
+done
+program "$tmp/bin/sphinx-build" </dev/null
+# As Kconfig, the last one wins; but of hotplug it does as FAKE says.
+program "$tree/scripts/kconfig/merge_config.sh" <<'EOF'
+awk -F= -v hotplug="$FAKE" '{ v[$1] = $2 }
+	END { for (s in v) if (v[s] != "n" || (s ~ /HOTPLUG/ && hotplug == "y")) print s "=y" }' "$4" >"$3/.config"
+EOF
+program "$tmp/bin/make" <<'EOF'
+for a; do
+	case $FAKE-$a in cocci*-M=*) echo "${FAKE#cocci}${a#M=}/kernel/dma/swiotlb.c:1:2-3: WARNING: bad" ;; esac
+done
+EOF
+fake static </dev/null
+FAKE='' KVER=6.12 run "$repo/scripts/static-full.sh"
+ended 'static-full: all is well' 0
+FAKE=cocci KVER=6.12 run "$repo/scripts/static-full.sh"
+ended 'static-full: what coccinelle says by an absolute path' 1 '^not ok .* coccinelle '
+FAKE=cocci. KVER=6.12 run "$repo/scripts/static-full.sh"
+ended 'static-full: or by a relative one' 1 '^not ok .* coccinelle '
+FAKE=y KVER=6.12 run "$repo/scripts/static-full.sh"
+ended 'static-full: an option that cannot be left out was not' 1 '^not ok .* no-cpu-hotplug '
+
+# series-check
+cp "$top/scripts/series-check.sh" "$repo/scripts/"
+fake stage <<<'stage_begin() { stage=$out/stage; mkdir -p "$stage"; }'
+fake series <<<'mkdir -p "$1"; touch "$1"/000{0-cover-letter,1-one,2-two}.patch'
+program "$tmp/bin/ccache" </dev/null
+FROM=three KVER=7.3 run "$repo/scripts/series-check.sh"
+ended 'series-check: where it begins has to be there' 1 "^error: no patch 'three'"
+ok 'series-check: and it says what is' grep -q '^ *0002-two.patch$' "$tmp/said"
+FROM=two KVER=7.3 run "$repo/scripts/series-check.sh" quick
+ended 'series-check: quick begins nowhere' 1 '^error: FROM=two: '
+
+# test-all
+for s in static-full series-check litmus kunit sanitize smoke demo trace iommu nvme-errors luks stress coverage mutants cvm bench; do
+	fake "$s" <<-'EOF'
+		[ "$FAKE $KVER" != "$(basename "$0" .sh) 7.3" ] || exit 1
+		echo "{\"kver\": \"$KVER\"}" >"$REPO/out/$(basename "$0" .sh).json"
+	EOF
+done
+echo '{"kver": "old"}' >"$out/bench-native.json"
+FAKE=luks run "$repo/scripts/test-all.sh"
+ended 'test-all: a verb that ends before it has begun to record' 1 ' 1 failed$'
+ok 'test-all: has no record' test ! -e "$out/test-all/luks-7.3.json"
+ok 'test-all: nor has one that was not run' test ! -e "$out/test-all/bench-native-7.3.json"
+ok 'test-all: the others have' jq -es 'map(.kver) == ["6.12", "7.3", "7.3", "7.3", "7.3"]' \
+	"$out/test-all"/{luks-6.12,mutants-7.3,bench-7.3,kunit-64k-pages,stress-soak}.json
 
 tap_end

@@ -484,6 +484,12 @@ static void start_live(void)
 	atexit(end_live);
 }
 
+static void flush(void)
+{
+	if (fflush(stdout) || ferror(stdout))
+		err(EXIT_FAILURE, "cannot write");
+}
+
 /* Wait for the next sample, or for a key; false: that to quit */
 static bool wait_delay(void)
 {
@@ -492,7 +498,7 @@ static bool wait_delay(void)
 	unsigned int *sort = &view[opt.view].sort, cols = view[opt.view].cols;
 	char key;
 
-	fflush(stdout);
+	flush();
 	if (poll(&fd, 1, opt.delay * 1000) <= 0)
 		return true;
 	if (read(STDIN_FILENO, &key, 1) != 1 || key == 'q')
@@ -534,6 +540,7 @@ static void run(void)
 			putchar('\n');
 	}
 	sample_free(&was);
+	flush();
 }
 
 static noreturn void usage(void)
@@ -548,6 +555,7 @@ static noreturn void usage(void)
 	     "  -r, --reverse        the other way round\n"
 	     "  -p, --path=DIR       where the files are\n"
 	     "  -h, --help           this text");
+	flush();
 	exit(EXIT_SUCCESS);
 }
 
@@ -561,14 +569,26 @@ static void sort_by(const char *head)
 	errx(EXIT_FAILURE, "--sort=%s: no such column; see the headings", head);
 }
 
-static double parse_number(const char *option, double max)
+static double parse_delay(void)
 {
+	static const double max = 1e6;
 	char *end;
 	double n = strtod(optarg, &end);
 
 	if (end == optarg || *end || !(n >= 0 && n <= max))
-		errx(EXIT_FAILURE, "--%s=%s: not a number from 0 to %.0f",
-		     option, optarg, max);
+		errx(EXIT_FAILURE, "--delay=%s: not a number from 0 to %.0f",
+		     optarg, max);
+	return n;
+}
+
+static unsigned long parse_count(void)
+{
+	char *end;
+	unsigned long n = strtoul(optarg, &end, 10);
+
+	if (*optarg < '0' || *optarg > '9' || *end || !n || n > 1000000000)
+		errx(EXIT_FAILURE, "--count=%s: not a whole number from 1 to 1000000000",
+		     optarg);
 	return n;
 }
 
@@ -592,14 +612,13 @@ static void parse_options(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "d:n:ojcs:rp:h", options, NULL)) != -1) {
 		switch (c) {
 		case 'd':
-			opt.delay = parse_number("delay", 1e6);
+			opt.delay = parse_delay();
 			break;
 		case 'n':
-			opt.count = parse_number("count", 1e9);
+			opt.count = parse_count();
 			break;
 		case 'o':
 			opt.once = true;
-			opt.count = 1;
 			break;
 		case 'j':
 			opt.json = true;
@@ -624,6 +643,8 @@ static void parse_options(int argc, char **argv)
 	}
 	if (optind < argc)
 		errx(EXIT_FAILURE, "%s: not an option; see ccstat --help", argv[optind]);
+	if (opt.once)
+		opt.count = 1;
 	if (opt.delay < 0.01 && opt.count != 1)
 		errx(EXIT_FAILURE, "--delay below 0.01 s is for --once only");
 	if (sort)
