@@ -182,10 +182,13 @@ static void edge_range_map(struct kunit *test)
 		{ .dma_start = BIT_ULL(40), .size = BIT_ULL(40) }, {}
 	};
 	struct edge_test *t = test->priv;
-	phys_addr_t tlb = leave(test, SZ_4K);
+	phys_addr_t tlb;
 
+	if (IS_ENABLED(CONFIG_ARCH_HAS_PHYS_TO_DMA))
+		kunit_skip(test, "the architecture has addresses of its own");
+	tlb = leave(test, SZ_4K);
 	t->dev->dma_range_map = elsewhere;
-	KUNIT_ASSERT_NE(test, phys_to_dma_unencrypted(t->dev, tlb),
+	KUNIT_EXPECT_NE(test, phys_to_dma_unencrypted(t->dev, tlb),
 			phys_to_dma_unencrypted(t->wide, tlb));
 	KUNIT_EXPECT_EQ(test, map(test, SZ_4K), phys_to_dma_unencrypted(t->dev, tlb));
 	cc_test_unmap(t->dev, tlb, SZ_4K, DMA_TO_DEVICE);
