@@ -31,6 +31,15 @@ static void boot_without_pool(struct kunit *test)
 	cc_swiotlb.selected = false;
 }
 
+/* Where it was never started, there is nothing to be made private. */
+static void boot_kexec(struct kunit *test)
+{
+	if (cc_swiotlb_enabled())
+		kunit_skip(test, "booted with swiotlb=cc");
+	cc_swiotlb_kexec();
+	KUNIT_EXPECT_FALSE(test, mutex_is_locked(&cc_swiotlb.mutex));
+}
+
 struct select_param {
 	const char *arg;
 	unsigned long slabs;
@@ -84,6 +93,7 @@ static void boot_select(struct kunit *test)
 
 static struct kunit_case boot_cases[] = {
 	KUNIT_CASE(boot_without_pool),
+	KUNIT_CASE(boot_kexec),
 	KUNIT_CASE_PARAM(boot_select, select_gen_params),
 	{}
 };

@@ -66,6 +66,8 @@ static struct page *fake_alloc_memory(unsigned int order, bool try_hard, int nid
 {
 	struct fake_block *block;
 
+	if (cc_fake.allocating)
+		cc_fake.allocating(order, try_hard, nid);
 	if (nid == NUMA_NO_NODE)
 		nid = ffz(cc_fake.no_memory);
 	else if (cc_fake.no_memory & BIT(nid))
@@ -113,7 +115,7 @@ static int fake_convert(struct page *page, unsigned int order, bool share)
 				      "can still be found");
 	if (fails(share ? CC_FAKE_SHARE : CC_FAKE_UNSHARE)) {
 		block->state = UNKNOWN;
-		return -EIO;
+		return cc_fake.error ?: -EIO;
 	}
 	block->state = share ? SHARED : PRIVATE;
 	if (cc_fake.converted)

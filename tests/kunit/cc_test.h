@@ -133,6 +133,8 @@ enum cc_fake_call {
  * @nr_nodes: NUMA nodes
  * @cpu_node: the one of all CPUs
  * @no_memory: a bit for each node that has no memory to be had
+ * @error: what a conversion that fails says, unless 0: -EIO
+ * @allocating: called before each allocation of pages, unless NULL
  * @converted: called for each conversion that works, unless NULL
  * @blocks: memory that has not been freed
  * @metadata: pieces of metadata that have not been freed
@@ -146,6 +148,8 @@ struct cc_fake {
 	unsigned int nr_nodes;
 	int cpu_node;
 	unsigned long no_memory;
+	int error;
+	void (*allocating)(unsigned int order, bool try_hard, int nid);
 	void (*converted)(struct page *page, unsigned int order, bool share);
 	struct list_head blocks;
 	unsigned int metadata;

@@ -369,7 +369,6 @@ static void class_counters(struct kunit *test)
 		unmap(tlb[i]);
 	KUNIT_EXPECT_EQ(test, cc_test_sum(CC_UNMAPS), ARRAY_SIZE(maps));
 	KUNIT_EXPECT_EQ(test, cc_used_bytes(), 0);
-	KUNIT_EXPECT_EQ(test, cc_test_sum(CC_LEGACY) + cc_test_sum(CC_FAILED), 0);
 }
 
 /* The high water of a class follows its use. */

@@ -82,7 +82,7 @@ static const char *shrinker_file(struct kunit *test, const char *file)
 }
 
 /* Pages that the shrinker says could be returned. */
-static unsigned long shrinker_count(struct kunit *test)
+static unsigned long shrinker_says(struct kunit *test)
 {
 	const char *text = cc_test_read(test, "debugfs", shrinker_file(test, "count"));
 	unsigned long pages;
@@ -108,18 +108,18 @@ static void core_shrinker_count(struct kunit *test)
 	cc_test_start(test);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		kept += cc_classes[i].mark << cc_classes[i].shift;
-	KUNIT_EXPECT_EQ(test, shrinker_count(test),
+	KUNIT_EXPECT_EQ(test, shrinker_says(test),
 			(cc_swiotlb.shared - cc_swiotlb.reserve_min - kept) >> PAGE_SHIFT);
 	burst(test);
 	tlb = cc_swiotlb_map(t->dev, t->buf, SZ_256K, 0, 0);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	cc_magazine_drain_all();
-	KUNIT_EXPECT_EQ(test, shrinker_count(test),
+	KUNIT_EXPECT_EQ(test, shrinker_says(test),
 			(cc_swiotlb.shared - cc_swiotlb.reserve_min - kept - SZ_256K) >>
 			PAGE_SHIFT);
 	cc_test_give(tlb);
 	cc_swiotlb.reserve_min = cc_swiotlb.shared;
-	KUNIT_EXPECT_EQ(test, shrinker_count(test), 0);
+	KUNIT_EXPECT_EQ(test, shrinker_says(test), 0);
 }
 
 /* Reclaim cuts the decay short: one pass returns what took many seconds. */

@@ -421,13 +421,6 @@ static void defects_table(struct kunit *test)
 	cc_test_check(test);
 }
 
-/* What is allocated under the mutex may fail, and must not wait for I/O. */
-static void defects_gfp(struct kunit *test)
-{
-	KUNIT_EXPECT_TRUE(test, CC_GFP & __GFP_NORETRY);
-	KUNIT_EXPECT_FALSE(test, CC_GFP & (__GFP_IO | __GFP_FS | __GFP_NOFAIL));
-}
-
 static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_quarantine),
 	KUNIT_CASE(defects_limit),
@@ -446,7 +439,6 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_foreign),
 	KUNIT_CASE(defects_larger),
 	KUNIT_CASE(defects_table),
-	KUNIT_CASE(defects_gfp),
 	{}
 };
 

@@ -261,6 +261,34 @@ static void test_hint_wrap(struct kunit *test)
 	}
 }
 
+/* No more chunks are looked at than may be, wherever the walk begins. */
+static void test_bound(struct kunit *test)
+{
+	struct gen_pool_chunk *chunk[4];
+	struct ctx *c = test->priv;
+	unsigned long addr;
+
+	for (unsigned int i = 0; i < 4; i++)
+		chunk[i] = gen_test_add(test, i, 4);
+	for (unsigned int i = 0; i < 4; i++)
+		KUNIT_ASSERT_EQ(test, take(test, 4), 4);
+	for (unsigned int from = 0; from < 4; from++) {
+		for (unsigned int away = 0; away < 4; away++) {
+			unsigned int to = (from + away) % 4;
+
+			addr = obj(to, 2);
+			KUNIT_ASSERT_EQ(test, give(test, chunk[to], &addr, 1), 1);
+			for (unsigned int most = 0; most <= away + 1; most++) {
+				rcu_assign_pointer(c->hint, chunk[from]);
+				KUNIT_EXPECT_EQ_MSG(test, most > away,
+						    gen_pool_alloc_bulk(&c->pool, &c->hint,
+									&addr, 1, most, NULL),
+						    "%u of 4 from %u, %u away", most, from, away);
+			}
+		}
+	}
+}
+
 /* What must be refused is, and what is good in between is not lost. */
 static void test_free_bad(struct kunit *test)
 {
@@ -468,6 +496,7 @@ static struct kunit_case genalloc_ext_test_cases[] = {
 	KUNIT_CASE(test_owner),
 	KUNIT_CASE(test_hint),
 	KUNIT_CASE(test_hint_wrap),
+	KUNIT_CASE(test_bound),
 	KUNIT_CASE(test_free_bad),
 	KUNIT_CASE(test_free_merge),
 	KUNIT_CASE(test_mixed),

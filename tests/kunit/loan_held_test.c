@@ -51,6 +51,41 @@ static void loan_held(struct kunit *test)
 	cc_test_check(test);
 }
 
+/* Who had it is not known any more when it is let go: it goes to no CPU. */
+static void loan_held_to_pool(struct kunit *test)
+{
+	struct page *page = alloc(test, SZ_4K);
+	struct cc_class *class = class_of(page);
+	struct cc_magazine *mag = cc_test_magazine(class - cc_classes);
+	unsigned int loaded = cc_chain_count(mag->loaded);
+	unsigned long free = cc_class_free(class);
+
+	get_page(page);
+	cc_loan_free(page, SZ_4K);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.loans_held.bytes, SZ_4K);
+	put_page(page);
+	mutex_lock(&cc_swiotlb.mutex);
+	cc_loan_look();
+	mutex_unlock(&cc_swiotlb.mutex);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.loans_held.bytes, 0);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->loaded), loaded);
+	KUNIT_EXPECT_EQ(test, cc_chain_count(mag->foreign), 0);
+	KUNIT_EXPECT_EQ(test, cc_class_free(class), free + 1);
+	cc_test_check(test);
+}
+
+/* What a borrower has noted in the pages does not reach the page allocator. */
+static void loan_private(struct kunit *test)
+{
+	struct page *page = alloc(test, 4 * PAGE_SIZE);
+
+	for (unsigned int i = 0; i < 4; i++)
+		set_page_private(page + i, i + 1);
+	cc_loan_free(page, 4 * PAGE_SIZE);
+	for (unsigned int i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test, page_private(page + i), 0);
+}
+
 /* More than the reserve has. Returns what was shared before. */
 static unsigned long lend_many(struct kunit *test, struct page **page, unsigned int nr,
 			       size_t size)
@@ -212,6 +247,8 @@ static void loan_misuse(struct kunit *test)
 
 static struct kunit_case loan_held_cases[] = {
 	KUNIT_CASE(loan_held),
+	KUNIT_CASE(loan_held_to_pool),
+	KUNIT_CASE(loan_private),
 	KUNIT_CASE(loan_held_first),
 	KUNIT_CASE(loan_held_alone),
 	KUNIT_CASE(loan_returns),

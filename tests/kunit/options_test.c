@@ -31,6 +31,13 @@ static const struct options_param options_params[] = {
 	{ "max=50%", .max = RAM / 100 * 50 },
 	{ "max=100%", .max = RAM / 100 * 100 },
 	{ "max=1G", .max = RAM },
+	/* A zero in front changes nothing. */
+	{ "max=0256M", .max = SZ_256M },
+	{ "max=0X4000000", .max = SZ_64M },
+	{ "min=08M", .min = SZ_8M },
+	{ "reserve=05%", .reserve = RAM / 100 * 5 },
+	{ "classes=04096", .classes = BIT(12) | BIT(19) },
+	{ "010,0020,0x1e,09", .mark = { 10, 20, 30, 9 } },
 	{ "min=16M", .min = SZ_16M },
 	{ "min=1%", .min = RAM / 100 },
 	{ "reserve=2M", .reserve = SZ_2M },
@@ -59,11 +66,21 @@ static const struct options_param options_params[] = {
 	{ "reserve=17179869184G", 1 },
 	{ "classes=18446744073709552128", 1 },
 	/* Mappings of 508 KiB could not be served. */
-	{ "max=2M", .max = SZ_2M, .reserve = SZ_1M, .refused = 1 },
+	{ "max=2M", .max = SZ_2M, .reserve = SZ_1M },
+	/* A reserve that nobody has asked for is what is left; one that was is refused. */
+	{ "max=4M", .max = SZ_4M, .reserve = SZ_2M + SZ_1M },
+	{ "max=4M,reserve=x", 1, SZ_4M, .reserve = SZ_2M + SZ_1M },
+	{ "max=4M,reserve=8M", 1, SZ_4M, .reserve = SZ_2M + SZ_1M },
+	{ "reserve=8M,max=4M", 1, SZ_4M, .reserve = SZ_2M + SZ_1M },
 	/* Slots of 2 MiB that are kept leave nothing to others, or there are none. */
 	{ "10,20,30,40,5,6,max=32M", 1, SZ_32M, .mark = { 10, 20, 30, 40, 5 } },
-	{ "10,20,30,40,5,6,classes=4K:1M", 1, .classes = BIT(12) | BIT(19) | BIT(20),
-	  .mark = { 10, 20, 30, 40, 5 } },
+	{ "0,0,0,0,5,6,classes=4K:1M", 1, .classes = BIT(12) | BIT(19) | BIT(20),
+	  .mark = { 0, 0, 0, 0, 5 } },
+	/* Nor are there any of sizes that are not used. */
+	{ "256,classes=4K:512K", 1, .classes = BIT(12) | BIT(19) },
+	{ "classes=4K:512K,256,0,30", 1, .classes = BIT(12) | BIT(19), .mark = { 0, 0, 30 } },
+	{ "10,20,30,40,5,6,classes=4K:1M", 4, .classes = BIT(12) | BIT(19) | BIT(20),
+	  .mark = { 0, 0, 30, 0, 5 } },
 	{ "max=2047K", 1 },
 	{ "max=0", 1 },
 	{ "max=0%", 1 },
@@ -100,13 +117,13 @@ static const struct options_param options_params[] = {
 	/* What is kept must fit, all of it together, and the reserve beside that. */
 	{ "200000,max=64M", 2, SZ_64M },
 	{ "max=64M,200000", 2, SZ_64M },
-	{ "0,0,0,0,2,31,max=64M", 1, SZ_64M, .reserve = SZ_1M, .mark = { 0, 0, 0, 0, 2, 31 } },
+	{ "0,0,0,0,2,31,max=64M", 0, SZ_64M, .reserve = SZ_1M, .mark = { 0, 0, 0, 0, 2, 31 } },
 	{ "0,0,0,0,2,32,max=64M", 1, SZ_64M },
 	{ "0,0,0,0,2,1,max=64M,reserve=64M", 1, SZ_64M, .reserve = SZ_64M - SZ_2M - SZ_1M,
 	  .mark = { 0, 0, 0, 0, 2, 1 } },
-	{ "1,1,1,1,2,max=8M", 1, SZ_8M, .reserve = SZ_8M - 6 * SZ_512K, .mark = { 1, 1, 1, 1, 2 } },
-	{ "1,1,1,1,2,max=8M,classes=4K", 1, SZ_8M, .reserve = SZ_8M - 3 * SZ_512K,
-	  .classes = BIT(12) | BIT(19), .mark = { 1, 1, 1, 1, 2 } },
+	{ "1,1,1,1,2,max=8M", 0, SZ_8M, .reserve = SZ_8M - 6 * SZ_512K, .mark = { 1, 1, 1, 1, 2 } },
+	{ "0,0,1,0,2,max=8M,classes=4K", 0, SZ_8M, .reserve = SZ_8M - 3 * SZ_512K,
+	  .classes = BIT(12) | BIT(19), .mark = { 0, 0, 1, 0, 2 } },
 	{ "bad,worse,max=x", 3 },
 	{ "a very long token that is much longer than the buffer for names in the log", 1 },
 };
@@ -147,6 +164,33 @@ static void options_parse(struct kunit *test)
 	KUNIT_EXPECT_MEMEQ(test, opts.mark, want.mark, sizeof(opts.mark));
 }
 
+/* Who is refused is told what would not be. */
+static void options_said(struct kunit *test)
+{
+	static const struct {
+		const char *str, *said;
+	} of[] = {
+		{ "max=4G", "\"max=4G\" refused" },
+		{ "max=4G", "max= (2M to all RAM)" },
+		{ "max=1M", "max= (2M to all RAM)" },
+		{ "256,classes=4K:512K", "256 slots of 512 bytes" },
+		{ "0,0,0,7,classes=4K:512K", "7 slots of 16384 bytes" },
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(of); i++) {
+		struct cc_options opts;
+		char str[32];
+
+		strscpy(str, of[i].str);
+		cc_options_default(&opts, SZ_2G);
+		cc_test_log_begin(test);
+		KUNIT_EXPECT_EQ(test, 1, cc_options_parse(&opts, str, SZ_2G));
+		cc_test_log_end(test);
+		KUNIT_EXPECT_EQ_MSG(test, 1, cc_test_log_lines("cc_swiotlb=: ", of[i].said),
+				    "%s", of[i].said);
+	}
+}
+
 /* The defaults follow the memory of the machine, within bounds. */
 static void options_defaults(struct kunit *test)
 {
@@ -173,6 +217,7 @@ static void options_defaults(struct kunit *test)
 
 static struct kunit_case options_cases[] = {
 	KUNIT_CASE_PARAM(options_parse, options_gen_params),
+	KUNIT_CASE(options_said),
 	KUNIT_CASE(options_defaults),
 	{}
 };

@@ -49,6 +49,12 @@ void cc_options_default(struct cc_options *opts, unsigned long ram)
 	opts->reserve = min(opts->reserve, beside_marks(opts));
 }
 
+/* A zero in front of a decimal number is none of an octal one. */
+static int parse_number(const char *str, unsigned long *val)
+{
+	return kstrtoul(str, strncasecmp(str, "0x", 2) ? 10 : 16, val);
+}
+
 /**
  * cc_parse_size() - read a number with K, M, G, T or P behind it
  * @str: text
@@ -71,7 +77,7 @@ const char *cc_parse_size(const char *str, unsigned long *size)
 	if (len >= sizeof(number))
 		return NULL;
 	strscpy(number, str, len + 1);
-	err = kstrtoul(number, 0, &val);
+	err = parse_number(number, &val);
 	if (err && err != -ERANGE)
 		return NULL;
 	str += len;
@@ -137,7 +143,7 @@ static bool parse_mark(struct cc_options *opts, const char *str,
 	unsigned int shift;
 	unsigned long val;
 
-	if (nr >= ARRAY_SIZE(mark_shift) || kstrtoul(str, 0, &val))
+	if (nr >= ARRAY_SIZE(mark_shift) || parse_number(str, &val))
 		return false;
 	shift = mark_shift[nr];
 	if (val > ram >> shift || (!val && shift == CC_CHUNK_SHIFT))
@@ -221,14 +227,17 @@ int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram)
 {
 	unsigned int nr_marks = 0;
 	char *token, name[48], kept[96];
+	bool reserve_set = false;
 	int refused = 0;
 
 	while ((token = strsep(&str, ","))) {
 		strscpy(name, token);
-		if (parse_token(opts, token, ram, &nr_marks))
+		if (parse_token(opts, token, ram, &nr_marks)) {
+			reserve_set |= !!value_of(token, "reserve");
 			continue;
+		}
 		print_kept(kept, sizeof(kept), opts, token, nr_marks);
-		pr_warn("cc_swiotlb=: \"%s\" refused, used instead: %s; known are up to 6 numbers of slots, classes=512:..:2M, max= (2M at least), min=, reserve= in bytes or %% of RAM\n",
+		pr_warn("cc_swiotlb=: \"%s\" refused, used instead: %s; known are up to 6 numbers of slots, classes=512:..:2M, max= (2M to all RAM), min=, reserve= in bytes or %% of RAM\n",
 			name, kept);
 		refused++;
 	}
@@ -239,6 +248,16 @@ int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram)
 		pr_warn("cc_swiotlb=: slots of 2M can be kept with max=%dM at least, if classes= has 2M and the page allocator so much in one piece; used instead: 0\n",
 			CC_LARGE_MAX >> 20);
 		opts->mark[CC_NR_CLASSES - 1] = 0;
+		refused++;
+	}
+	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
+		unsigned int shift = CC_SLOT_MIN_SHIFT + i;
+
+		if (!opts->mark[i] || (opts->classes & BIT(shift)))
+			continue;
+		pr_warn("cc_swiotlb=: %lu slots of %lu bytes cannot be kept, since classes= has none of this size; used instead: 0\n",
+			opts->mark[i], BIT(shift));
+		opts->mark[i] = 0;
 		refused++;
 	}
 	if (opts->min > opts->max) {
@@ -265,6 +284,9 @@ int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram)
 			opts->max >> 10, CC_CHUNK_MARK);
 		refused++;
 	}
+	/* What nobody has asked for is lowered in silence. */
+	if (!reserve_set)
+		opts->reserve = min(opts->reserve, beside_marks(opts));
 	if (opts->reserve > beside_marks(opts)) {
 		pr_warn("cc_swiotlb=: max=%luK leaves no reserve=%luK beside the slots that are kept; used instead: reserve=%luK\n",
 			opts->max >> 10, opts->reserve >> 10, beside_marks(opts) >> 10);

@@ -479,7 +479,7 @@ static ssize_t store(struct kobject *kobj, struct kobj_attribute *attr,
 	unsigned long val;
 
 	end = cc_parse_size(buf, &val);
-	if (!end || (*end && *end != '\n'))
+	if (!end || !sysfs_streq(end, ""))
 		return -EINVAL;
 	if (val > totalram_pages() << PAGE_SHIFT)
 		return -ERANGE;
@@ -521,7 +521,8 @@ static ssize_t mark_store(struct kobject *kobj, struct kobj_attribute *attr,
 {
 	struct cc_class_dir *dir = container_of(attr, struct cc_class_dir, mark);
 	unsigned long slots;
-	int err = kstrtoul(buf, 0, &slots);
+	/* As on the command line, a zero in front makes nothing octal. */
+	int err = kstrtoul(buf, strncasecmp(buf, "0x", 2) ? 10 : 16, &slots);
 
 	return err ?: cc_kccd_set_mark(dir->class, slots) ?: count;
 }
