@@ -113,7 +113,8 @@ static int fake_convert(struct page *page, unsigned int order, bool share)
 		KUNIT_EXPECT_NULL_MSG(fake_test,
 				      cc_chunk_by_addr(page_to_phys(page)),
 				      "can still be found");
-	if (fails(share ? CC_FAKE_SHARE : CC_FAKE_UNSHARE)) {
+	if (fails(share ? CC_FAKE_SHARE : CC_FAKE_UNSHARE) ||
+	    (!share && page == cc_fake.refused)) {
 		block->state = UNKNOWN;
 		return cc_fake.error ?: -EIO;
 	}

@@ -78,7 +78,7 @@ static void check_sum(struct cc_loop *loop, const struct snapshot *before)
 	unsigned long was = before->shared + before->quarantined;
 	unsigned long bytes = cc_swiotlb.reserve_bytes;
 
-	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+	for (unsigned int i = 0; i < CC_NR_OWNERS; i++)
 		bytes += cc_classes[i].nr_slots << cc_classes[i].shift;
 	CC_RULE(loop, bytes == cc_swiotlb.shared, "%lu, %lu", bytes, cc_swiotlb.shared);
 	CC_RULE(loop, sum <= max(cc_swiotlb.max, was), "%lu of %lu, before %lu",

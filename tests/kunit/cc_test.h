@@ -135,6 +135,7 @@ enum cc_fake_call {
  * @no_memory: a bit for each node that has no memory to be had
  * @error: what a conversion that fails says, unless 0: -EIO
  * @allocating: called before each allocation of pages, unless NULL
+ * @refused: page that is not made private
  * @converted: called for each conversion that works, unless NULL
  * @blocks: memory that has not been freed
  * @metadata: pieces of metadata that have not been freed
@@ -150,6 +151,7 @@ struct cc_fake {
 	unsigned long no_memory;
 	int error;
 	void (*allocating)(unsigned int order, bool try_hard, int nid);
+	struct page *refused;
 	void (*converted)(struct page *page, unsigned int order, bool share);
 	struct list_head blocks;
 	unsigned int metadata;

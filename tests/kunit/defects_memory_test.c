@@ -228,6 +228,12 @@ static void defects_refused(struct kunit *test)
 	else
 		KUNIT_EXPECT_EQ(test, cc_swiotlb.quarantined, 0);
 	cc_test_check(test);
+	/* To ask for it does not help, so it is not asked for. */
+	cc_kccd_reclaim();
+	cc_test_log_begin(test);
+	live(2 * CC_RECLAIM_INTERVAL);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_LE(test, cc_kccd_freeable(), SZ_2M);
 	/* It serves mappings as before. */
 	KUNIT_EXPECT_EQ(test, take(test, 4, SZ_512K), 4);
 	give(test, 4);
@@ -238,6 +244,55 @@ static void defects_refused(struct kunit *test)
 	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, SZ_4M + 2 * SZ_2M);
 	live(CC_BACKOFF_MAX);
 	KUNIT_EXPECT_TRUE(test, asleep());
+}
+
+/* One block that stays does not keep others. */
+static void defects_refused_one(struct kunit *test)
+{
+	struct cc_block *block;
+	unsigned int n = 0;
+
+	start(test, SZ_128M, SZ_4M, 0);
+	while (cc_swiotlb.shared < SZ_64M) {
+		KUNIT_ASSERT_GT(test, take(test, 1, SZ_512K), 0);
+		live(1);
+	}
+	list_for_each_entry(block, &cc_swiotlb.blocks, node)
+		if (n++ == 10)
+			cc_fake.refused = block->page;
+	give(test, MANY);
+	cc_test_log_begin(test);
+	live(120 * HZ);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, SZ_4M + 2 * SZ_2M);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.quarantined, 0);
+	cc_test_check(test);
+	cc_fake.refused = NULL;
+	live(CC_BACKOFF_MAX);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, SZ_4M + SZ_2M);
+	KUNIT_EXPECT_TRUE(test, asleep());
+}
+
+/* However short the host refuses, and whenever, all that is too much goes in the end. */
+static void defects_refused_soon(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_4M, 0);
+	for (unsigned long begin = 0; begin < 16 * HZ; begin += HZ / 2) {
+		while (cc_swiotlb.shared < SZ_32M) {
+			KUNIT_ASSERT_GT(test, take(test, 1, SZ_512K), 0);
+			live(1);
+		}
+		give(test, MANY);
+		cc_test_log_begin(test);
+		live(begin);
+		cc_fake_fail(CC_FAKE_UNSHARE, 0, UINT_MAX);
+		live(3 * HZ / 2);
+		cc_fake_fail(CC_FAKE_UNSHARE, 0, 0);
+		live(60 * HZ);
+		cc_test_log_end(test);
+		KUNIT_EXPECT_LE_MSG(test, cc_swiotlb.shared, SZ_4M + SZ_2M, "from %lu", begin);
+		KUNIT_EXPECT_TRUE(test, asleep());
+	}
 }
 
 /* A lower limit is kept within two seconds, also for what was in use just before. */
@@ -431,6 +486,8 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_least_limit),
 	KUNIT_CASE_PARAM(defects_lossy, lossy_gen_params),
 	KUNIT_CASE_PARAM(defects_refused, refused_gen_params),
+	KUNIT_CASE(defects_refused_one),
+	KUNIT_CASE(defects_refused_soon),
 	KUNIT_CASE(defects_lower_limit_soon),
 	KUNIT_CASE(defects_probe),
 	KUNIT_CASE(defects_hotplug),

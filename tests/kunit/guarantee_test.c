@@ -54,6 +54,7 @@ MODULE_PARM_DESC(machines, "number of random machines");
  * @promised: bytes of slots that the guarantee covers
  * @used: bytes of slots that have been asked for
  * @depth: contexts that are interrupted
+ * @lasts: some mappings of pages last
  * @storm: interrupt at each point, for the class that is being taken of
  * @kccd: it runs, too, now and then
  * @live: mappings
@@ -69,6 +70,7 @@ struct machine {
 	struct cc_cpu *cpu;
 	unsigned int nr_cpus;
 	unsigned int running;
+	bool lasts;
 	u8 class[CC_NR_CLASSES];
 	unsigned int nr_classes;
 	unsigned long promised;
@@ -101,16 +103,20 @@ static void run_on(struct machine *m, unsigned int cpu)
 static bool map_one(struct machine *m, unsigned int nr)
 {
 	struct cc_class *class = &cc_classes[nr];
+	unsigned long attrs = 0;
 	phys_addr_t tlb;
 
 	if (m->broken || m->used + BIT(class->shift) > m->promised ||
 	    m->nr_live + CONTEXTS > MAX_LIVE)
 		return false;
 	m->used += BIT(class->shift);
-	tlb = cc_swiotlb_map(m->dev, m->buf, BIT(class->shift), 0, 0);
+	if (m->lasts && rnd(m, 2))
+		attrs = DMA_ATTR_SKIP_CPU_SYNC;
+	tlb = cc_swiotlb_map(m->dev, m->buf, BIT(class->shift), 0, attrs);
 	if (!cc_test_failed(tlb)) {
 		m->live[m->nr_live++] = tlb;
-		if (cc_chunk_by_addr(tlb)->class == class)
+		if (cc_chunk_by_addr(tlb)->class == class ||
+		    (attrs && cc_chunk_by_addr(tlb)->class == &cc_classes[CC_LASTING]))
 			return true;
 	}
 	if (!m->broken)
@@ -256,7 +262,9 @@ static void one_machine(struct kunit *test, struct machine *m)
 	m->kccd = rnd(m, 2);
 	choose_magazines(m);
 	reserve = min(cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min);
-	waste = choose_classes(m) * (SZ_512K + m->nr_cpus * CONTEXTS * BATCH_BYTES);
+	/* What lasts is a class of its own. */
+	m->lasts = rnd(m, 2);
+	waste = (choose_classes(m) + m->lasts) * (SZ_512K + m->nr_cpus * CONTEXTS * BATCH_BYTES);
 	m->promised = reserve > waste ? reserve - waste : 0;
 
 	/* From here on nothing can be had. */

@@ -75,9 +75,15 @@ static void do_map(struct history *h)
 	unsigned int nr = 1 + rnd(h, 1 << rnd(h, 7)), served = 0;
 	unsigned long before = cc_swiotlb.reserve_bytes;
 	size_t size = 1 + rnd(h, 1 << rnd(h, cc_max_shift + 1));
+	unsigned long attrs = 0;
 
+	/* Some of them last. */
+	if (!rnd(h, 4)) {
+		size = PAGE_SIZE;
+		attrs = DMA_ATTR_SKIP_CPU_SYNC;
+	}
 	for (; nr && h->nr_live < NR_LIVE; nr--, served++) {
-		phys_addr_t tlb = cc_swiotlb_map(h->dev, h->buf, size, 0, 0);
+		phys_addr_t tlb = cc_swiotlb_map(h->dev, h->buf, size, 0, attrs);
 
 		if (cc_test_failed(tlb))
 			break;

@@ -10,6 +10,7 @@
 
 #include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
 #include <trace/events/cc_swiotlb.h>
 
@@ -206,8 +207,8 @@ static bool take_whole(struct cc_block *block, unsigned long keep)
 		low = cc_swiotlb.reserve_low;
 		for (unsigned int i = 0; i < block->nr_chunks; i++)
 			cc_reserve_del(&block->chunks[i]);
-		/* That is not what the low water is about. */
-		cc_swiotlb.reserve_low = min(low, cc_swiotlb.reserve_bytes);
+		/* That is not what the low water is about, and it may come back. */
+		cc_swiotlb.reserve_low = low;
 	}
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 	return whole;
@@ -240,21 +241,31 @@ static unsigned long take_victims(struct list_head *victims, bool small,
 	return limit;
 }
 
-/* Into the reserve again: its leaf in the table is still there. */
-static void put_back(struct cc_block *block)
+/* Into the reserve again, and into a place in the list of blocks. */
+static void put_back(struct cc_block *block, struct list_head *after)
 {
 	unsigned long flags;
 
+	/* Their leaf in the table is still there. */
 	for (unsigned int i = 0; i < block->nr_chunks; i++)
 		cc_table_set(&block->chunks[i], &block->chunks[i]);
-	list_move_tail(&block->node, &cc_swiotlb.blocks);
+	list_move(&block->node, after);
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	for (unsigned int i = 0; i < block->nr_chunks; i++)
 		cc_reserve_add(&block->chunks[i]);
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
 }
 
-/* Make a block private and free it; or it stays shared, or is quarantined, and is false. */
+static void report_refusal(const struct cc_block *block)
+{
+	static DEFINE_RATELIMIT_STATE(limit, 60 * HZ, 1);
+
+	if (__ratelimit(&limit))
+		pr_warn("%lu KiB at %pa could not be made private, and stay in use\n",
+			(1UL << block->shift) >> 10, &block->chunks[0].pool.start);
+}
+
+/* Make a block private and free it. If not, it stays in use, or is quarantined. */
 static bool unshare(struct cc_block *block)
 {
 	unsigned long bytes = 1UL << block->shift;
@@ -264,7 +275,9 @@ static bool unshare(struct cc_block *block)
 	if (failed)
 		lost = convert(block, true);
 	if (failed && !lost) {
-		put_back(block);
+		report_refusal(block);
+		/* As if it were the oldest: first it is the turn of all others. */
+		put_back(block, &cc_swiotlb.blocks);
 		return false;
 	}
 	list_del(&block->node);
@@ -303,7 +316,7 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 		if (go_on)
 			go_on = unshare(block);
 		else
-			put_back(block);
+			put_back(block, cc_swiotlb.blocks.prev);
 		cond_resched();
 	}
 	return before - cc_swiotlb.shared;

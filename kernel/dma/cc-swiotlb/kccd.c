@@ -39,7 +39,7 @@ static struct cc_wait vain_wait[CC_NR_ASKS];	/* what a pass was asked for in vai
 static struct cc_wait drain_wait;	/* all magazines have just been emptied */
 static struct cc_wait holders_wait;	/* who holds what has just been logged */
 static struct cc_wait shrink_wait;	/* memory could not be made private */
-static unsigned long shrink_delay;	/* the same: jiffies; 0: it worked the last time */
+static unsigned long shrink_delay;	/* jiffies between tries; 0: it worked the last time */
 static unsigned long next_tick;
 static unsigned int quiet;		/* ticks in a row without news */
 static unsigned long moves_seen;
@@ -189,11 +189,12 @@ static bool shrink_reserve(bool reclaiming)
 	return cc_swiotlb.target != target;
 }
 
-/* If it has failed, not again too soon. True if it has. */
-static bool shrink_failed(unsigned long failures, unsigned long now)
+/* Was memory refused, of which the host has taken back @done? Then not again too soon. */
+static bool shrink_failed(unsigned long failures, unsigned long done, unsigned long now)
 {
 	if (cc_convert_stats.failed[false] == failures) {
-		shrink_delay = 0;
+		if (done)
+			shrink_delay = 0;
 		return false;
 	}
 	shrink_delay = clamp(2 * shrink_delay, CC_BACKOFF_MIN, CC_BACKOFF_MAX);
@@ -205,7 +206,7 @@ static bool shrink_failed(unsigned long failures, unsigned long now)
 static void return_surplus(unsigned long now)
 {
 	unsigned long failures = cc_convert_stats.failed[false];
-	/* After a failure, as little is risked as there can be. */
+	/* After a failure, the rest stays where mappings find it. */
 	unsigned long pass_bytes = shrink_delay ? BIT(CC_BLOCK_SHIFT) : CC_PASS_BYTES;
 	unsigned long most = min3(surplus, pass_bytes,
 				  cc_swiotlb.shared - min(cc_swiotlb.shared,
@@ -213,10 +214,12 @@ static void return_surplus(unsigned long now)
 	unsigned long done = cc_block_shrink(reserve_keep(), most);
 
 	cc_kccd_stats.retired += done;
-	if (shrink_failed(failures, now))
-		return;
 	/* A block more could have been returned: the rest is in blocks in use. */
-	surplus = done && most - done < BIT(CC_BLOCK_SHIFT) ? surplus - done : 0;
+	if (shrink_failed(failures, done, now) ||
+	    (done && most - done < BIT(CC_BLOCK_SHIFT)))
+		surplus -= min(surplus, done);
+	else
+		surplus = 0;
 	if (!done)
 		return;
 	WRITE_ONCE(quiet, 0);
@@ -245,7 +248,9 @@ static void note_leftover(bool reclaimed)
 {
 	unsigned long bytes = idle_bytes();
 
-	bytes -= min(bytes, surplus);
+	/* What is to be returned, if the host takes it back. */
+	if (!shrink_delay)
+		bytes -= min(bytes, surplus);
 	WRITE_ONCE(leftover, reclaimed ? bytes : min(leftover, bytes));
 }
 

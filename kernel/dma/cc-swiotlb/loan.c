@@ -98,8 +98,8 @@ static s64 budget(void)
 s32 cc_loan_batch __read_mostly;
 
 /* Pages that were too many, and when: near the budget, to know that takes a sum. */
-static s64 refused;
-static unsigned long refused_at;
+static s64 refused __read_mostly;
+static unsigned long refused_at __read_mostly;
 
 static bool charge(size_t size)
 {
@@ -406,7 +406,8 @@ bool cc_loan_covers(phys_addr_t paddr, size_t size)
  */
 int cc_loan_init(void)
 {
-	cc_loan_batch = clamp(budget() / (4 * num_possible_cpus()), 1, 2 * pages_for(CC_LOAN_MAX));
+	cc_loan_batch = clamp_t(s64, budget() / (4 * num_possible_cpus()), 1,
+				2 * pages_for(CC_LOAN_MAX));
 	refused = S64_MAX;
 	if (!percpu_counter_initialized(&lent))
 		return percpu_counter_init(&lent, 0, GFP_KERNEL);

@@ -113,8 +113,8 @@ static u64 take_from_pool(struct cc_class *class, const struct how *how)
 		want = min3(free - keep, (long)class->batch, (long)how->most);
 	} while (!atomic_long_try_cmpxchg(&node->pool_free, &free, free - want));
 	/*
-	 * A chunk more would have no more. The hint moves to what is found, so that to
-	 * look at all of them is rare; else the class would grow each time.
+	 * If a chunk's worth is free, look for it in all chunks, or the class would grow
+	 * each time. The hint moves to what is found, so that is rare.
 	 */
 	if (free >= (long)(BIT(CC_CHUNK_SHIFT) >> class->shift))
 		nr_chunks = UINT_MAX;
