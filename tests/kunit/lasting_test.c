@@ -189,6 +189,7 @@ static void lasting_stats(struct kunit *test)
 	unsigned long slots, in_use, high, cached;
 	char row[32], *text;
 	phys_addr_t tlb[2];
+	int n;
 
 	cc_test_files(test);
 	tlb[0] = map(t, PAGE_SIZE, LASTS);
@@ -196,8 +197,8 @@ static void lasting_stats(struct kunit *test)
 	snprintf(row, sizeof(row), "\n%6lu", PAGE_SIZE);
 	text = strstr(cc_test_read(test, "debugfs", "swiotlb/cc/stats"), row);
 	KUNIT_ASSERT_NOT_NULL(test, text);
-	KUNIT_ASSERT_EQ(test, 4, sscanf(text + strlen(row), "%lu %lu %lu %lu", &slots, &in_use,
-					&high, &cached));
+	n = sscanf(text + strlen(row), "%lu %lu %lu %lu", &slots, &in_use, &high, &cached);
+	KUNIT_ASSERT_EQ(test, n, 4);
 	KUNIT_EXPECT_EQ(test, slots, LASTING->nr_slots + PAGES->nr_slots);
 	KUNIT_EXPECT_EQ(test, in_use, 2);
 	KUNIT_EXPECT_EQ(test, high, 1 + PAGES->batch);

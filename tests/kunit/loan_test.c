@@ -171,7 +171,7 @@ static void loan_budget_lowered(struct kunit *test)
 /* Over the budget, whoever asks for as much is refused without a look, until the next jiffy. */
 static void loan_budget_refused(struct kunit *test)
 {
-	unsigned long max = cc_swiotlb.max, at;
+	unsigned long max = cc_swiotlb.max, at, now;
 	struct page *page = alloc(test, SZ_128K), *same, *less, *later_on;
 	unsigned int tries = 100;
 
@@ -187,9 +187,10 @@ static void loan_budget_refused(struct kunit *test)
 		less = cc_loan_alloc(SZ_32K);
 		if (less)
 			cc_loan_free(less, SZ_32K);
-		if (jiffies != at && same)
+		now = jiffies;
+		if (now != at && same)
 			cc_loan_free(same, SZ_64K);
-	} while (jiffies != at && --tries);
+	} while (now != at && --tries);
 	KUNIT_EXPECT_NULL(test, same);
 	KUNIT_EXPECT_NOT_NULL(test, less);
 	later();

@@ -3,8 +3,8 @@
  * Size classes.
  *
  * The table of classes holds every power of two from 512 bytes to 2 MiB, and behind
- * them the pages of coherent allocations, and those of mappings that last. A class costs nothing until it is used: it owns
- * no chunk before its first mapping.
+ * them the pages of coherent allocations, and those of mappings that last. A class
+ * costs nothing until it is used: it owns no chunk before its first mapping.
  */
 #include <linux/bitops.h>
 #include <linux/slab.h>

@@ -104,12 +104,13 @@ static unsigned long refused_at __read_mostly;
 static bool charge(size_t size)
 {
 	s64 pages = pages_for(size);
+	unsigned long now = jiffies;
 
-	if (unlikely(READ_ONCE(refused_at) == jiffies && READ_ONCE(refused) <= pages))
+	if (unlikely(READ_ONCE(refused_at) == now && READ_ONCE(refused) <= pages))
 		return false;
 	if (__percpu_counter_compare(&lent, budget() - pages, cc_loan_batch) > 0) {
 		WRITE_ONCE(refused, pages);
-		WRITE_ONCE(refused_at, jiffies);
+		WRITE_ONCE(refused_at, now);
 		return false;
 	}
 	percpu_counter_add_batch(&lent, pages, cc_loan_batch);
