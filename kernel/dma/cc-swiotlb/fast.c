@@ -39,9 +39,11 @@ static __always_inline dma_addr_t map(struct device *dev, phys_addr_t orig_addr,
 
 	if (unlikely(trace_cc_swiotlb_map_enabled() || order > cc_max_shift ||
 		     dma_get_min_align_mask(dev) >> CC_OFFSET_BITS ||
-		     !cc_within_segment(dev) || cc_lasts(order, attrs)))
+		     !cc_within_segment(dev)))
 		goto slow;
 	nr = cc_class_of[order];
+	if (cc_lasts(nr, attrs))
+		goto slow;
 
 	preempt_disable();
 	if (unlikely(!cc_magazine_pop(&cc_cpu.mag[nr].loaded, &slot))) {

@@ -243,7 +243,7 @@ phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 	if (unlikely(order > cc_max_shift || offset >> CC_OFFSET_BITS))
 		return (phys_addr_t)DMA_MAPPING_ERROR;
 	nr = cc_class_of[order];
-	if (unlikely(cc_lasts(order, attrs)) && nr == CC_PAGE_CLASS) {
+	if (unlikely(cc_lasts(nr, attrs))) {
 		phys_addr_t tlb_addr = map_lasting(dev, orig_addr, size, offset);
 
 		if (tlb_addr != (phys_addr_t)DMA_MAPPING_ERROR)

@@ -185,13 +185,13 @@ static inline bool cc_chunk_is_coherent(const struct cc_chunk *chunk)
 }
 
 /*
- * Will the mapping last? A driver that syncs by itself what it needs keeps its buffers
+ * Will a mapping that is for class @nr last? A driver that syncs by itself what it needs keeps its buffers
  * mapped, as a rule, and uses each one again: the page pools of NICs, above all. Beside
  * slots that come and go, each of them would keep a chunk shared after a burst.
  */
-static __always_inline bool cc_lasts(unsigned int order, unsigned long attrs)
+static __always_inline bool cc_lasts(unsigned int nr, unsigned long attrs)
 {
-	return (attrs & DMA_ATTR_SKIP_CPU_SYNC) && order == PAGE_SHIFT;
+	return (attrs & DMA_ATTR_SKIP_CPU_SYNC) && nr == CC_PAGE_CLASS;
 }
 
 /* The sum of a counter over all CPUs. Any context; not exact while it changes. */
