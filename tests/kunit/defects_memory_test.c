@@ -208,6 +208,7 @@ static void defects_refused(struct kunit *test)
 {
 	bool also_share = *(const unsigned long *)test->param_value;
 	unsigned long shared;
+	unsigned int calls;
 
 	start(test, SZ_128M, SZ_4M, 0);
 	while (cc_swiotlb.shared < SZ_64M) {
@@ -220,11 +221,14 @@ static void defects_refused(struct kunit *test)
 	if (also_share)
 		cc_fake_fail(CC_FAKE_SHARE, 0, UINT_MAX);
 	cc_test_log_begin(test);
-	KUNIT_EXPECT_LE(test, live(30 * CC_BACKOFF_MAX), 200);
+	calls = cc_fake.calls[CC_FAKE_UNSHARE];
+	KUNIT_EXPECT_LE(test, live(3 * CC_BACKOFF_MAX), 100);
+	/* 20 ms, 40 ms, and so on, up to 10 s */
+	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_UNSHARE] - calls, 14);
 	cc_test_log_end(test);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared + cc_swiotlb.quarantined, shared);
 	if (also_share)
-		KUNIT_EXPECT_LE(test, cc_swiotlb.quarantined, 40 * SZ_2M);
+		KUNIT_EXPECT_LE(test, cc_swiotlb.quarantined, 14 * SZ_2M);
 	else
 		KUNIT_EXPECT_EQ(test, cc_swiotlb.quarantined, 0);
 	cc_test_check(test);

@@ -538,6 +538,22 @@ static void defects_ticks(struct kunit *test)
 	KUNIT_EXPECT_LE(test, cc_kccd_stats.ticks, ticks + 21);
 }
 
+/* Though a class gets another chunk each second, what it does not use is returned. */
+static void defects_growing(struct kunit *test)
+{
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_64K)];
+
+	start(test, SZ_128M, SZ_4M, 0);
+	KUNIT_ASSERT_EQ(test, take(test, 32, SZ_64K), 32);
+	give(test, 32);
+	for (unsigned int second = 0; second < 40; second++) {
+		KUNIT_ASSERT_TRUE(test, cc_reserve_take(class, NUMA_NO_NODE, LONG_MAX));
+		cc_kccd_kick(CC_KICK_TICK);
+		live(CC_TICK);
+	}
+	KUNIT_EXPECT_LE(test, class->nr_slots, 4 * SZ_512K / SZ_64K);
+}
+
 /* A pause between two bursts costs no conversion, whatever else stays mapped. */
 static void defects_pause(struct kunit *test)
 {
@@ -554,15 +570,15 @@ static void defects_pause(struct kunit *test)
 			shares = cc_fake.calls[CC_FAKE_SHARE];
 			unshares = cc_fake.calls[CC_FAKE_UNSHARE];
 		}
-		for (unsigned int n = 0; n < 16; n++) {
+		for (unsigned int n = 0; n < 32; n++) {
 			KUNIT_ASSERT_EQ(test, take(test, 1, SZ_512K), 1);
 			live(1);
 		}
-		give(test, 16);
+		give(test, 32);
 		live(2 * CC_TICK);
 	}
-	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_SHARE], shares + 40);
-	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_UNSHARE], unshares + 40);
+	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_SHARE], shares + 20);
+	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_UNSHARE], unshares + 20);
 	kunit_info(test, "%u shares, %u unshares", cc_fake.calls[CC_FAKE_SHARE] - shares,
 		   cc_fake.calls[CC_FAKE_UNSHARE] - unshares);
 }
@@ -591,6 +607,7 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_long_pass),
 	KUNIT_CASE(defects_long_pass_asked),
 	KUNIT_CASE(defects_ticks),
+	KUNIT_CASE(defects_growing),
 	KUNIT_CASE(defects_pause),
 	{}
 };

@@ -228,18 +228,20 @@ static void loan_starved(struct kunit *test)
 {
 	struct loan_test *t = test->priv;
 	struct cc_class *class = &cc_classes[cc_test_class(SZ_128K)];
-	phys_addr_t tlb[256], again;
+	enum { MOST = 256 };
+	phys_addr_t *tlb = kunit_kcalloc(test, MOST, sizeof(*tlb), GFP_KERNEL), again;
 	unsigned int nr = 0;
 
+	KUNIT_ASSERT_NOT_NULL(test, tlb);
 	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
 	cc_test_log_begin(test);
-	while (nr < ARRAY_SIZE(tlb)) {
+	while (nr < MOST) {
 		tlb[nr] = cc_swiotlb_map(t->dev, virt_to_phys(t->buf), SZ_128K, 0, 0);
 		if (cc_test_failed(tlb[nr]) || cc_chunk_by_addr(tlb[nr])->class != class)
 			break;
 		nr++;
 	}
-	KUNIT_ASSERT_LT(test, nr, ARRAY_SIZE(tlb));
+	KUNIT_ASSERT_LT(test, nr, MOST);
 	KUNIT_ASSERT_TRUE(test, class->starved);
 	if (!cc_test_failed(tlb[nr]))
 		cc_test_give(tlb[nr]);

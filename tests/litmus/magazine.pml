@@ -15,7 +15,8 @@
  * of the memory model; barrier() keeps the compiler from changing that.
  *
  * code: kernel/dma/cc-swiotlb/map.h cc_magazine_pop cc_magazine_push
- * code: kernel/dma/cc-swiotlb/magazine.c detach attach
+ * code: kernel/dma/cc-swiotlb/slot.h cc_chain_detach
+ * code: kernel/dma/cc-swiotlb/magazine.c attach
  * code: kernel/dma/cc-swiotlb/slot.h cc_chain_head
  * mutant: s/tid = (tid + 1) % TIDS/tid = 0/
  * mutant: s/TIDS 16/TIDS 2/
@@ -128,7 +129,7 @@ inline push()
 	atomic { consistent(); s = 0 }
 }
 
-/* detach(), and attach() where that finds the magazine empty. */
+/* cc_chain_detach(), and attach() where that finds the magazine empty. */
 inline take_all()
 {
 	do

@@ -3,6 +3,7 @@
  * How the magazines of idle and dead CPUs are emptied. A magazine belongs to its CPU:
  * as long as that is alive, the work is done there.
  */
+#include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
 #include <linux/smp.h>
