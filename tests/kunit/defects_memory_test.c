@@ -238,6 +238,15 @@ static void defects_refused(struct kunit *test)
 	live(2 * CC_RECLAIM_INTERVAL);
 	cc_test_log_end(test);
 	KUNIT_EXPECT_LE(test, cc_kccd_freeable(), SZ_2M);
+	/* That there was nothing to return for a while is no sign that it works again. */
+	cc_test_log_begin(test);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, cc_swiotlb.shared));
+	live(2 * CC_BACKOFF_MAX);
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, 0));
+	calls = cc_fake.calls[CC_FAKE_UNSHARE];
+	live(CC_BACKOFF_MAX / 2);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_UNSHARE] - calls, 2);
 	/* It serves mappings as before. */
 	KUNIT_EXPECT_EQ(test, take(test, 4, SZ_512K), 4);
 	give(test, 4);
