@@ -139,7 +139,7 @@ static void lasting_dma_api(struct kunit *test)
 {
 	struct lasting_test *t = test->priv;
 	bool force = t->dev->dma_io_tlb_mem->force_bounce;
-	struct page *page = phys_to_page(t->buf);
+	struct page *page = pfn_to_page(PHYS_PFN(t->buf));
 	u8 *buf = phys_to_virt(t->buf), *bounce;
 	dma_addr_t dma;
 

@@ -185,9 +185,10 @@ static inline bool cc_chunk_is_coherent(const struct cc_chunk *chunk)
 }
 
 /*
- * Will a mapping that is for class @nr last? A driver that syncs by itself what it needs keeps its buffers
- * mapped, as a rule, and uses each one again: the page pools of NICs, above all. Beside
- * slots that come and go, each of them would keep a chunk shared after a burst.
+ * Will a mapping that is for class @nr last? A driver that syncs by itself what it needs
+ * keeps its buffers mapped, as a rule, and uses each one again: the page pools of NICs,
+ * above all. Beside slots that come and go, each of them would keep a chunk shared after a
+ * burst.
  */
 static __always_inline bool cc_lasts(unsigned int nr, unsigned long attrs)
 {
