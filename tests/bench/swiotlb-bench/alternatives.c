@@ -17,7 +17,7 @@
 #include <linux/vmalloc.h>
 #include <linux/xarray.h>
 
-#include "../cc-swiotlb/internal.h"
+#include "../cc-swiotlb/slot.h"
 #include "bench.h"
 
 /* What could have been otherwise: the size of a magazine */
@@ -316,7 +316,7 @@ static s64 time_depot(bool drain)
 		u64 start = ktime_get_ns();
 
 		for (; nr < SLOTS; nr++) {
-			tlb[nr] = cc_swiotlb_map(bench_dev, SZ_1M, SZ_4K, 0);
+			tlb[nr] = cc_swiotlb_map(bench_dev, SZ_1M, SZ_4K, 0, 0);
 			if (tlb[nr] == (phys_addr_t)DMA_MAPPING_ERROR)
 				break;
 		}
@@ -324,7 +324,7 @@ static s64 time_depot(bool drain)
 			cc_swiotlb_unmap(bench_dev, tlb[nr], SZ_4K,
 					 cc_swiotlb_find_pool(tlb[nr]));
 		if (drain)
-			cc_depot_drain(class, UINT_MAX);
+			cc_depot_drain(class, 0, UINT_MAX);
 		if (r >= 0)
 			t[r] = ktime_get_ns() - start;
 		cond_resched();
@@ -360,7 +360,7 @@ void bench_block(void)
 			mutex_lock(&cc_swiotlb.mutex);
 			reserve = cc_swiotlb.reserve_bytes;
 			start = ktime_get_ns();
-			while (done < TOTAL && !cc_block_grow(bytes, shifts[i]))
+			while (done < TOTAL && !cc_block_grow(bytes, shifts[i], NUMA_NO_NODE))
 				done += bytes;
 			grow[r] = ktime_get_ns() - start;
 			start = ktime_get_ns();
