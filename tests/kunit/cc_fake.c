@@ -270,3 +270,23 @@ void cc_fake_remove(struct kunit *test)
 	kunit_deactivate_static_stub(test, cc_page_node);
 	kunit_deactivate_static_stub(test, cc_magazine_online);
 }
+
+struct task_struct *cc_fake_thread;
+
+/**
+ * cc_fake_run() - start the real thread, but with the fake below it
+ *
+ * In the place of cc_kccd_run().
+ *
+ * Return: the thread, or an error pointer.
+ */
+struct task_struct *cc_fake_run(void)
+{
+	struct kunit *test = current->kunit_test;
+
+	kunit_deactivate_static_stub(test, cc_kccd_run);
+	cc_fake_thread = cc_kccd_run();
+	if (!IS_ERR(cc_fake_thread))
+		cc_fake_thread->kunit_test = test;
+	return cc_fake_thread;
+}

@@ -165,6 +165,11 @@ void cc_fake_fail(enum cc_fake_call call, unsigned int from, unsigned int nr);
 void cc_fake_end(struct kunit *test);
 void cc_fake_remove(struct kunit *test);
 
+/* The thread that cc_fake_run() has started. */
+extern struct task_struct *cc_fake_thread;
+
+struct task_struct *cc_fake_run(void);
+
 /* Undo cc_swiotlb_map(), whatever was mapped. */
 static inline void cc_test_give(phys_addr_t tlb)
 {

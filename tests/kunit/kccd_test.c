@@ -508,20 +508,6 @@ static void kccd_thread(struct kunit *test)
 	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, idle + SZ_8M);
 }
 
-static struct task_struct *thread;
-
-/* The real thread, but with the fake below it. */
-static struct task_struct *run_with_fake(void)
-{
-	struct kunit *test = current->kunit_test;
-
-	kunit_deactivate_static_stub(test, cc_kccd_run);
-	thread = cc_kccd_run();
-	if (!IS_ERR(thread))
-		thread->kunit_test = test;
-	return thread;
-}
-
 /* What failed is tried again without another mapping that asks for it. */
 static void kccd_retries(struct kunit *test)
 {
@@ -534,9 +520,9 @@ static void kccd_retries(struct kunit *test)
 	cc_test_options(&opts);
 	memset(opts.mark, 0, sizeof(opts.mark));
 	kunit_deactivate_static_stub(test, cc_kccd_run);
-	kunit_activate_static_stub(test, cc_kccd_run, run_with_fake);
+	kunit_activate_static_stub(test, cc_kccd_run, cc_fake_run);
 	cc_test_start_with(test, &opts, true);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, thread);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, cc_fake_thread);
 	cc_test_log_begin(test);
 	cc_fake_fail(CC_FAKE_MEMORY, 0, UINT_MAX);
 	/* A class that is starved would ask again by itself. */

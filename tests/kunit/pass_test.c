@@ -61,20 +61,6 @@ static void pass_asked_first(struct kunit *test)
 	kunit_deactivate_static_stub(test, cc_grace_period);
 }
 
-static struct task_struct *thread;
-
-/* The real thread, but with the fake below it. */
-static struct task_struct *run_with_fake(void)
-{
-	struct kunit *test = current->kunit_test;
-
-	kunit_deactivate_static_stub(test, cc_kccd_run);
-	thread = cc_kccd_run();
-	if (!IS_ERR(thread))
-		thread->kunit_test = test;
-	return thread;
-}
-
 static unsigned long (*count_objects)(struct shrinker *s, struct shrink_control *sc);
 static unsigned long counted_inside;
 static unsigned int inside;
@@ -84,7 +70,7 @@ static void count_inside(unsigned int order, bool try_hard, int nid)
 {
 	struct shrink_control sc = {};
 
-	if (current != thread)
+	if (current != cc_fake_thread)
 		return;
 	counted_inside = max(counted_inside, count_objects(NULL, &sc));
 	inside++;
@@ -103,7 +89,7 @@ static void pass_own_allocation(struct kunit *test)
 	memset(opts.mark, 0, sizeof(opts.mark));
 	inside = 0;
 	counted_inside = 0;
-	kunit_activate_static_stub(test, cc_kccd_run, run_with_fake);
+	kunit_activate_static_stub(test, cc_kccd_run, cc_fake_run);
 	cc_test_start_with(test, &opts, true);
 	mutex_lock(&cc_swiotlb.mutex);
 	/* More than is kept, so that there is something to return. */

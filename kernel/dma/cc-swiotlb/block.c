@@ -280,6 +280,7 @@ static bool unshare(struct cc_block *block)
 		put_back(block, &cc_swiotlb.blocks);
 		return false;
 	}
+	cc_swiotlb.lossy |= lost;
 	list_del(&block->node);
 	cc_swiotlb.shared -= bytes;
 	trace_cc_swiotlb_retire(page_to_phys(block->page), bytes, cc_swiotlb.shared);

@@ -52,9 +52,8 @@ static unsigned int held_classes(const struct cc_cpu *pcpu, bool all)
 }
 
 /*
- * A magazine belongs to its CPU, so the work is done there, if there is any; @held
- * tells whether CPUs held something before. Fails while a CPU comes or goes: that may
- * wait for I/O, and the I/O for memory that the caller is to share.
+ * @held tells whether CPUs held something before. Fails while a CPU comes or goes: that
+ * may wait for I/O, and the I/O for memory that the caller is to share.
  */
 static bool drain(bool all, bool *held)
 {

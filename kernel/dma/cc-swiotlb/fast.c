@@ -27,7 +27,7 @@ static noinline dma_addr_t map_stale(struct device *dev, phys_addr_t orig_addr,
 	return swiotlb_map_fill(dev, orig_addr, 0, tlb_addr);
 }
 
-/* Without attributes they are known to be 0. */
+/* Inlined twice: for any attributes, and for none, which is what most mappings have. */
 static __always_inline dma_addr_t map(struct device *dev, phys_addr_t orig_addr,
 				      size_t size, enum dma_data_direction dir,
 				      unsigned long attrs)

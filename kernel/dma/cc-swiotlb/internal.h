@@ -380,7 +380,7 @@ struct cc_held {
  * @reserve_min: the reserve that kccd keeps when idle
  * @target:	the reserve that kccd keeps now
  * @quarantined: of unknown state and leaked for ever
- * @lossy:	the last block to be shared was quarantined; under @mutex
+ * @lossy:	a block was quarantined, and none has been shared since; under @mutex
  * @coherent_held: coherent allocations that were freed while somebody held a page;
  *		under @lock
  * @loans_held:	the same of loans; under @lock
@@ -685,6 +685,7 @@ static inline u64 cc_mark_bytes(unsigned int shift, unsigned long slots)
 
 /* options.c */
 void cc_options_default(struct cc_options *opts, unsigned long ram);
+int cc_parse_number(const char *str, unsigned long *val);
 const char *cc_parse_size(const char *str, unsigned long *size);
 int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram);
 

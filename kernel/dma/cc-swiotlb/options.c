@@ -49,8 +49,15 @@ void cc_options_default(struct cc_options *opts, unsigned long ram)
 	opts->reserve = min(opts->reserve, beside_marks(opts));
 }
 
-/* A zero in front of a decimal number is none of an octal one. */
-static int parse_number(const char *str, unsigned long *val)
+/**
+ * cc_parse_number() - read a decimal number, or a hexadecimal one that begins with 0x
+ * @str: text; a zero in front makes nothing octal
+ * @val: receives the number
+ *
+ * Context: any.
+ * Return: 0, or what kstrtoul() says.
+ */
+int cc_parse_number(const char *str, unsigned long *val)
 {
 	return kstrtoul(str, strncasecmp(str, "0x", 2) ? 10 : 16, val);
 }
@@ -77,7 +84,7 @@ const char *cc_parse_size(const char *str, unsigned long *size)
 	if (len >= sizeof(number))
 		return NULL;
 	strscpy(number, str, len + 1);
-	err = parse_number(number, &val);
+	err = cc_parse_number(number, &val);
 	if (err && err != -ERANGE)
 		return NULL;
 	str += len;
@@ -143,7 +150,7 @@ static bool parse_mark(struct cc_options *opts, const char *str,
 	unsigned int shift;
 	unsigned long val;
 
-	if (nr >= ARRAY_SIZE(mark_shift) || parse_number(str, &val))
+	if (nr >= ARRAY_SIZE(mark_shift) || cc_parse_number(str, &val))
 		return false;
 	shift = mark_shift[nr];
 	if (val > ram >> shift || (!val && shift == CC_CHUNK_SHIFT))

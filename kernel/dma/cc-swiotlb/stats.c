@@ -521,8 +521,7 @@ static ssize_t mark_store(struct kobject *kobj, struct kobj_attribute *attr,
 {
 	struct cc_class_dir *dir = container_of(attr, struct cc_class_dir, mark);
 	unsigned long slots;
-	/* As on the command line, a zero in front makes nothing octal. */
-	int err = kstrtoul(buf, strncasecmp(buf, "0x", 2) ? 10 : 16, &slots);
+	int err = cc_parse_number(buf, &slots);
 
 	return err ?: cc_kccd_set_mark(dir->class, slots) ?: count;
 }
