@@ -7,7 +7,8 @@
 # ratio of cc and legacy in each round. Then legacy and cc do the jobs of fio once more,
 # on one CPU, whose instructions are counted. Jobs named raw- and luks- are about what is
 # copied, without and with dm-crypt; their instructions are counted for each allocator,
-# and luks-bounced is dm-crypt without cc_shared_reads. QUICK=1: few sizes, one round;
+# and luks-bounced is dm-crypt without cc_shared_reads. Jobs named seq- do 1 MiB at a time
+# from huge pages, which cc-2m, cc with slots of 2 MiB kept, maps at once. QUICK=1: few sizes, one round;
 # SECONDS_PER_JOB=n (1); JOBS=regex: only jobs whose name matches, such as ^net-;
 # ROUNDS=0: only count. Per disk 1 or 256 requests are in flight, never more than 512 MiB
 # in all. Writes out/bench-fio.json.
@@ -52,13 +53,22 @@ for way in randread randwrite; do
 	done
 done
 add luks-bounced-randread-64k-16 job randread 64k 16 luks-bounced
+for way in read write; do
+	add "seq-$way-1m-8" job "$way" 1m 8 seq
+done
 for way in send receive; do
 	r=$([ $way = send ] || echo -R)
 	add "net-$way-64" iperf -u -b 0 -l 64 "$r"
 	add "net-$way-1500" iperf -u -b 0 -l 1472 "$r"
 	add "net-$way-64k" iperf -l 64K "$r"
 done
-[ ${#jobs[@]} != 0 ] || die "JOBS=$JOBS matches no job: names are as 21disks-randrw-4k-256, luks-randread-64k-16 and net-send-64"
+[ ${#jobs[@]} != 0 ] || die "JOBS=$JOBS matches no job: names are as 21disks-randrw-4k-256, luks-randread-64k-16, seq-read-1m-8 and net-send-64"
+
+sequential=''
+if [[ " ${jobs[*]%% *} " = *' seq-'* ]]; then
+	sequential='cc-2m'
+	[ ! "$runs" ] || runs+=" $sequential"
+fi
 
 images=$("$top/scripts/build.sh" legacy dynamic cc)
 { read -r legacy && read -r dynamic && read -r cc; } <<<"$images"
@@ -74,6 +84,9 @@ server=$! pids=''
 declare -A pid to from
 trap 'kill -- $server $pids' EXIT
 
+# Two slots of 512 KiB are kept anyway.
+with_2m='cc,force cc_swiotlb=0,0,0,0,2,4'
+
 # start <run> <bzImage> <swiotlb argument> [option of qemu.sh...]
 start() {
 	local d=$dir/$1 q in out
@@ -83,7 +96,7 @@ start() {
 	q="-drive file=$dir/iperf3.tar,format=raw,if=none,id=tar,readonly=on -device virtio-blk-pci,drive=tar,iommu_platform=on,disable-legacy=on"
 	q+=" -netdev user,id=net -device virtio-net-pci,netdev=net,iommu_platform=on,disable-legacy=on,romfile="
 	q+=" -chardev pipe,id=ctl,path=$d/ctl -serial chardev:ctl"
-	setsid "$top/scripts/qemu.sh" -m 4G -n 21 -s 256M -t 14400 -q "$q" "${@:4}" "$2" "$d" bench-fio \
+	setsid "$top/scripts/qemu.sh" -m 4G -n 21 -V mdts=9 -s 256M -t 14400 -q "$q" "${@:4}" "$2" "$d" bench-fio \
 		"seconds=$seconds" io_mib=512 "swiotlb=$3" &
 	pid[$1]=$!
 	pids+=" -$!"
@@ -125,10 +138,11 @@ turn() {
 	[ "$verb" = job ] || n=$((4 * rounds))
 	for ((round = 1; round <= n; round++)); do
 		for run in $turns; do
+			[ "$run" != cc-2m ] || [[ $name = seq-* ]] || continue
 			[ "$verb" = job ] && echo "job $*" >&"${to[$run]}" || echo "iperf ${name#net-}.$round $*" >&"${to[$run]}"
 			answer "$run" "done"
 		done
-		[ $((round % 2)) = 1 ] && turns='cc legacy' || turns='legacy cc'
+		[ $((round % 2)) = 1 ] && turns="$sequential cc legacy" || turns="legacy cc $sequential"
 	done
 }
 
@@ -154,6 +168,7 @@ for run in $runs; do
 	legacy-1g) start legacy-1g "$legacy" 524288,force ;;
 	dynamic) start dynamic "$dynamic" 32768,force ;;
 	cc) start cc "$cc" cc,force ;;
+	cc-2m) start cc-2m "$cc" "$with_2m" ;;
 	esac
 	step "booting the guest of $run"
 	answer "$run" ready
@@ -198,16 +213,23 @@ if [[ " ${jobs[*]%% *} " =~ \ (raw|luks)- ]]; then
 	start_counted dynamic-counted "$dynamic" 32768,force
 	count_both none-counted dynamic-counted '^(raw|luks)-'
 fi
+if [ "$sequential" ]; then
+	start_counted cc-2m-counted "$cc" "$with_2m"
+	count cc-2m-counted ^seq-
+	end cc-2m-counted
+fi
 
 jq -cs '
 	def backend: rtrimstr("-counted") | if . == "legacy-1g" then "legacy" else . end;
 	def median: sort | (.[length / 2 | floor] + .[(length - 1) / 2 | floor]) / 2;
 	(group_by(.metric)[] | select(.[0].metric | test(":(packets_s|mib_s)$"))
-	| [.[] | select(.run == "cc") | .value] as $cc | [.[] | select(.run == "legacy") | .value] as $legacy
+	| ("cc", "cc-2m") as $b
+	| [.[] | select(.run == $b) | .value] as $cc | [.[] | select(.run == "legacy") | .value] as $legacy
+	| select($cc != [])
 	| [range($cc | length) as $i | select($legacy[$i] > 0) | $cc[$i] / $legacy[$i] * 1000 | round / 1000] as $ratios
 	| (.[0].metric | split(":")) as $m
 	| (["", ($ratios | median * 1000 | round / 1000)], ["_min", ($ratios | min)], ["_max", ($ratios | max)])
-	| {name: $m[0], backend: "cc", metric: "\($m[1])_over_legacy\(.[0])", value: .[1], unit: "ratio"}),
+	| {name: $m[0], backend: $b, metric: "\($m[1])_over_legacy\(.[0])", value: .[1], unit: "ratio"}),
 	(group_by([.run, .metric])[]
 	| (map(.value) | median) as $v
 	| (.[0].metric | split(":")) as $m
@@ -233,6 +255,13 @@ done
 if [[ " ${jobs[*]%% *} " = *' luks-randread-64k-16 '*' luks-bounced-'* ]]; then
 	must 'cc: reads of an encrypted disk take 0.9 of the instructions that they take bounced' \
 		"$(value luks-randread-64k-16 cc instructions_per_io) <= 0.9 * $(value luks-bounced-randread-64k-16 cc instructions_per_io)"
+fi
+if [ "$sequential" ] && [ "$runs" ]; then
+	for job in seq-read-1m-8 seq-write-1m-8; do
+		[[ " ${jobs[*]%% *} " = *" $job "* ]] || continue
+		must "cc-2m: $job has requests of 1 MiB" "$(value $job cc-2m request_kib) >= 1000"
+		must "cc-2m: $job maps them at once" "$(value $job cc-2m bytes_per_map) >= 1000000"
+	done
 fi
 must 'cc: no lockup, hung task or warning in the log' "$(errors ':log_errors$') | length > 0 and all(. == 0)"
 step "wrote out/bench-fio.json"

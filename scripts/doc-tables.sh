@@ -319,6 +319,16 @@ copies() {
 	} | fmt -w 88
 }
 
+sequential() {
+	caption bench-fio
+	rows bench-fio '["legacy", "dynamic", "cc", "cc-2m"] as $backends
+		| ["", "", $backends[]],
+		(("read", "write") as $rw | "seq-\($rw)-1m-8" as $n
+		| [$rw, "KiB in a request", ($backends[] | v($n; .; "request_kib"))],
+		  ["", "bytes per second, over legacy", "", "", (("cc", "cc-2m") as $b | v($n; $b; "mib_s_over_legacy") | ratio)],
+		  ["", "instructions per MiB", ($backends[] | v($n; .; "instructions_per_io"))])' | table
+}
+
 model() { # parameter
 	rows bench '[v("model"; "cc"; "'"$1"'")]'
 }
@@ -408,6 +418,7 @@ section $benchmarks backends-arm64 bench-icount
 section $benchmarks memory demo
 section $benchmarks fio bench-fio
 section $benchmarks copies bench-fio
+section $benchmarks sequential bench-fio
 section $benchmarks scaling bench-native bench-icount bench
 section $benchmarks magazine-head bench-native
 section $benchmarks magazine-size bench-native
