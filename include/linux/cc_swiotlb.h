@@ -68,6 +68,7 @@ static inline void cc_swiotlb_kexec(void)
 void __init cc_swiotlb_select(void);
 bool __init cc_swiotlb_selected(void);
 bool cc_swiotlb_deselect(const char *why);
+bool __init cc_swiotlb_veto(bool remap);
 
 phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 			   size_t size, unsigned int alloc_align_mask,

@@ -5,6 +5,8 @@
  */
 #include <linux/slab.h>
 
+#include <linux/cc_loan.h>
+
 #include "cc_test.h"
 
 #define DEVICES		"swiotlb/cc/devices"
@@ -99,11 +101,22 @@ static void holders_many(struct kunit *test)
 {
 	struct holders_test *t = test->priv;
 
+	struct page *page;
+	const char *text;
+
 	for (unsigned int i = 3; i < NR_DEVICES; i++)
 		t->dev[i] = cc_test_device(test, DMA_BIT_MASK(64), 0);
 	for (unsigned int i = 0; i < NR_DEVICES; i++)
 		take(test, t->dev[i], SZ_4K);
-	row(test, devices(test), "others", 4, 4 * SZ_4K, 4 * SZ_4K, SZ_4K);
+	row(test, devices(test), "others", 5, 5 * SZ_4K, 5 * SZ_4K, SZ_4K);
+	/* A borrower that loses its loans is found, however many devices there are. */
+	cc_test_lend(test);
+	page = cc_loan_alloc(SZ_64K);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	text = devices(test);
+	cc_loan_free(page, SZ_64K);
+	row(test, text, "loans", 1, SZ_64K, SZ_64K, SZ_64K);
+	row(test, text, "others", 5, 5 * SZ_4K, 5 * SZ_4K, SZ_4K);
 }
 
 /* A device that goes away while its name is read faults nobody. */

@@ -115,8 +115,9 @@ static const struct options_param options_params[] = {
 	{ "classes=0", 1 },
 	{ "max=64M,min=128M", 1, SZ_64M, SZ_64M },
 	/* What is kept must fit, all of it together, and the reserve beside that. */
-	{ "200000,max=64M", 2, SZ_64M },
-	{ "max=64M,200000", 2, SZ_64M },
+	{ "200000,max=64M", 1, SZ_64M },
+	{ "max=64M,200000,20", 1, SZ_64M, .mark = { 0, 20, 0, 0, 0, 0 } },
+	{ "0,0,0,0,200,max=64M", 1, SZ_64M },
 	{ "0,0,0,0,2,31,max=64M", 0, SZ_64M, .reserve = SZ_1M, .mark = { 0, 0, 0, 0, 2, 31 } },
 	{ "0,0,0,0,2,32,max=64M", 1, SZ_64M },
 	{ "0,0,0,0,2,1,max=64M,reserve=64M", 1, SZ_64M, .reserve = SZ_64M - SZ_2M - SZ_1M,

@@ -163,7 +163,7 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift, int nid)
 		err = -EIO;
 	if (err)
 		lost = convert(block, false);
-	cc_swiotlb.lossy = lost;
+	cc_swiotlb.lossy = err && (cc_swiotlb.lossy || lost);
 	if (err)
 		goto unpublish;
 
@@ -207,7 +207,7 @@ static bool take_whole(struct cc_block *block, unsigned long keep)
 		low = cc_swiotlb.reserve_low;
 		for (unsigned int i = 0; i < block->nr_chunks; i++)
 			cc_reserve_del(&block->chunks[i]);
-		/* That is not what the low water is about, and it may come back. */
+		/* It may come back. */
 		cc_swiotlb.reserve_low = low;
 	}
 	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
@@ -218,8 +218,8 @@ static bool take_whole(struct cc_block *block, unsigned long keep)
  * Take blocks out of the reserve, small or large ones, and let their chunks not be
  * found any more. The youngest first: the old ones have been proven to be needed.
  */
-static unsigned long take_victims(struct list_head *victims, bool small,
-				  unsigned long keep, unsigned long limit)
+static unsigned long take_some(struct list_head *victims, bool small, bool refused,
+			       unsigned long keep, unsigned long limit)
 {
 	struct cc_block *block, *next;
 
@@ -230,8 +230,9 @@ static unsigned long take_victims(struct list_head *victims, bool small,
 		if (limit < BIT(CC_FRAME_SHIFT))
 			break;
 		cond_resched();
-		if (is_small != small || READ_ONCE(block->nr_reserve) != block->nr_chunks ||
-		    bytes > limit || !take_whole(block, keep))
+		if (is_small != small || block->refused != refused || bytes > limit ||
+		    READ_ONCE(block->nr_reserve) != block->nr_chunks ||
+		    !take_whole(block, keep))
 			continue;
 		limit -= bytes;
 		list_move(&block->node, victims);
@@ -239,6 +240,16 @@ static unsigned long take_victims(struct list_head *victims, bool small,
 			cc_chunk_unpublish(&block->chunks[i]);
 	}
 	return limit;
+}
+
+/* Those that have been refused before only if there are no others. */
+static void take_victims(struct list_head *victims, unsigned long keep, unsigned long limit)
+{
+	for (int refused = 0; refused <= 1 && list_empty(victims); refused++) {
+		unsigned long left = take_some(victims, true, refused, keep, limit);
+
+		take_some(victims, false, refused, keep, left);
+	}
 }
 
 /* Into the reserve again, and into a place in the list of blocks. */
@@ -265,6 +276,16 @@ static void report_refusal(const struct cc_block *block)
 			(1UL << block->shift) >> 10, &block->chunks[0].pool.start);
 }
 
+/* What has been taken of the reserve is there again, or has left it for good. */
+static void settle_low_water(void)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
+	cc_swiotlb.reserve_low = min(cc_swiotlb.reserve_low, cc_swiotlb.reserve_bytes);
+	raw_spin_unlock_irqrestore(&cc_swiotlb.lock, flags);
+}
+
 /* Make a block private and free it. If not, it stays in use, or is quarantined. */
 static bool unshare(struct cc_block *block)
 {
@@ -276,14 +297,16 @@ static bool unshare(struct cc_block *block)
 		lost = convert(block, true);
 	if (failed && !lost) {
 		report_refusal(block);
-		/* As if it were the oldest: first it is the turn of all others. */
+		block->refused = true;
+		/* As if it were the oldest: of those it is the last one to be tried again. */
 		put_back(block, &cc_swiotlb.blocks);
 		return false;
 	}
-	cc_swiotlb.lossy |= lost;
+	cc_swiotlb.lossy = lost;
 	list_del(&block->node);
 	cc_swiotlb.shared -= bytes;
-	trace_cc_swiotlb_retire(page_to_phys(block->page), bytes, cc_swiotlb.shared);
+	if (!lost)
+		trace_cc_swiotlb_retire(page_to_phys(block->page), bytes, cc_swiotlb.shared);
 	block_free(block, lost);
 	return !failed;
 }
@@ -294,33 +317,35 @@ static bool unshare(struct cc_block *block)
  * @limit: return no more bytes than this
  *
  * What memory that was fragmented has given goes first, so that what stays is in
- * large blocks again. Once a conversion has failed, no other one is tried.
+ * large blocks again. Once a conversion has failed, or a reboot has begun, no other one
+ * is tried.
  *
  * Context: task, under cc_swiotlb.mutex.
- * Return: bytes returned, or quarantined.
+ * Return: bytes returned, without what was quarantined.
  */
 unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 {
-	unsigned long before = cc_swiotlb.shared;
+	unsigned long before = cc_swiotlb.shared + cc_swiotlb.quarantined;
 	struct cc_block *block, *next;
-	bool go_on = true;
 	LIST_HEAD(victims);
 
-	limit = take_victims(&victims, true, keep, limit);
-	take_victims(&victims, false, keep, limit);
+	take_victims(&victims, keep, limit);
 	if (list_empty(&victims))
 		return 0;
 
 	/* Whoever found a chunk by its address or index is done with it. */
 	cc_grace_period();
-	list_for_each_entry_safe(block, next, &victims, node) {
-		if (go_on)
-			go_on = unshare(block);
-		else
-			put_back(block, cc_swiotlb.blocks.prev);
+	list_for_each_entry_safe_reverse(block, next, &victims, node) {
+		if (READ_ONCE(cc_swiotlb.stopping) || !unshare(block))
+			break;
 		cond_resched();
 	}
-	return before - cc_swiotlb.shared;
+	list_for_each_entry_safe(block, next, &victims, node) {
+		put_back(block, cc_swiotlb.blocks.prev);
+		cond_resched();
+	}
+	settle_low_water();
+	return before - cc_swiotlb.shared - cc_swiotlb.quarantined;
 }
 
 /**

@@ -9,7 +9,7 @@
 #include <linux/bitops.h>
 #include <linux/slab.h>
 
-#include "internal.h"
+#include "slot.h"
 
 struct cc_class cc_classes[CC_NR_OWNERS];
 u8 cc_class_of[CC_SLOT_MAX_SHIFT + 1] __read_mostly;
@@ -26,7 +26,6 @@ unsigned int cc_nr_nodes __read_mostly;
 #define CC_MAGAZINE_SLOTS	128
 /* Bytes that a CPU takes from a gen_pool at once. */
 #define CC_BATCH_BYTES		SZ_32K
-#define CC_BATCH_SLOTS		16
 
 static unsigned int magazine_slots(unsigned int nr_cpus, unsigned long max,
 				   unsigned int shift)

@@ -55,6 +55,20 @@ bool cc_swiotlb_deselect(const char *why)
 }
 
 /**
+ * cc_swiotlb_veto() - veto the choice where swiotlb serves Xen
+ * @remap: bounce buffers must be contiguous for the machine, as on x86
+ *
+ * Return: true if it had been chosen.
+ */
+bool __init cc_swiotlb_veto(bool remap)
+{
+	if (remap)
+		return cc_swiotlb_deselect("bounce buffers must be remapped (Xen)");
+	/* Elsewhere swiotlb-xen maps through swiotlb's functions. */
+	return !IS_ENABLED(CONFIG_X86) && xen_domain() && cc_swiotlb_deselect("Xen");
+}
+
+/**
  * cc_swiotlb_start() - start the allocator
  * @opts: options
  *
@@ -148,7 +162,8 @@ void cc_swiotlb_stop(void)
 		WARN_ONCE(cc_classes[i].nr_slots, "slots are still mapped\n");
 	}
 	cc_reserve_add_retired(&retired);
-	/* It ends where a conversion fails. */
+	/* It ends where a conversion fails, or in a reboot. */
+	cc_swiotlb.stopping = false;
 	for (int i = 0; i < 3 && !list_empty(&cc_swiotlb.blocks); i++)
 		cc_block_shrink(0, ULONG_MAX);
 	mutex_unlock(&cc_swiotlb.mutex);
@@ -163,7 +178,10 @@ static int __init cc_options_setup(char *str)
 {
 	if (!str)
 		return -EINVAL;
-	strscpy(cc_options_arg, str);
+	/* A boot loader may have some, and who boots add to them. */
+	if (cc_options_arg[0])
+		strlcat(cc_options_arg, ",", sizeof(cc_options_arg));
+	strlcat(cc_options_arg, str, sizeof(cc_options_arg));
 	return 0;
 }
 early_param("cc_swiotlb", cc_options_setup);
@@ -196,11 +214,6 @@ static int __init cc_swiotlb_init(void)
 		pr_info("cc_swiotlb= has no effect without swiotlb=cc\n");
 	if (!cc_swiotlb.selected)
 		return 0;
-	/* x86 has said so before; elsewhere swiotlb-xen maps through swiotlb's functions. */
-	if (!IS_ENABLED(CONFIG_X86) && xen_domain()) {
-		cc_swiotlb_deselect("Xen");
-		return 0;
-	}
 	if (!is_swiotlb_allocated()) {
 		cc_swiotlb_deselect("no device must bounce; swiotlb=cc,force makes all do");
 		return 0;

@@ -154,7 +154,7 @@ static int grow_node(unsigned long limit, unsigned int min_shift)
 	if (nid == NUMA_NO_NODE)
 		return -ENOMEM;
 	err = cc_block_grow(limit, min_shift, nid);
-	if (err)
+	if (err == -ENOMEM)
 		cc_swiotlb.node[nid].refused = true;
 	return err;
 }
@@ -215,14 +215,13 @@ static int grow(unsigned int size, unsigned long now)
 		err = cc_block_grow(room(), min_shift, NUMA_NO_NODE);
 	/* Something, maybe, even if not what was asked for. */
 	cc_kccd_stats.grown += cc_swiotlb.shared - before;
+	forget_failures(cc_swiotlb.shared - before);
 	if (err) {
 		report_failure(min_shift, err);
 		b->wanted = true;
 		back_off(b, now);
-		return err;
 	}
-	forget_failures(cc_swiotlb.shared - before);
-	return 0;
+	return err;
 }
 
 static unsigned int size_for(const struct cc_class *class)
@@ -294,6 +293,7 @@ static void balance(unsigned long now)
 	/* That a node has no memory is no failure; that it cannot be shared is one. */
 	if (err && err != -ENOMEM) {
 		report_failure(CC_FRAME_SHIFT, err);
+		backoff[0].wanted = true;
 		back_off(&backoff[0], now);
 	}
 }

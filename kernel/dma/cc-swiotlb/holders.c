@@ -29,7 +29,7 @@ static bool read_name(const struct device *dev, char *name, size_t size)
 	return strncpy_from_kernel_nofault(name, from, size) > 0;
 }
 
-/* The device that has mapped @slot; the last one stands for those too many. */
+/* The device that has mapped @slot; the last one stands for those too many. Loans have one. */
 static struct cc_holder *holder_of(const struct cc_slot *slot)
 {
 	const struct device *dev = cc_slot_owner(slot);
@@ -48,8 +48,6 @@ static struct cc_holder *holder_of(const struct cc_slot *slot)
 	if (nr_holders == CC_NR_HOLDERS - 1) {
 		h->dev = NULL;
 		strscpy(h->name, "others");
-	} else if (dev == CC_SLOT_LENT) {
-		strscpy(h->name, "loans");
 	} else if (!read_name(dev, h->name, sizeof(h->name)) ||
 		   cc_slot_owner(slot) != dev) {
 		return NULL;
@@ -101,7 +99,8 @@ const struct cc_holder *cc_holders_count(unsigned int *nr)
 {
 	struct cc_block *block;
 
-	nr_holders = 0;
+	holders[0] = (struct cc_holder){ .dev = CC_SLOT_LENT, .name = "loans" };
+	nr_holders = 1;
 	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
 		for (unsigned int i = 0; i < block->nr_chunks;
 		     i += cc_chunk_parts(&block->chunks[i]))
@@ -109,6 +108,7 @@ const struct cc_holder *cc_holders_count(unsigned int *nr)
 		cond_resched();
 	}
 	sort(holders, nr_holders, sizeof(holders[0]), by_slot_bytes, NULL);
+	nr_holders -= !holders[nr_holders - 1].slots;
 	*nr = nr_holders;
 	return holders;
 }

@@ -174,6 +174,7 @@ struct cc_chunk {
  * @shift:	log2 of its size in bytes
  * @nr_chunks:	number of entries in @chunks
  * @nr_reserve:	how many of them no class owns; under cc_swiotlb.lock
+ * @refused:	the host did not take it back when it could; under cc_swiotlb.mutex
  * @slots:	in cc_slots: one per CC_SLOT_MIN, whatever the chunk's class
  * @gpcs:	gen_pool descriptors of all chunks
  * @chunks:	the chunks
@@ -185,6 +186,7 @@ struct cc_block {
 	unsigned int shift;
 	unsigned int nr_chunks;
 	unsigned int nr_reserve;
+	bool refused;
 	struct cc_slot *slots;
 	void *gpcs;
 	struct cc_chunk chunks[];
@@ -340,8 +342,7 @@ struct cc_class {
  *		cc_swiotlb.lock
  * @bytes:	sum of @reserve; under cc_swiotlb.lock
  * @used:	a CPU of the node maps; under cc_swiotlb.lock
- * @refused:	it had no memory that could be shared since kccd's last tick; under
- *		cc_swiotlb.mutex
+ * @refused:	had no memory since kccd's last tick; under cc_swiotlb.mutex
  */
 struct cc_node {
 	struct list_head reserve[CC_NR_CHUNK_SIZES];
@@ -370,7 +371,7 @@ struct cc_held {
  * @node:	the reserve of each NUMA node
  * @nr_used:	nodes whose CPUs map, at least 1; under @lock
  * @reserve_bytes: sum over @node; under @lock
- * @reserve_low: the least @reserve_bytes since the last tick
+ * @reserve_low: the least @reserve_bytes since the last tick; under @lock
  * @taken:	what mappings have ever taken from the reserve; under @lock
  * @blocks:	all blocks; under @mutex
  * @shared:	sum of @blocks, legacy pool not included; under @mutex
@@ -380,9 +381,8 @@ struct cc_held {
  * @reserve_min: the reserve that kccd keeps when idle
  * @target:	the reserve that kccd keeps now
  * @quarantined: of unknown state and leaked for ever
- * @lossy:	a block was quarantined, and none has been shared since; under @mutex
- * @coherent_held: coherent allocations that were freed while somebody held a page;
- *		under @lock
+ * @lossy:	a block was quarantined, and none shared or returned since; under @mutex
+ * @coherent_held: coherent allocations that were freed while a page was held; under @lock
  * @loans_held:	the same of loans; under @lock
  */
 struct cc_swiotlb {

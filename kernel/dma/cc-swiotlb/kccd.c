@@ -222,7 +222,7 @@ static void return_surplus(unsigned long now)
 		surplus = 0;
 	if (!done)
 		return;
-	WRITE_ONCE(quiet, 0);
+	start_ticks(now);
 	if (cc_growth.no_room)
 		cc_growth.unfinished = true;
 }
@@ -590,7 +590,7 @@ static struct shrinker *shrinker;
 static int kccd_reboot(struct notifier_block *nb, unsigned long action,
 		       void *data)
 {
-	/* A pass that is under way shares no more, and returns CC_PASS_BYTES at most. */
+	/* A pass that is under way ends with the conversion that it is at. */
 	WRITE_ONCE(cc_swiotlb.stopping, true);
 	mutex_lock(&cc_swiotlb.mutex);
 	mutex_unlock(&cc_swiotlb.mutex);

@@ -98,7 +98,7 @@ static u64 take_from_pool(struct cc_class *class, const struct how *how)
 	long keep = how->keep ? keep_on_node(class, how) : 0;
 	long free = atomic_long_read(&node->pool_free), want;
 	unsigned int nr_chunks = how->nr_chunks, nr;
-	unsigned long addrs[16];
+	unsigned long addrs[CC_BATCH_SLOTS];
 	void *owner;
 	struct cc_chunk *chunk;
 	u32 index = 0;

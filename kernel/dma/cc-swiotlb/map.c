@@ -87,11 +87,12 @@ static void report(struct device *dev, size_t size, unsigned int nr,
 }
 
 /* Nothing is lost but memory, so that the counter is enough after the first time. */
-static void report_larger(struct device *dev, size_t size, unsigned int nr)
+static void report_larger(struct device *dev, size_t size, unsigned int nr,
+			  unsigned long attrs)
 {
 	static bool reported;
 
-	if (!xchg(&reported, true))
+	if (!(attrs & DMA_ATTR_NO_WARN) && !xchg(&reported, true))
 		report(dev, size, nr, "mapped in a larger slot");
 }
 
@@ -162,7 +163,8 @@ static noinline phys_addr_t map_checked(struct device *dev,
 /* The loaded magazine is empty. Enables preemption. */
 static noinline phys_addr_t map_refill(struct device *dev,
 				       phys_addr_t orig_addr, size_t size,
-				       size_t offset, unsigned int nr)
+				       size_t offset, unsigned int nr,
+				       unsigned long attrs)
 {
 	u32 index = cc_magazine_refill(&cc_classes[nr]);
 	struct cc_chunk *chunk;
@@ -184,7 +186,7 @@ static noinline phys_addr_t map_refill(struct device *dev,
 		smp_wmb();
 	}
 	if (unlikely(chunk->class != &cc_classes[nr]))
-		report_larger(dev, size, nr);
+		report_larger(dev, size, nr, attrs);
 	return tlb_addr;
 }
 
@@ -253,7 +255,7 @@ phys_addr_t cc_swiotlb_map(struct device *dev, phys_addr_t orig_addr,
 	preempt_disable();
 	index = cc_magazine_pop(&cc_cpu.mag[nr].loaded, &slot);
 	if (unlikely(!index))
-		return map_refill(dev, orig_addr, size, offset, nr);
+		return map_refill(dev, orig_addr, size, offset, nr, attrs);
 	if (unlikely(!cc_within_segment(dev) || !cc_reaches_simply(dev, slot)))
 		return map_checked(dev, orig_addr, size, offset, index);
 	return fill(dev, orig_addr, size, offset, slot, nr);

@@ -108,9 +108,12 @@ void *cc_alloc_metadata(size_t size)
 	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_metadata, size);
 	if (size <= PAGE_SIZE)
 		return kzalloc(size, CC_GFP);
-	/* vmalloc() may allocate page tables without regard to the flags. */
+	/*
+	 * vmalloc() may allocate page tables without regard to the flags: those come from
+	 * the reserves of memory, or it fails. What is asked for does not.
+	 */
 	noreclaim = memalloc_noreclaim_save();
-	ptr = kvzalloc(size, CC_GFP);
+	ptr = kvzalloc(size, CC_GFP | __GFP_NOMEMALLOC);
 	memalloc_noreclaim_restore(noreclaim);
 	return ptr;
 }

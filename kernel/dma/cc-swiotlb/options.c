@@ -278,10 +278,10 @@ int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram)
 
 		if (opts->mark[i] <= opts->max >> shift)
 			continue;
-		pr_warn("cc_swiotlb=: %lu slots of %lu bytes are more than max=%luK; used instead: %lu\n",
+		pr_warn("cc_swiotlb=: %lu slots of %lu bytes are more than max=%luK; used instead: %u\n",
 			opts->mark[i], BIT(shift), opts->max >> 10,
-			opts->max >> shift);
-		opts->mark[i] = opts->max >> shift;
+			i == CC_CHUNK_CLASS ? CC_CHUNK_MARK : 0);
+		opts->mark[i] = i == CC_CHUNK_CLASS ? CC_CHUNK_MARK : 0;
 		refused++;
 	}
 	if (!beside_marks(opts)) {

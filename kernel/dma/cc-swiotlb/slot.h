@@ -8,6 +8,9 @@
 
 #include "internal.h"
 
+/* Slots that a CPU takes from a gen_pool at once, at most. */
+#define CC_BATCH_SLOTS		16
+
 /*
  * A chain of free slots, and the head of a magazine: {index, tid, count}, the
  * index in the upper half, so that the other two change in one addition.

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit: what a host that does not take some memory back, or has lost some, does to the
+ * rest, and to the time when it works again.
+ */
+#include <linux/gfp.h>
+#include <linux/sizes.h>
+
+#include "defects_test.h"
+
+/* Share by slots of 512 KiB, which the test holds. */
+static void grow_to(struct kunit *test, unsigned long bytes)
+{
+	while (cc_swiotlb.shared < bytes) {
+		KUNIT_ASSERT_GT(test, take(test, 1, SZ_512K), 0);
+		live(1);
+	}
+}
+
+/* Add so many blocks of 64 KiB. Returns the oldest of them. */
+static struct cc_block *grow_small(struct kunit *test, unsigned int nr)
+{
+	struct cc_block *block = NULL;
+	int err = 0;
+
+	mutex_lock(&cc_swiotlb.mutex);
+	while (nr-- && !err) {
+		err = cc_block_grow(SZ_64K, CC_FRAME_SHIFT, NUMA_NO_NODE);
+		if (!block)
+			block = list_last_entry(&cc_swiotlb.blocks, struct cc_block, node);
+	}
+	mutex_unlock(&cc_swiotlb.mutex);
+	KUNIT_ASSERT_EQ(test, err, 0);
+	return block;
+}
+
+static unsigned int nr_small(void)
+{
+	struct cc_block *block;
+	unsigned int nr = 0;
+
+	list_for_each_entry(block, &cc_swiotlb.blocks, node)
+		nr += block->shift < CC_BLOCK_SHIFT;
+	return nr;
+}
+
+static void live_quietly(struct kunit *test, unsigned long span)
+{
+	cc_test_log_begin(test);
+	live(span);
+	cc_test_log_end(test);
+}
+
+/* A small block that the host refuses is in the way of no other one, small or large. */
+static void refusal_small(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_4M, 0);
+	cc_fake.refused = grow_small(test, 8)->page;
+	grow_to(test, SZ_64M);
+	give(test, MANY);
+	live_quietly(test, 120 * HZ);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, SZ_4M + SZ_2M);
+	KUNIT_EXPECT_EQ(test, nr_small(), 1);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.quarantined, 0);
+	cc_test_check(test);
+}
+
+/* It is tried once, and again only when nothing else is left. */
+static void refusal_last(struct kunit *test)
+{
+	unsigned int calls, n = 0;
+	struct cc_block *block;
+	unsigned long shared;
+
+	start(test, SZ_128M, SZ_64M, 0);
+	list_for_each_entry(block, &cc_swiotlb.blocks, node)
+		if (n++ == 16)
+			cc_fake.refused = block->page;
+	shared = cc_swiotlb.shared;
+	calls = cc_fake.calls[CC_FAKE_UNSHARE];
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.reserve_min, SZ_4M));
+	cc_kccd_reclaim();
+	live_quietly(test, 20 * HZ);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, SZ_4M + SZ_2M);
+	/* Each other block once; this one in the first pass, and 10 times when it is alone. */
+	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_UNSHARE] - calls,
+			(shared - cc_swiotlb.shared) / SZ_2M + 11);
+}
+
+/* What is returned is tried from the youngest on; a failure leaves the others in order. */
+static void refusal_order(struct kunit *test)
+{
+	struct cc_block *block, *young = NULL, *old;
+	unsigned long number = 0;
+
+	start(test, SZ_128M, SZ_32M, 0);
+	old = list_first_entry(&cc_swiotlb.blocks, struct cc_block, node);
+	cc_fake.refused = list_prev_entry(list_last_entry(&cc_swiotlb.blocks, struct cc_block,
+							  node), node)->page;
+	mutex_lock(&cc_swiotlb.mutex);
+	cc_test_log_begin(test);
+	KUNIT_EXPECT_EQ(test, cc_block_shrink(0, SZ_16M), SZ_2M);
+	cc_test_log_end(test);
+	/* The refused one stands first, as if it were the oldest. */
+	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
+		if (!number++)
+			KUNIT_EXPECT_PTR_EQ(test, block->page, cc_fake.refused);
+		else if (number == 2)
+			KUNIT_EXPECT_PTR_EQ(test, block, old);
+		young = block;
+	}
+	KUNIT_EXPECT_EQ(test, cc_block_shrink(0, SZ_2M), SZ_2M);
+	list_for_each_entry(block, &cc_swiotlb.blocks, node)
+		KUNIT_EXPECT_PTR_NE(test, block, young);
+	mutex_unlock(&cc_swiotlb.mutex);
+}
+
+/* When the last of the surplus has gone, kccd listens again. */
+static void refusal_ends(struct kunit *test)
+{
+	unsigned long sleep;
+
+	start(test, SZ_128M, SZ_4M, 0);
+	for (unsigned long bytes = SZ_4M + SZ_2M; bytes <= SZ_16M; bytes += SZ_2M) {
+		grow_to(test, bytes);
+		give(test, MANY);
+		cc_fake_fail(CC_FAKE_UNSHARE, 0, UINT_MAX);
+		live_quietly(test, 60 * HZ);
+		cc_fake_fail(CC_FAKE_UNSHARE, 0, 0);
+		for (unsigned int i = 0; i < 1000; i++) {
+			sleep = cc_kccd_pass(cc_test_now);
+			if (sleep == MAX_SCHEDULE_TIMEOUT)
+				break;
+			cc_test_now += sleep;
+		}
+		KUNIT_EXPECT_EQ(test, sleep, MAX_SCHEDULE_TIMEOUT);
+		cc_kccd_kick(CC_KICK_TICK);
+		KUNIT_EXPECT_TRUE_MSG(test, cc_kccd_pending(cc_test_now), "%lu bytes", bytes);
+		live_quietly(test, 20 * HZ);
+	}
+}
+
+static bool lossy_after(struct kunit *test, enum cc_fake_call call, unsigned int nr)
+{
+	int err;
+
+	cc_fake_fail(call, 0, nr);
+	mutex_lock(&cc_swiotlb.mutex);
+	err = cc_block_grow(SZ_2M, CC_FRAME_SHIFT, NUMA_NO_NODE);
+	mutex_unlock(&cc_swiotlb.mutex);
+	KUNIT_EXPECT_EQ(test, !!err, call == CC_FAKE_SHARE && nr);
+	return cc_swiotlb.lossy;
+}
+
+/* After a loss little is risked, until memory has been shared or returned. */
+static void refusal_lossy(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_4M, 0);
+	cc_test_log_begin(test);
+	cc_fake_fail(CC_FAKE_UNSHARE, 0, 1);
+	KUNIT_EXPECT_TRUE(test, lossy_after(test, CC_FAKE_SHARE, 1));
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.quarantined, SZ_2M);
+	/* That it was made private again does not say that it can be shared. */
+	KUNIT_EXPECT_TRUE(test, lossy_after(test, CC_FAKE_SHARE, 1));
+	KUNIT_EXPECT_FALSE(test, lossy_after(test, CC_FAKE_SHARE, 0));
+
+	/* A loss when memory is returned, and a return that works. */
+	for (unsigned int lost = 2; lost--; ) {
+		cc_fake_fail(CC_FAKE_UNSHARE, 0, lost);
+		cc_fake_fail(CC_FAKE_SHARE, 0, lost);
+		mutex_lock(&cc_swiotlb.mutex);
+		KUNIT_EXPECT_EQ(test, cc_block_shrink(0, SZ_2M), lost ? 0 : SZ_2M);
+		mutex_unlock(&cc_swiotlb.mutex);
+		KUNIT_EXPECT_EQ(test, cc_swiotlb.lossy, lost);
+	}
+	cc_test_log_end(test);
+}
+
+/* What was lost is not counted as returned, and no room for more. */
+static void refusal_counts(struct kunit *test)
+{
+	start(test, SZ_32M, SZ_4M, 0);
+	grow_to(test, SZ_32M);
+	give(test, MANY);
+	cc_fake_fail(CC_FAKE_UNSHARE, 2, 1);
+	cc_fake_fail(CC_FAKE_SHARE, 0, 1);
+	live_quietly(test, 30 * HZ);
+	KUNIT_ASSERT_EQ(test, cc_swiotlb.quarantined, SZ_2M);
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown - cc_kccd_stats.retired,
+			cc_swiotlb.shared + cc_swiotlb.quarantined);
+}
+
+/* What a return leaves is the least that there has been. */
+static void refusal_low_water(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_16M, 0);
+	mutex_lock(&cc_swiotlb.mutex);
+	KUNIT_EXPECT_EQ(test, cc_block_shrink(0, SZ_8M), SZ_8M);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_low, cc_swiotlb.reserve_bytes);
+	mutex_unlock(&cc_swiotlb.mutex);
+}
+
+/* What was risked first, and worked, ends the wait for as little. */
+static void refusal_probe(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_4M, 0);
+	KUNIT_ASSERT_GT(test, take(test, 4, SZ_512K), 0);
+	cc_fake_fail(CC_FAKE_SHARE, 0, 1);
+	cc_test_log_begin(test);
+	cc_kccd_pass(cc_test_now);
+	KUNIT_ASSERT_GT(test, cc_grow_backoff(cc_test_now), 0);
+	cc_swiotlb.lossy = true;
+	cc_fake.max_order = CC_FRAME_SHIFT - PAGE_SHIFT;
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(LARGEST, 16));
+	cc_kccd_pass(cc_test_now);
+	cc_kccd_pass(cc_test_now);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+}
+
+/* The part of a node that could not be shared is tried again. */
+static void refusal_node(struct kunit *test)
+{
+	cc_fake_nodes(test, 2);
+	start(test, SZ_128M, SZ_8M, 0);
+	live(60 * HZ);
+	cc_fake_fail(CC_FAKE_SHARE, 0, UINT_MAX);
+	cc_reserve_use(1);
+	cc_kccd_ask(CC_ASK_SHARE);
+	live_quietly(test, CC_BACKOFF_MAX);
+	cc_fake_fail(CC_FAKE_SHARE, 0, 0);
+	live_quietly(test, CC_BACKOFF_MAX);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.node[1].bytes, cc_reserve_share());
+	KUNIT_EXPECT_TRUE(test, asleep());
+}
+
+static void reboot(struct page *page, unsigned int order, bool share)
+{
+	WRITE_ONCE(cc_swiotlb.stopping, true);
+}
+
+/* A reboot waits for one conversion, not for all that was to be returned. */
+static void refusal_reboot(struct kunit *test)
+{
+	unsigned long shared;
+
+	start(test, SZ_128M, SZ_4M, 0);
+	grow_to(test, SZ_64M);
+	give(test, MANY);
+	shared = cc_swiotlb.shared;
+	cc_fake.converted = reboot;
+	live(10 * HZ);
+	cc_fake.converted = NULL;
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, shared - SZ_2M);
+	cc_test_check(test);
+	cc_swiotlb.stopping = false;
+}
+
+static void refusal_exit(struct kunit *test)
+{
+	cc_fake.refused = NULL;
+	defects_exit(test);
+}
+
+static struct kunit_case refusal_cases[] = {
+	KUNIT_CASE(refusal_small),
+	KUNIT_CASE(refusal_last),
+	KUNIT_CASE(refusal_order),
+	KUNIT_CASE(refusal_ends),
+	KUNIT_CASE(refusal_lossy),
+	KUNIT_CASE(refusal_counts),
+	KUNIT_CASE(refusal_low_water),
+	KUNIT_CASE(refusal_probe),
+	KUNIT_CASE(refusal_node),
+	KUNIT_CASE(refusal_reboot),
+	{}
+};
+
+static struct kunit_suite refusal_suite = {
+	.name = "cc_swiotlb_refusal",
+	.init = defects_init,
+	.exit = refusal_exit,
+	.test_cases = refusal_cases,
+};
+
+kunit_test_suite(refusal_suite);
+
+MODULE_DESCRIPTION("Tests of cc-swiotlb with a host that refuses");
+MODULE_LICENSE("GPL");
