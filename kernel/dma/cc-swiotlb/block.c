@@ -9,6 +9,7 @@
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
 #include <linux/ktime.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
@@ -140,6 +141,7 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift, int nid)
 	bool lost = false;
 	int err;
 
+	lockdep_assert_held(&cc_swiotlb.mutex);
 	/* After a loss, until a conversion works, as little is risked as there can be. */
 	if (cc_swiotlb.lossy && min_shift > CC_FRAME_SHIFT) {
 		err = cc_block_grow(limit, CC_FRAME_SHIFT, nid);
@@ -329,6 +331,7 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
 	struct cc_block *block, *next;
 	LIST_HEAD(victims);
 
+	lockdep_assert_held(&cc_swiotlb.mutex);
 	take_victims(&victims, keep, limit);
 	if (list_empty(&victims))
 		return 0;

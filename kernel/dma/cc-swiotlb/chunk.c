@@ -2,6 +2,7 @@
 /*
  * Chunks: how they move between the reserve and the classes.
  */
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/page_ref.h>
 #include <linux/rcupdate.h>
@@ -23,6 +24,7 @@ void cc_reserve_add(struct cc_chunk *chunk)
 	struct cc_node *node = &cc_swiotlb.node[chunk->nid];
 	struct list_head *list = &node->reserve[shift - CC_FRAME_SHIFT];
 
+	lockdep_assert_held(&cc_swiotlb.lock);
 	chunk->class = NULL;
 	chunk->shift = shift;
 	node->bytes += cc_chunk_bytes(chunk);
@@ -50,6 +52,7 @@ void cc_reserve_add(struct cc_chunk *chunk)
  */
 void cc_reserve_del(struct cc_chunk *chunk)
 {
+	lockdep_assert_held(&cc_swiotlb.lock);
 	list_del_init(&chunk->node);
 	list_del_init(&chunk->block->whole);
 	chunk->block->nr_reserve--;
@@ -518,6 +521,7 @@ static void add_retired(struct list_head *retired)
 unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots,
 			      unsigned long young, struct list_head *retired)
 {
+	lockdep_assert_held(&cc_swiotlb.mutex);
 	/* The youngest chunks are the least used: begin with them. */
 	unsigned long done = 0, left = READ_ONCE(class->nr_slots), flags;
 	LIST_HEAD(kept);
@@ -542,6 +546,7 @@ unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots,
  */
 void cc_reserve_add_retired(struct list_head *retired)
 {
+	lockdep_assert_held(&cc_swiotlb.mutex);
 	if (list_empty(retired))
 		return;
 	/* Nobody walks through the descriptors any more, they can be reused. */

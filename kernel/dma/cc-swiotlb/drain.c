@@ -6,6 +6,7 @@
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
+#include <linux/lockdep.h>
 #include <linux/smp.h>
 
 #include "slot.h"
@@ -109,6 +110,7 @@ bool cc_magazine_drain_idle(void)
 {
 	bool held = false;
 
+	lockdep_assert_held(&cc_swiotlb.mutex);
 	return !drain(false, &held) || held;
 }
 
@@ -122,6 +124,7 @@ bool cc_magazine_drain_all(void)
 {
 	bool held = false;
 
+	lockdep_assert_held(&cc_swiotlb.mutex);
 	return drain(true, &held);
 }
 

@@ -14,6 +14,7 @@
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
 #include <linux/jiffies.h>
+#include <linux/lockdep.h>
 #include <linux/ratelimit.h>
 
 #include "kccd.h"
@@ -338,6 +339,7 @@ void cc_grow_begin(void)
  */
 void cc_grow(unsigned long now)
 {
+	lockdep_assert_held(&cc_swiotlb.mutex);
 	cc_growth.unfinished = false;
 	cc_growth.no_room = 0;
 	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)

@@ -6,6 +6,7 @@
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
 #include <linux/device.h>
+#include <linux/lockdep.h>
 #include <linux/sort.h>
 #include <linux/uaccess.h>
 
@@ -99,6 +100,7 @@ const struct cc_holder *cc_holders_count(unsigned int *nr)
 {
 	struct cc_block *block;
 
+	lockdep_assert_held(&cc_swiotlb.mutex);
 	holders[0] = (struct cc_holder){ .dev = CC_SLOT_LENT, .name = "loans" };
 	nr_holders = 1;
 	list_for_each_entry(block, &cc_swiotlb.blocks, node) {

@@ -4,9 +4,9 @@
  * they are. See include/linux/cc_loan.h for what who borrows has to know.
  *
  * A loan is a slot of the class that a mapping of the size would take, of a page at least,
- * from the same magazines: what is lent to a reader instead of bouncing for it costs no
- * memory more, and all that makes classes grow and shrink serves loans as well. The slot has
- * CC_SLOT_LENT as its device, so that whoever finds it by its address knows it for what it is.
+ * from the same magazines: a buffer in one piece costs as much memory lent as bounced, and
+ * all that makes classes grow and shrink serves loans as well. The slot has CC_SLOT_LENT as
+ * its device, so that whoever finds it by its address knows it for what it is.
  *
  * While it is lent each of its pages has two references more than it has otherwise, which
  * is none, or one for the first page of a block. One is the borrower's. The other is never
@@ -14,6 +14,7 @@
  * reference too many.
  */
 #include <linux/cc_loan.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/page_ref.h>
 #include <linux/percpu_counter.h>
@@ -349,6 +350,7 @@ void cc_loan_look(void)
 {
 	u32 index = cc_held_take(&cc_swiotlb.loans_held);
 
+	lockdep_assert_held(&cc_swiotlb.mutex);
 	while (index) {
 		struct cc_slot *slot = cc_slot_by_index(index);
 		struct cc_chunk *chunk = cc_chunk_by_addr(slot->base);

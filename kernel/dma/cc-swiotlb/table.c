@@ -4,6 +4,7 @@
  * slots, by their index.
  */
 #include <linux/gfp.h>
+#include <linux/lockdep.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
@@ -71,6 +72,7 @@ int cc_chunk_publish(struct cc_chunk *chunk)
 	unsigned long nr = chunk->pool.start >> (CC_FRAME_SHIFT + CC_LEAF_BITS);
 	void *leaf;
 
+	lockdep_assert_held(&cc_swiotlb.mutex);
 	if (nr >= cc_by_frame->nr && table_grow(nr))
 		return -ENOMEM;
 	if (!cc_by_frame->leaf[nr]) {
@@ -94,6 +96,7 @@ int cc_chunk_publish(struct cc_chunk *chunk)
  */
 void cc_chunk_unpublish(struct cc_chunk *chunk)
 {
+	lockdep_assert_held(&cc_swiotlb.mutex);
 	cc_table_set(chunk, NULL);
 }
 
