@@ -105,9 +105,9 @@ fetch_packages() { # suite, tar file, packages, [option of mmdebstrap...]
 }
 
 # One at a time per name; held until the script and what it has started end.
-lock() {
-	local fd file=$cache/.lock-$1
-	mkdir -p "$cache"
+lock() { # name, [directory, if it is not about the caches]
+	local fd file=${2:-$cache}/.lock-$1
+	mkdir -p "${file%/*}"
 	exec {fd}>>"$file"
 	flock -n "$fd" || {
 		step "waiting for the end of $(<"$file"), which holds $file"
@@ -237,13 +237,14 @@ qemu_of() { # directory that qemu.sh was given
 	echo "QEMU${accel:+ $accel}"
 }
 
-# Records of a verb. emit appends one, finish writes out/<verb>.json, with the day, the
-# commit, and the machine: that of $testbed, if a verb sets it, on this one.
+# Records of a verb, of which one run at a time writes some. emit appends one, finish writes
+# out/<verb>.json, with the day, the commit, and the machine: that of $testbed, if a verb
+# sets it, on this one.
 records=
 testbed=
 record_to() { # verb
 	verb=$1
-	mkdir -p "$out"
+	[ "${CC_LOCKED:-}" = "$verb" ] || lock "$verb" "$out" # else for_each_version holds it
 	rm -f "$out/$verb.json" # of another run
 	records=$out/.$verb.jsonl
 	: >"$records"
@@ -255,12 +256,14 @@ emit() { # name backend metric value unit
 }
 
 finish() { # true|false
+	[ -f "$records" ] || die "$records is gone: leave out/ alone while 'make $verb' runs, and run it again"
 	jq -s --arg verb "$verb" --arg kver "$kver" --arg kernel "$(tree_version "$src")" --argjson pass "$1" \
 		--arg date "$(date -u +%F)" --arg machine "${testbed:+$testbed on }$(host)" \
 		--arg commit "$(git -C "$top" describe --always --dirty --exclude='*' 2>/dev/null || echo unknown)" \
 		'{verb: $verb, kver: $kver, kernel: $kernel, date: $date, commit: $commit, machine: $machine,
-		  results: ., pass: $pass}' "$records" >"$out/$verb.json"
-	rm -f "$records"
+		  results: ., pass: $pass}' "$records" >"$out/$verb.json.new"
+	mv "$out/$verb.json.new" "$out/$verb.json"
+	rm "$records"
 }
 
 # Run the script once for each version, and make one record of theirs. Ends it: with 77 if
@@ -268,10 +271,11 @@ finish() { # true|false
 for_each_version() { # argument...
 	local v status parts=()
 	verb=$(basename "$0" .sh)
+	lock "$verb" "$out"
 	for v in "${versions[@]}"; do
 		rm -f "$out/$verb.json"
 		status=0
-		KVER=$v "$0" "$@" || status=$?
+		CC_LOCKED=$verb KVER=$v "$0" "$@" || status=$?
 		case $status in
 		0) ;;
 		"$gone") skipped=$((skipped + 1)) ;;
@@ -284,7 +288,8 @@ for_each_version() { # argument...
 	if [ ${#parts[@]} -gt 0 ]; then
 		jq -s --argjson n $((${#versions[@]} - skipped)) '.[0] + {kver: (map(.kver) | join(" ")), kernel: (map(.kernel) | join(" ")),
 			results: [.[] | .kver as $v | .results[] | .name += "-" + $v],
-			pass: (length == $n and all(.pass))}' "${parts[@]}" >"$out/$verb.json"
+			pass: (length == $n and all(.pass))}' "${parts[@]}" >"$out/$verb.json.new"
+		mv "$out/$verb.json.new" "$out/$verb.json"
 		rm "${parts[@]}"
 	fi
 	[ $skipped -lt ${#versions[@]} ] || exit $gone

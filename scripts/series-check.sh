@@ -34,8 +34,8 @@ git -C "$top" -c user.useConfigOnly=true var GIT_AUTHOR_IDENT >/dev/null 2>&1 ||
 	export GIT_AUTHOR_NAME='A U Thor' GIT_AUTHOR_EMAIL=author@example.com
 
 "$top/scripts/apply.sh" >/dev/null
+record_to series-check # before the next lock, as for_each_version
 lock "series-check-$tree"
-record_to series-check
 stage_begin
 repo=$stage.git
 patches=$stage.patches

@@ -97,6 +97,23 @@ rm "$tmp/bin/uname"
 # The first waits until the second says that it waits.
 verb 'lock a; set -m; (lock a) 2>"$out/waits" & for ((i = 0; i < 500; i++)); do [ ! -s "$out/waits" ] || break; sleep 0.01; done; cat "$out/waits"; kill -- -$!'
 ended 'a lock says who holds it' 0 'waiting for the end of verb.sh, process [0-9]*, which holds .*lock-a'
+# The first goes on when the second waits or has begun, the second when the first has ended.
+echo '. "$(dirname "$0")/lib.sh"
+await() { local i; for ((i = 0; i < 500; i++)); do [ ! -s "$out/$1" ] || break; sleep 0.01; done; }
+record_to verb
+echo begun >"$out/$FAKE.said"
+[ $FAKE != one ] || await two.said
+emit $FAKE cc n 1 x
+[ $FAKE = one ] || await one.json
+finish true
+cp "$out/verb.json" "$out/$FAKE.json"' | fake verb
+FAKE=one "$repo/scripts/verb.sh" >"$tmp/one" 2>&1 &
+for ((i = 0; i < 500; i++)); do [ ! -e "$out/one.said" ] || break; sleep 0.01; done
+FAKE=two "$repo/scripts/verb.sh" >"$tmp/said" 2>"$out/two.said" || true
+wait $! || true
+ok 'two runs of a verb do not mix what they record' jq -es 'map(.results | map(.name)) == [["one"], ["two"]]' "$out"/{one,two}.json
+verb 'record_to verb; emit a cc n 1 x; rm "$records"; finish true'
+ended 'no record is written of what was removed meanwhile' 1 '^error: .*verb.jsonl is gone'
 for k in 6.12 7.3; do
 	echo 'die "no, this is no perl"' >"$tmp/cache/cc-swiotlb/src/linux-$k/scripts/checkpatch.pl"
 done
