@@ -79,10 +79,9 @@ tar -chf "$dir/iperf3.tar" -C / "$(command -v iperf3 | sed 's|^/||')" "${libs[@]
 	die "cannot pack iperf3 with its libraries: $(tail -n 1 "$dir/tar.log"): is the disk full?"
 truncate -s %512 "$dir/iperf3.tar"
 "$top/scripts/icount-plugin.sh" "$dir/icount.so"
-iperf3 -s -B 127.0.0.1 -p 5201 >"$dir/iperf3.log" 2>&1 &
-server=$! pids=''
+trap end_background EXIT
+background iperf3 -s -B 127.0.0.1 -p 5201 >"$dir/iperf3.log" 2>&1
 declare -A pid to from
-trap 'kill -- $server $pids' EXIT
 
 # Two slots of 512 KiB are kept anyway.
 with_2m='cc,force cc_swiotlb=0,0,0,0,2,4'
@@ -96,10 +95,9 @@ start() {
 	q="-drive file=$dir/iperf3.tar,format=raw,if=none,id=tar,readonly=on -device virtio-blk-pci,drive=tar,iommu_platform=on,disable-legacy=on"
 	q+=" -netdev user,id=net -device virtio-net-pci,netdev=net,iommu_platform=on,disable-legacy=on,romfile="
 	q+=" -chardev pipe,id=ctl,path=$d/ctl -serial chardev:ctl"
-	setsid "$top/scripts/qemu.sh" -m 4G -n 21 -V mdts=9 -s 256M -t 14400 -q "$q" "${@:4}" "$2" "$d" bench-fio \
-		"seconds=$seconds" io_mib=512 "swiotlb=$3" &
+	background "$top/scripts/qemu.sh" -m 4G -n 21 -V mdts=9 -s 256M -t 14400 -q "$q" "${@:4}" "$2" "$d" bench-fio \
+		"seconds=$seconds" io_mib=512 "swiotlb=$3"
 	pid[$1]=$!
-	pids+=" -$!"
 	exec {in}<>"$d/ctl.in" {out}<>"$d/ctl.out"
 	to[$1]=$in from[$1]=$out
 }
@@ -122,7 +120,6 @@ end() { # run
 	local d=$dir/$1
 	echo end >&"${to[$1]}"
 	wait "${pid[$1]}"
-	pids=${pids/ -${pid[$1]}/}
 	bad_lines "$d/console.log" >"$d/bad" || true
 	jq -c --arg run "$1" 'select(.metric) | {run: $run} + .' "$d/results.jsonl" >>"$dir/lines"
 	jq -cn --arg run "$1" --argjson v "$(wc -l <"$d/bad")" \
@@ -199,7 +196,7 @@ start_counted() { # as start
 	answer "$1" ready
 }
 count_both() { # run run regex
-	count "$1" "$3" &
+	background count "$1" "$3"
 	count "$2" "$3"
 	wait $!
 	end "$1"

@@ -116,6 +116,22 @@ lock() { # name, [directory, if it is not about the caches]
 	echo "${0##*/}, process $$" >"$file"
 }
 
+# Beside this script, as a process group of its own, so that all of it can be ended with the
+# script, which needs: trap end_background EXIT. (By itself a command in the background
+# outlives an error, and ignores an interrupt.)
+background() { # command...: $! is the group
+	set -m
+	"$@" </dev/null &
+	set +m
+}
+end_background() {
+	local p
+	for p in $(jobs -rp); do
+		kill -- "-$p" 2>/dev/null || true
+	done
+	wait
+}
+
 # The first fields of the tree's Makefile: version and whether it is a kernel.
 tree_version() {
 	[ -f "$1/Kbuild" ] && [ -f "$1/kernel/dma/swiotlb.c" ] || return 1

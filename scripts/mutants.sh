@@ -117,16 +117,11 @@ worker() { # number
 	done
 }
 
-# Each with what it starts is a process group, which does not outlive this script.
-pids=()
-trap 'for p in "${pids[@]}"; do kill -- "-$p" 2>/dev/null || true; done; wait' EXIT
-set -m
+trap end_background EXIT
 for ((w = 0; w < workers; w++)); do
-	(worker $w) </dev/null &
-	pids+=($!)
+	background worker $w
 done
-set +m
-for w in "${pids[@]}"; do
+for ((w = 0; w < workers; w++)); do
 	wait -n || die "not all mutants were tried: see above"
 done
 killed=$(jq -s 'map(select(.metric == "killed")) | length' "$records")

@@ -178,7 +178,7 @@ one() { # patch
 	! checkpatch "$1" | grep . || return
 	make_tree "$t" --link
 	read -r -a builds < <(builds_for "$1")
-	builds_of uml "${builds[@]}" >"$t.uml.log" 2>&1 &
+	background builds_of uml "${builds[@]}" >"$t.uml.log" 2>&1
 	uml=$!
 	builds_of x86_64 "${builds[@]}" || status=1
 	wait $uml || status=1

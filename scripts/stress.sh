@@ -102,6 +102,7 @@ bursts() { # MiB, seconds of pause, backend...
 	report
 }
 
+trap end_background EXIT
 for s in "${scenarios[@]}"; do
 	# shellcheck source=/dev/null
 	. <(sed '/^### guest$/,$d' "$top/tests/stress/$s")

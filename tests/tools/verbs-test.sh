@@ -299,12 +299,18 @@ rm "$tmp/bin/tar"
 program "$repo/tests/tools/some-test.sh" </dev/null
 for s in static series-check litmus smoke kunit; do
 	fake $s <<-'EOF'
+		[ "$FAKE $(basename "$0")" != 'ended static.sh' ] || { touch "$REPO/out/begun" && exec sleep 20; }
 		echo '{"results": [{"metric": "passed", "value": 1}]}' >"$REPO/out/$(basename "$0" .sh).json"
 		[ "$FAKE" != "$(basename "$0" .sh)" ]
 	EOF
 done
 FAKE=smoke KSRC=$tmp/cache/cc-swiotlb/src/linux-6.12 run "$repo/scripts/test.sh"
 ended 'test: a verb that fails after it has recorded has failed' 1 '^7 passed, 1 failed$'
+FAKE=ended KVER=7.3 "$repo/scripts/test.sh" >"$tmp/said" 2>&1 &
+for ((i = 0; i < 500; i++)); do [ ! -e "$out/begun" ] || break; sleep 0.01; done
+kill $!
+wait $! || true
+ok 'test: what it has started ends with it' flock -w 2 "$out/.lock-test" true
 
 # mutants
 tree=$tmp/tree
