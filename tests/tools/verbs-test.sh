@@ -278,6 +278,10 @@ sed -i 's|^: >"$2/console.log"|&; : >"$2/files/fio.json"|' "$repo/scripts/qemu.s
 run "$repo/scripts/stress.sh"
 ended 'stress: nor is one that has not ended, and the others go on' 1 '^2 passed, 1 failed$'
 
+cp "$top/tests/stress/numa" "$repo/tests/stress/"
+SCENARIO=numa run "$repo/scripts/stress.sh"
+ended 'stress: a guest that does not say how many nodes it has' 1 '^2 passed, [0-9]* failed$'
+
 # bench-fio
 cp "$repo/scripts/build.sh" "$tmp/build.sh"
 fake build <<<'printf "%s\n" legacy dynamic cc'
