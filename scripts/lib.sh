@@ -7,8 +7,8 @@
 #                   version that is not known it gets the series for the newest
 #                   one that is, or that of KVER.
 #
-# An x86_64 machine with Debian, and paths without white space: make and the kernel's
-# scripts know no others.
+# An x86_64 machine with Debian, and paths without white space, which make and the kernel's
+# scripts do not know, or , : | & which QEMU's options, PATH and sed take for their own.
 #
 # Sets $top, $out, $cache, $kver, and the kernel trees that get-kernel.sh and apply.sh
 # keep: $src (as it came), $src_cc (with this repository in it), and $src_peer (as it
@@ -20,6 +20,7 @@ shopt -s inherit_errexit # an error in $(...) is one
 export LC_ALL=C
 # The kernel's make takes them from the environment; each script says what it builds for.
 unset ARCH CROSS_COMPILE
+unset CDPATH # with it, cd prints where it goes
 # mke2fs and others are there, where a user does not look.
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
@@ -45,8 +46,9 @@ die() { # <thing>: <remedy>
 }
 
 [ "${XDG_CACHE_HOME:-${HOME:-}}" ] || die "neither HOME nor XDG_CACHE_HOME is set: set one, for the caches"
+[[ $cache = /* ]] || die "'$cache' is relative: set XDG_CACHE_HOME to an absolute path"
 case $top$cache${KSRC:-} in
-*[[:space:]]*) die "white space in '$top', '$cache' or KSRC='${KSRC:-}': move the repository, or set XDG_CACHE_HOME=<directory without>" ;;
+*[[:space:]]* | *[,:\|\&]*) die "white space or one of , : | & in '$top', '$cache' or KSRC='${KSRC:-}': move the repository, or set XDG_CACHE_HOME=<directory without>" ;;
 esac
 [ "$(uname -m)" = x86_64 ] || die "this machine is $(uname -m): the guests and compilers are those of an x86_64 machine"
 

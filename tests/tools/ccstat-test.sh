@@ -4,7 +4,7 @@
 # screen, and what it says when something is wrong. TAP on stdout.
 set -eu
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/tap.sh"
 samples=$top/tests/tools/ccstat
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -13,7 +13,6 @@ make -s -C "$tmp/build" clean all CFLAGS='-O1 -Werror' LDFLAGS="${LDFLAGS:-}"
 ccstat=$tmp/build/ccstat
 unset LC_ALL LC_CTYPE LANG
 
-. "$(dirname "$0")/tap.sh"
 ok() { # what <command...>
 	local what=$1 status=0
 	shift

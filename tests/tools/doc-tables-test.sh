@@ -5,7 +5,7 @@
 # of the repository. TAP on stdout.
 set -eu
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/tap.sh"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 unset KVER KSRC
@@ -16,7 +16,6 @@ cp -r "$top"/{scripts,Documentation,README.md} "$repo/"
 benchmarks=$repo/Documentation/benchmarks.rst
 core=$repo/Documentation/core-api/cc-swiotlb.rst
 
-. "$(dirname "$0")/tap.sh"
 ok() { # description, command...
 	local what=$1 status=0
 	shift

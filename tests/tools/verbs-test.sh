@@ -6,7 +6,7 @@
 # shellcheck disable=SC2016 # expressions are those of the fakes
 set -eu
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/tap.sh"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 unset KVER KSRC MUTANT SCENARIO MINUTES SANITIZER LITMUS GUESTS BUILDS FROM ALL QUICK JOBS ROUNDS
@@ -21,7 +21,6 @@ for v in 6.12 7.3; do
 	printf 'VERSION = %s\nPATCHLEVEL = %s\nSUBLEVEL = 99\n' ${v/./ } >"$tree/Makefile"
 done
 
-. "$(dirname "$0")/tap.sh"
 status=0
 run() { # command...
 	status=0
@@ -89,7 +88,15 @@ done
 mkdir "$tmp/a b"
 cp -r "$repo/scripts" "$tmp/a b/"
 run "$tmp/a b/scripts/verb.sh"
-ended 'a path with a space is refused with the remedy' 1 '^error: white space in .*: move the repository'
+ended 'a path with a space is refused with the remedy' 1 "^error: .* in '$tmp/a b.*: move the repository"
+for c in ',' : '|' '&'; do
+	XDG_CACHE_HOME=$tmp/a${c}b verb true
+	ended "and so is one with $c" 1 "^error: .* in .*'$tmp/a${c}b/.*: move the repository"
+done
+XDG_CACHE_HOME=caches verb true
+ended 'a relative directory for caches is refused' 1 "^error: 'caches/cc-swiotlb' is relative: set XDG_CACHE_HOME"
+(cd "$tmp" && CDPATH=$tmp repo/scripts/verb.sh) >"$tmp/said" 2>&1 && status=0 || status=$?
+ended 'CDPATH is no matter' 0
 echo 'echo sparc64' | program "$tmp/bin/uname"
 verb true
 ended 'another machine is refused' 1 '^error: this machine is sparc64'
