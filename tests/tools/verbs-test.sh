@@ -289,6 +289,12 @@ cp "$top/tests/stress/numa" "$repo/tests/stress/"
 SCENARIO=numa run "$repo/scripts/stress.sh"
 ended 'stress: a guest that does not say how many nodes it has' 1 '^2 passed, [0-9]* failed$'
 
+# bench-native
+printf '%s\n' 'cc sync-64 ns 1' 'cc sync-256 ns 1' 'cc fill0-512 ns 1' 'cc fill0-512 ns 1' 'cc sync-64 ns 1' >"$tmp/lines"
+verb 'record_to verb; dir='"$tmp"' rounds=2; . <(sed -n "/^complete() /,/^}/p" "$top/scripts/bench-native.sh"); complete cc fill0- sync- remote1-; conclude'
+ended 'bench-native: figures that a round lacks' 1 '^not ok 2 cc: lines of sync- in 2 rounds'
+ok 'bench-native: or all rounds' grep -q '^1 passed, 2 failed$' "$tmp/said"
+
 # bench-fio
 cp "$repo/scripts/build.sh" "$tmp/build.sh"
 fake build <<<'printf "%s\n" legacy dynamic cc'
