@@ -70,17 +70,17 @@ if [[ " ${jobs[*]%% *} " = *' seq-'* ]]; then
 	[ ! "$runs" ] || runs+=" $sequential"
 fi
 
+[ "$runs" ] || [[ ${jobs[*]} = *' job '* ]] ||
+	die "ROUNDS=0 only counts, and JOBS=$JOBS has only jobs of iperf3, which are not counted: set another one of them"
+
 images=$("$top/scripts/build.sh" legacy dynamic cc)
 { read -r legacy && read -r dynamic && read -r cc; } <<<"$images"
-
-# For the guest: iperf3 and its libraries, as a disk.
-mapfile -t libs < <(ldd "$(command -v iperf3)" | grep -o '/[^ :]*\.so[^ :]*' | sort -u)
-tar -chf "$dir/iperf3.tar" -C / "$(command -v iperf3 | sed 's|^/||')" "${libs[@]#/}" 2>"$dir/tar.log" ||
-	die "cannot pack iperf3 with its libraries: $(tail -n 1 "$dir/tar.log"): is the disk full?"
-truncate -s %512 "$dir/iperf3.tar"
+tools=$("$top/scripts/tools-disk.sh" "$dir/tools.tar" iperf3)
 "$top/scripts/icount-plugin.sh" "$dir/icount.so"
 trap end_background EXIT
 background iperf3 -s -B 127.0.0.1 -p 5201 >"$dir/iperf3.log" 2>&1
+sleep 1
+kill -0 $! 2>/dev/null || die "iperf3 does not listen on port 5201: $(tail -n 1 "$dir/iperf3.log"): end what uses the port"
 declare -A pid to from
 
 # Two slots of 512 KiB are kept anyway.
@@ -88,11 +88,10 @@ with_2m='cc,force cc_swiotlb=0,0,0,0,2,4'
 
 # start <run> <bzImage> <swiotlb argument> [option of qemu.sh...]
 start() {
-	local d=$dir/$1 q in out
+	local d=$dir/$1 q=$tools in out
 	rm -rf "$d"
 	mkdir -p "$d"
 	mkfifo "$d/ctl.in" "$d/ctl.out"
-	q="-drive file=$dir/iperf3.tar,format=raw,if=none,id=tar,readonly=on -device virtio-blk-pci,drive=tar,iommu_platform=on,disable-legacy=on"
 	q+=" -netdev user,id=net -device virtio-net-pci,netdev=net,iommu_platform=on,disable-legacy=on,romfile="
 	q+=" -chardev pipe,id=ctl,path=$d/ctl -serial chardev:ctl"
 	background "$top/scripts/qemu.sh" -m 4G -n 21 -V mdts=9 -s 256M -t 14400 -q "$q" "${@:4}" "$2" "$d" bench-fio \

@@ -23,5 +23,5 @@ for f; do
 		;;
 	esac
 done
-tar -cf "$tar" -C "$root" .
+tar -cf "$tar" -C "$root" . || die "cannot write $tar: is the disk full?"
 echo "-drive file=$tar,format=raw,if=none,id=tools,readonly=on -device virtio-blk-pci,drive=tools,iommu_platform=on,disable-legacy=on"

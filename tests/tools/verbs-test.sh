@@ -301,16 +301,22 @@ fake build <<<'printf "%s\n" legacy dynamic cc'
 program "$tmp/bin/iperf3" </dev/null
 program "$tmp/bin/tar" <<<'echo "tar: no space" >&2; exit 2'
 run "$repo/scripts/bench-fio.sh"
-ended 'bench-fio: what cannot be packed is an error' 1 '^error: cannot pack iperf3 .*tar: no space'
+ended 'bench-fio: what cannot be packed is an error' 1 '^error: cannot write .*tools.tar: is the disk full?'
+rm "$tmp/bin/tar"
+fake icount-plugin </dev/null
+program "$tmp/bin/iperf3" <<<'echo "iperf3: error - unable to start listener: Address already in use"; exit 1'
+run "$repo/scripts/bench-fio.sh"
+ended 'bench-fio: a port that is taken is an error' 1 '^error: iperf3 does not listen .*already in use'
+ROUNDS=0 JOBS=^net- run "$repo/scripts/bench-fio.sh"
+ended 'bench-fio: what is to be counted has to be there' 1 '^error: ROUNDS=0 only counts'
 mv "$tmp/build.sh" "$repo/scripts/build.sh"
 
 # herd7
 mkdir "$tmp/herd7"
-touch "$tmp/herd7/root.tar"
+echo 'no tar' >"$tmp/herd7/root.tar"
 verb 'dir='"$tmp"'/herd7 suite=sid; fetch_packages() { :; }; . <(sed -n "/^fetch() /,/^}/p" "$top/scripts/herd7.sh"); fetch || echo "has nothing"'
 ended 'herd7: what cannot be unpacked is an error' 0 '^has nothing$'
 ok 'herd7: and is not there' test ! -e "$tmp/herd7/root"
-rm "$tmp/bin/tar"
 
 # test
 program "$repo/tests/tools/some-test.sh" </dev/null
