@@ -114,6 +114,7 @@ run() {
 		d=$evidence/host$h
 		wait "${pids[h]}" || die "QEMU of host $h ended with status $?: $(tail -1 "$d/qemu.err"), see $d/console"
 		debugfs -R "rdump /out $d" "$work/$h.ext2" 2>/dev/null
+		[ -f "$d/out/dmesg" ] || die "host $h did not get to its script: see $d/console"
 		mv "$d/out/dmesg" "$d/"
 		mv "$d"/out/* "$evidence/"
 		rmdir "$d/out"
@@ -242,6 +243,7 @@ check_io() {
 	expect net_bytes "$(metric net_bytes)" == 67108864
 	expect kernel_complaints "$(metric kernel_complaints)" == 0
 	if [ "$backend" = cc ]; then
+		expect map_failures "$(metric map_failures)" == 0
 		expect conversions_io_waited_for_burst "$(metric conversions_io_waited_for_burst)" == 0
 		expect returned_pages "$(metric returned_pages)" '>' 0
 		expect returned_pages_reused "$(metric returned_pages_reused)" '>' 0
