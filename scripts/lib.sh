@@ -255,6 +255,11 @@ qemu_of() { # directory that qemu.sh was given
 	echo "QEMU${accel:+ $accel}"
 }
 
+# Of random bytes; one that is there stays.
+random_file() { # file size
+	[ -f "$1" ] || { head -c "$2" /dev/urandom >"$1.new" && mv "$1.new" "$1"; }
+}
+
 # Records of a verb, of which one run at a time writes some. emit appends one, finish writes
 # out/<verb>.json, with the day, the commit, and the machine: that of $testbed, if a verb
 # sets it, on this one.

@@ -71,6 +71,10 @@ for names in 'stress SCENARIO' 'litmus LITMUS' 'mutants MUTANT' 'sanitize SANITI
 done
 verb 'record_to verb; conclude'
 ended 'where nothing was judged, nothing has passed' 1 '^not ok 1 verb # nothing was judged'
+echo 'echo some; exit 1' | program "$tmp/bin/head"
+verb 'random_file "$out/random" 8M || true'
+ok 'a file that could not be made whole is not there' test ! -e "$out/random"
+rm "$tmp/bin/head"
 verb 'f() { false; echo "went on"; }; x=$(f); echo "$x"'
 ended 'an error ends what stands in $(...), too' 1
 ARCH=arm64 CROSS_COMPILE=arm- verb 'echo "<${ARCH-}${CROSS_COMPILE-}>"'
