@@ -4,10 +4,12 @@
 # and run KUnit on UML, which must notice. A bug that survives is a missing test.
 # MUTANT='<name>...': these only, by the names of their files or parts of them.
 # Works in copies of the tree, as many at once as there are CPUs, since KUnit waits
-# half of the time; KVER=7.3 by default, which has two CPUs on UML.
+# half of the time. Always of Linux 7.3: some mutants are of code that is only there, and
+# it has two CPUs on UML.
 # Writes out/mutants.json.
 [ -n "${KSRC:-}" ] || export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
+only_newest
 
 some_names MUTANT
 "$top/scripts/deps.sh"

@@ -370,6 +370,8 @@ for f in 'fail 0 ^killed' 'crash 0 ^killed' 'once 1 SURVIVED' 'error 1 KUnit.giv
 	run "$repo/scripts/mutants.sh"
 	ended "mutants: ${FAKE}" "$wanted" "${said/^/ }"
 done
+KVER=6.12 run "$repo/scripts/mutants.sh"
+ended 'mutants: not of a version that some are not for' 1 '^error: mutants.sh works on Linux 7.3, not 6.12'
 cp "$repo/tests/mutants"/{1,2}-bug.patch
 FAKE=others run "$repo/scripts/mutants.sh"
 ended 'mutants: where one cannot be tried' 1 'not all mutants were tried'
