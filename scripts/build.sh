@@ -18,7 +18,11 @@ begin_with_objects() {
 	[ "$found" ] || return 0
 	d=${found%/vmlinux}
 	step "$variant begins with the objects of ${d##*/build-}"
-	take_over "${d%/*}" "${d##*/}" "$t" "build-$variant"
+	# When nobody builds them
+	(
+		lock "build-$(basename "${d%/*}")-${d##*/build-}"
+		take_over "${d%/*}" "${d##*/}" "$t" "build-$variant"
+	)
 }
 
 # The tree of each kind is brought up to date once.
