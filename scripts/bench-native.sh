@@ -40,7 +40,7 @@ build() { # tree variant [config line...]
 	fi
 	step "building UML, $variant"
 	kmake "$t" "$b" linux >"$b/build.log" 2>&1 || {
-		grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$b/build.log" >&2 || tail "$b/build.log" >&2
+		build_errors "$b/build.log" >&2
 		die "building $variant failed: see $b/build.log"
 	}
 	echo "$b/linux"

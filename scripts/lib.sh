@@ -182,6 +182,11 @@ kmake() {
 		make -C "$t" O="$b" ARCH="${ARCH:-x86_64}" CC="${CC:-ccache gcc}" -j"$(nproc)" --no-print-directory "$@"
 }
 
+# What a build failed of
+build_errors() { # log
+	grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$1" || tail "$1"
+}
+
 # Configure as fragments ask. Every symbol must come out as asked; the last one wins.
 configure_kernel() { # tree, build directory, fragment...
 	local t=$1 b=$2 asked missing

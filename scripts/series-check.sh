@@ -122,7 +122,7 @@ build() { # uml-on|uml-off|x86_64-on|x86_64-off
 		return 1
 	}
 	ARCH=$arch kmake "$t" "build-$1" $target >"$b/build.log" 2>&1 || {
-		grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$b/build.log" || tail "$b/build.log"
+		build_errors "$b/build.log"
 		return 1
 	}
 	grep -E 'warning: |WARNING: ' "$b/build.log" | sed 's/:[0-9]*:[0-9]*:/:/' | sort -u >"$b/warnings"
