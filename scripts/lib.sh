@@ -58,9 +58,17 @@ step() {
 }
 
 need() { # command...
-	local c
+	local c package
 	for c; do
-		command -v "$c" >/dev/null || die "$c is not installed: run 'make deps'"
+		! command -v "$c" >/dev/null || continue
+		case $c in # what 'make deps' does not install
+		aarch64-linux-gnu-*) package=gcc-aarch64-linux-gnu ;;
+		kexec) package=kexec-tools ;;
+		perf) package=linux-perf ;;
+		bpftrace | iperf3 | mmdebstrap | trace-cmd) package=$c ;;
+		*) die "$c is not installed: run 'make deps'" ;;
+		esac
+		die "$c is not installed: run 'scripts/deps.sh $package'"
 	done
 }
 

@@ -69,6 +69,10 @@ for names in 'stress SCENARIO' 'litmus LITMUS' 'mutants MUTANT' 'sanitize SANITI
 	run env "$names= " "$repo/scripts/$s.sh"
 	ended "$s: no name is not a name" 1 "^error: $names is blank"
 done
+verb 'need no-such-command'
+ended 'what is not installed is in the packages of make deps' 1 "^error: no-such-command is not installed: run 'make deps'"
+verb 'command() { false; }; need perf'
+ended 'or in one that is named' 1 "^error: perf is not installed: run 'scripts/deps.sh linux-perf'"
 verb 'record_to verb; conclude'
 ended 'where nothing was judged, nothing has passed' 1 '^not ok 1 verb # nothing was judged'
 echo 'echo some; exit 1' | program "$tmp/bin/head"
