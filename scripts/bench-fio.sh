@@ -70,36 +70,33 @@ if [[ " ${jobs[*]%% *} " = *' seq-'* ]]; then
 	[ ! "$runs" ] || runs+=" $sequential"
 fi
 
+[ "$runs" ] || [[ ${jobs[*]} = *' job '* ]] ||
+	die "ROUNDS=0 only counts, and JOBS=$JOBS has only jobs of iperf3, which are not counted: set another one of them"
+
 images=$("$top/scripts/build.sh" legacy dynamic cc)
 { read -r legacy && read -r dynamic && read -r cc; } <<<"$images"
-
-# For the guest: iperf3 and its libraries, as a disk.
-mapfile -t libs < <(ldd "$(command -v iperf3)" | grep -o '/[^ :]*\.so[^ :]*' | sort -u)
-tar -chf "$dir/iperf3.tar" -C / "$(command -v iperf3 | sed 's|^/||')" "${libs[@]#/}" 2>"$dir/tar.log" ||
-	die "cannot pack iperf3 with its libraries: $(tail -n 1 "$dir/tar.log"): is the disk full?"
-truncate -s %512 "$dir/iperf3.tar"
+tools=$("$top/scripts/tools-disk.sh" "$dir/tools.tar" iperf3)
 "$top/scripts/icount-plugin.sh" "$dir/icount.so"
-iperf3 -s -B 127.0.0.1 -p 5201 >"$dir/iperf3.log" 2>&1 &
-server=$! pids=''
+trap end_background EXIT
+background iperf3 -s -B 127.0.0.1 -p 5201 >"$dir/iperf3.log" 2>&1
+sleep 1
+kill -0 $! 2>/dev/null || die "iperf3 does not listen on port 5201: $(tail -n 1 "$dir/iperf3.log"): end what uses the port"
 declare -A pid to from
-trap 'kill -- $server $pids' EXIT
 
 # Two slots of 512 KiB are kept anyway.
 with_2m='cc,force cc_swiotlb=0,0,0,0,2,4'
 
 # start <run> <bzImage> <swiotlb argument> [option of qemu.sh...]
 start() {
-	local d=$dir/$1 q in out
+	local d=$dir/$1 q=$tools in out
 	rm -rf "$d"
 	mkdir -p "$d"
 	mkfifo "$d/ctl.in" "$d/ctl.out"
-	q="-drive file=$dir/iperf3.tar,format=raw,if=none,id=tar,readonly=on -device virtio-blk-pci,drive=tar,iommu_platform=on,disable-legacy=on"
 	q+=" -netdev user,id=net -device virtio-net-pci,netdev=net,iommu_platform=on,disable-legacy=on,romfile="
 	q+=" -chardev pipe,id=ctl,path=$d/ctl -serial chardev:ctl"
-	setsid "$top/scripts/qemu.sh" -m 4G -n 21 -V mdts=9 -s 256M -t 14400 -q "$q" "${@:4}" "$2" "$d" bench-fio \
-		"seconds=$seconds" io_mib=512 "swiotlb=$3" &
+	background "$top/scripts/qemu.sh" -m 4G -n 21 -V mdts=9 -s 256M -t 14400 -q "$q" "${@:4}" "$2" "$d" bench-fio \
+		"seconds=$seconds" io_mib=512 "swiotlb=$3"
 	pid[$1]=$!
-	pids+=" -$!"
 	exec {in}<>"$d/ctl.in" {out}<>"$d/ctl.out"
 	to[$1]=$in from[$1]=$out
 }
@@ -122,7 +119,6 @@ end() { # run
 	local d=$dir/$1
 	echo end >&"${to[$1]}"
 	wait "${pid[$1]}"
-	pids=${pids/ -${pid[$1]}/}
 	bad_lines "$d/console.log" >"$d/bad" || true
 	jq -c --arg run "$1" 'select(.metric) | {run: $run} + .' "$d/results.jsonl" >>"$dir/lines"
 	jq -cn --arg run "$1" --argjson v "$(wc -l <"$d/bad")" \
@@ -199,7 +195,7 @@ start_counted() { # as start
 	answer "$1" ready
 }
 count_both() { # run run regex
-	count "$1" "$3" &
+	background count "$1" "$3"
 	count "$2" "$3"
 	wait $!
 	end "$1"

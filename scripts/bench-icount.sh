@@ -174,17 +174,24 @@ irqsoff() { # bzImage
 	emit irqsoff cc grown_mib "$(jq -s 'map(select(.metric == "grown_mib"))[0].value' "$d/results.jsonl")" MiB
 }
 
+# The sizes that a run could not map, in granules.
+failed_sizes() { # name
+	jq -r 'select(.metric // "" | startswith("failed_")).metric | ltrimstr("failed_")' "$dir/$1/results.jsonl"
+}
+
 # The counts of a run, one line per size: map and unmap beside each other. The
 # plugin tells sizes apart by the length of the copy, so they are in order.
 counts() { # name granules
-	jq -s --arg granules "$2" '
+	jq -s --arg granules "$2" --arg failed "$(failed_sizes "$1")" '
 		map(select(.call and .calls > 100)) as $all
-		| ($granules | split(",") | map(tonumber)) as $g
-		| [($all | map(.copy_key) | unique | to_entries[]) | .value as $k
+		| (($granules | split(",")) - ($failed | split("\n")) | map(tonumber)) as $g
+		| ($all | map(.copy_key) | unique) as $keys
+		| if ($keys | length) != ($g | length) then error("copies of \($keys) bytes, not of \($g) pages") else . end
+		| [($keys | to_entries[]) | .value as $k
 			| {size: ($g[.key] * 4096), copy: $k,
 			   map: ($all | map(select(.call == "map" and .copy_key == $k))[0]),
 			   unmap: ($all | map(select(.call == "unmap" and .copy_key == $k))[0])}]' \
-		"$dir/$1/counts" >"$dir/$1/counts.json"
+		"$dir/$1/counts" >"$dir/$1/counts.json" || die "$1: not each size was counted: see $dir/$1"
 }
 
 # One CPU, twice: the two must agree within 1 %.
@@ -204,6 +211,10 @@ twice() { # name bzImage granules swiotlb-argument
 
 # Records of a run; what is left without copy and unbounced path is the overhead.
 collect() { # name backend [name of the unbounced run]
+	local g
+	for g in $(failed_sizes "$1"); do
+		emit "$1-$((g * 4))K" "$2" failed 100 %
+	done
 	jq -c --arg n "$1" --arg b "$2" --slurpfile none "$dir/${3:-none}/counts.json" '
 		def r: . * 100 | round / 100;
 		def rec($s; $m; $v; $u): {name: "\($n)-\($s / 1024)K", backend: $b, metric: $m, value: ($v | r), unit: $u};
@@ -229,16 +240,16 @@ of() { # name metric: what was recorded of it, whatever the backend
 
 images=$("$top/scripts/build.sh" unpatched cc cc-seam)
 { read -r legacy && read -r cc && read -r seam; } <<<"$images"
-legacy_sizes=1,4,16,32,64
+sizes=1,4,16,32,64,128 # of which legacy cannot map the last
 make_initrd "$dir/initrd" gcc "$(command -v busybox)"
 "$top/scripts/icount-plugin.sh" "$dir/icount.so"
 "$top/scripts/icount-plugin.sh" "$dir/irqsoff.so" irqsoff
 
 twice none "$legacy" 1 noforce none
-twice legacy "$legacy" $legacy_sizes 32768,force
-twice not-selected "$cc" $legacy_sizes 32768,force
+twice legacy "$legacy" $sizes 32768,force
+twice not-selected "$cc" $sizes 32768,force
 twice not-selected-none "$cc" 1 noforce none
-twice cc "$cc" $legacy_sizes,128 cc,force cc
+twice cc "$cc" $sizes cc,force cc
 twice seam "$seam" 1 cc,force cc
 for n in none not-selected-none; do
 	collect $n none
@@ -292,8 +303,8 @@ arm64_cc=$(arm64_image cc)
 busybox=$(arm64_busybox)
 make_initrd "$dir/initrd-arm64" aarch64-linux-gnu-gcc "$busybox"
 guest_arm64 arm64-none "$arm64_legacy" 1 noforce
-guest_arm64 arm64-legacy "$arm64_legacy" $legacy_sizes 32768,force
-guest_arm64 arm64-cc "$arm64_cc" $legacy_sizes,128 cc,force
+guest_arm64 arm64-legacy "$arm64_legacy" $sizes 32768,force
+guest_arm64 arm64-cc "$arm64_cc" $sizes cc,force
 collect arm64-none none arm64-none
 collect arm64-legacy legacy arm64-none
 collect arm64-cc cc arm64-none
@@ -304,12 +315,13 @@ echo
 echo "Linux $(tree_version "$src"), instructions per map + unmap, without copy and unbounced path ($(of none-4K map_instructions) + $(of none-4K unmap_instructions))"
 jq -rs '
 	["size", "copy", "legacy", "not selected", "cc", "legacy / cc"],
-	(map(select(.metric == "overhead_instructions")) as $o
-	| $o | map(select(.backend == "cc") | .name | sub("cc-"; ""))[] as $s
-	| ($o | map(select(.name == "legacy-" + $s))[0].value) as $l
-	| ($o | map(select(.name == "cc-" + $s))[0].value) as $c
-	| [$s, (map(select(.name == "cc-" + $s and .metric == "copy_instructions"))[0].value), $l // "fails",
-	   ($o | map(select(.name == "not-selected-" + $s))[0].value) // "fails", $c,
+	(. as $r
+	| def v($n; $m): $r | map(select(.name == $n and .metric == $m))[0].value;
+	def or_fails($n): if v($n; "failed") then "fails" else v($n; "overhead_instructions") end;
+	$r | map(select(.backend == "cc" and .metric == "overhead_instructions" and (.name | startswith("cc-"))) | .name | sub("cc-"; ""))[] as $s
+	| v("legacy-" + $s; "overhead_instructions") as $l
+	| v("cc-" + $s; "overhead_instructions") as $c
+	| [$s, v("cc-" + $s; "copy_instructions"), or_fails("legacy-" + $s), or_fails("not-selected-" + $s), $c,
 	   if $l then $l / $c * 10 | round / 10 else "-" end])
 	| @tsv' "$records" | column -t -s "$(printf '\t')"
 echo
@@ -328,6 +340,9 @@ jq -rs 'map(select(.function)) | sort_by(-.max)[] | "  \(.function) \(.max), \(.
 echo
 must 'interrupts off at most' "$(of irqsoff sections) > 0 and $(of irqsoff max) <= 20000"
 must 'interrupts that came when they were thought to be off' "$(of irqsoff lost_track) == 0"
+for n in cc arm64-cc; do
+	must "$n: mappings of all sizes" "$(of $n-512K overhead_instructions) > 0"
+done
 must 'overhead of cc' "$(of cc-4K overhead_instructions) <= 200"
 must 'and without the optional patch, which is worth a tenth of it' \
 	"$(of cc-4K overhead_instructions) <= 0.9 * $(of seam-4K overhead_instructions)"

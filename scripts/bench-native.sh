@@ -4,7 +4,7 @@
 # with two CPUs (tests/bench/swiotlb-bench), by size and by how full the pool is;
 # two CPUs at once, completion on the other CPU, partial sync. The backends take
 # turns, $ROUNDS (5) times; medians. Always of Linux 7.3: older UML has one CPU.
-# Writes out/bench-native.json.
+# Writes out/bench-native.json; fails if a run lacks figures.
 [ -n "${KSRC:-}" ] || export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
 only_newest
@@ -40,7 +40,7 @@ build() { # tree variant [config line...]
 	fi
 	step "building UML, $variant"
 	kmake "$t" "$b" linux >"$b/build.log" 2>&1 || {
-		grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$b/build.log" >&2 || tail "$b/build.log" >&2
+		build_errors "$b/build.log" >&2
 		die "building $variant failed: see $b/build.log"
 	}
 	echo "$b/linux"
@@ -57,6 +57,15 @@ native() {
 	}
 	sed -n "s/.*BENCH \([a-z]\)/$n \1/p" "$log.new" | tr -d '\r' | awk 'NF == 4' >>"$dir/lines"
 	mv "$log.new" "$log"
+}
+
+# Each part that a run was to do has given all its figures in every round.
+complete() { # run, what the names of a part begin with...
+	local part
+	for part in "${@:2}"; do
+		must "$1: lines of $part in $rounds rounds" "$(jq -cRn --arg part "$1 $part" \
+			'[inputs | select(startswith($part))] | group_by(split(" ")[1]) | map(length)' "$dir/lines") | length > 0 and all(. >= $rounds)"
+	done
 }
 
 plain=$src-bench patched=$src_cc-bench
@@ -91,6 +100,18 @@ jq -cR '
 	   backend: (.[0].run | backend), metric: .[0].metric, value: $v,
 	   unit: (.[0].metric | if test("ns") then "ns" elif test("ops") then "1/ms"
 		elif test("bytes") then "B" elif . == "failed" then "%" else "" end)}' >>"$records"
-finish true
-"$top/scripts/bench-report.py"
+fills='fill0- fill50- fill90- fill99-'
+# shellcheck disable=SC2086 # lists of words
+{
+	for run in legacy dynamic cc; do
+		complete $run $fills threads1- threads2- remote1- remote2- sync-
+	done
+	complete legacy-1g $fills
+	complete cc-1g $fills
+}
+complete alternatives magazine- scheme- lookup- index- depot- block-
 step "wrote out/bench-native.json"
+status=0
+conclude || status=1
+"$top/scripts/bench-report.py"
+exit $status

@@ -315,9 +315,11 @@ def plots(t):
         fig, ax = plt.subplots(figsize=(7.5, 4.2))
         for i, (n, b, label, color) in enumerate((("legacy", "legacy", "legacy", COLOR["legacy"]),
                                                   ("cc", "cc", "cc", COLOR["cc"]))):
-            v = [t.get(("icount", f"{n}-{human(s)}", b, "overhead_instructions")) or 0 for s in sizes]
+            names = [f"{n}-{human(s)}" for s in sizes]
+            v = [t.get(("icount", name, b, "overhead_instructions"), 0) for name in names]
             bars = ax.bar([x + (i - 0.5) * 0.4 for x in range(len(sizes))], v, 0.38, label=label, color=color)
-            ax.bar_label(bars, [f"{x:.0f}" if x else "fails" for x in v], fontsize=8)
+            ax.bar_label(bars, ["fails" if ("icount", name, b, "failed") in t else f"{x:.0f}" if x else ""
+                                for name, x in zip(names, v)], fontsize=8)
         ax.set_xticks(range(len(sizes)), [human(s) for s in sizes])
         ax.set(xlabel="size of the mapping", ylabel="instructions",
                title="Instructions of map + unmap, without the copy and the unbounced path")

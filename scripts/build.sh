@@ -18,7 +18,11 @@ begin_with_objects() {
 	[ "$found" ] || return 0
 	d=${found%/vmlinux}
 	step "$variant begins with the objects of ${d##*/build-}"
-	take_over "${d%/*}" "${d##*/}" "$t" "build-$variant"
+	# When nobody builds them
+	(
+		lock "build-$(basename "${d%/*}")-${d##*/build-}"
+		take_over "${d%/*}" "${d##*/}" "$t" "build-$variant"
+	)
 }
 
 # The tree of each kind is brought up to date once.
@@ -63,7 +67,7 @@ build() {
 	[ -z "$only_configure" ] || return 0
 	step "building $variant"
 	kmake "$t" "$b" bzImage >"$b/build.log" 2>&1 || {
-		grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$b/build.log" >&2 || tail "$b/build.log" >&2
+		build_errors "$b/build.log" >&2
 		die "building $variant failed: see $b/build.log"
 	}
 	echo "$b/arch/x86/boot/bzImage"

@@ -50,7 +50,7 @@ fi
 if [ ! -f "$b/.built" ]; then
 	step "building $variant of Linux $(tree_version "$t") for arm64"
 	kmake "$t" "$b" Image >"$b/build.log" 2>&1 || {
-		grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$b/build.log" >&2 || tail "$b/build.log" >&2
+		build_errors "$b/build.log" >&2
 		die "building $variant failed: see $b/build.log"
 	}
 	touch "$b/.built"

@@ -28,7 +28,7 @@ rm -rf "$out"/demo/*/ # what an earlier run had must not be plotted
 record_to demo
 
 for size in 64M 8M; do
-	[ -f "$out/demo/file.$size" ] || head -c $size /dev/urandom >"$out/demo/file.$size"
+	random_file "$out/demo/file.$size" $size
 done
 
 # guest <name> <variant> <file size> <I/O per disk> <seconds to settle> <swiotlb argument>
@@ -81,6 +81,7 @@ collect() { # run, name of the records, backend
 	emit "$2" "$3" log_errors "$(bad_lines "$out/demo/$b/console.log" | wc -l)" lines
 	read=$(io_bytes "$b" read) written=$(io_bytes "$b" write)
 	copied_in=$(metric "$b" copied_in) copied_out=$(metric "$b" copied_out)
+	emit "$2" "$3" net_bytes "$(metric "$b" net_bytes)" B
 	emit "$2" "$3" read_bytes "$read" B
 	emit "$2" "$3" written_bytes "$written" B
 	emit "$2" "$3" copied_in_bytes "$copied_in" B
@@ -126,6 +127,7 @@ for b in none legacy cc; do
 	for m in io_errors verify_errors log_errors; do
 		must "$b: no ${m//_/ }" "$(value demo $b $m) == 0"
 	done
+	must "$b: 64 MiB went through the NIC each way" "$(value demo $b net_bytes) == 2 * 67108864"
 done
 # ext4 gives the virtio disk more at once than the reserve holds, up to 64 MiB. What kccd is
 # too late for fails, and the block layer repeats it.

@@ -12,15 +12,18 @@
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-# rows <verb> <jq program>: an array per row; the results of that verb are $r.
+# rows <verb> <jq program>: an array per row; the results of that verb are $r. What was not
+# measured is an error; that a mapping failed is a measurement.
 rows() {
 	jq -r '.results as $r | .kernel as $kernel
-		| def v($name; $backend; $metric):
-			[$r[] | select(.name == $name and .backend == $backend and .metric == $metric) | .value][0];
+		| def recorded($name; $backend; $metric):
+			[$r[] | select(.name == $name and .backend == $backend and .metric == $metric) | .value];
+		def v($name; $backend; $metric): recorded($name; $backend; $metric)[0] // error("not measured");
+		def or_fails($name; $backend; $metric):
+			if recorded($name; $backend; "failed") != [] then "fails" else v($name; $backend; $metric) | round end;
 		def text: if . == null then "" elif type == "number" then . * 10 | round / 10 | tostring else . end;
-		def needed: if . == null then error("not measured") else . end;
-		def percent: if . == null then "" else "\(. * 100 | round) %" end;
-		def ratio: if . == null then "" else . * 100 | round / 100 | tostring end;
+		def percent: "\(. * 100 | round) %";
+		def ratio: . * 100 | round / 100 | tostring;
 		def human: if . >= 1024 then "\(. / 1024)K" else tostring end;
 		'"$2"' | map(text) | @tsv' "$out/$1.json" 2>/dev/null || : >"$tmp/incomplete"
 }
@@ -211,8 +214,7 @@ backends() {
 		(["legacy", "", "legacy, 64 MiB"], ["legacy", "-1GiB", "legacy, 1 GiB"], ["dynamic", "", "dynamic, from 64 MiB"],
 		 ["cc", "", "cc, 64 MiB in use"], ["cc", "-1GiB", "cc, 1 GiB in use"]
 		| . as $b | (0, 50, 90, 99) as $full
-		| [$b[2], "\($full) %", ($sizes[] | "fill\($full)-\(.)\($b[1])" as $n
-			| if v($n; $b[0]; "failed") then "fails" else v($n; $b[0]; "ns") | round end)])' | table
+		| [$b[2], "\($full) %", ($sizes[] | or_fails("fill\($full)-\(.)\($b[1])"; $b[0]; "ns"))])' | table
 	echo "Instructions of map and unmap without the copy and without what an unbounced mapping"
 	echo "takes."
 	echo
@@ -220,16 +222,14 @@ backends() {
 	rows bench-icount '[4096, 16384, 65536, 131072, 262144, 524288] as $sizes
 		| ["allocator", ($sizes[] | human)],
 		(["legacy", "legacy", "legacy"], ["not-selected", "legacy", "legacy, patched kernel"], ["cc", "cc", "cc"]
-		| . as $b | [$b[2], ($sizes[] | v("\($b[0])-\(human)"; $b[1]; "overhead_instructions")
-			| if . == null then "fails" else . | round end)])' | table
+		| . as $b | [$b[2], ($sizes[] | or_fails("\($b[0])-\(human)"; $b[1]; "overhead_instructions"))])' | table
 }
 
 backends_arm64() {
 	caption bench-icount
 	rows bench-icount '[4096, 16384, 65536, 131072, 262144, 524288] as $sizes
 		| ["allocator", ($sizes[] | human)],
-		(("legacy", "cc") as $b | [$b, ($sizes[] | v("arm64-\($b)-\(human)"; $b; "overhead_instructions")
-			| if . == null then "fails" else . | round end)])' | table
+		(("legacy", "cc") as $b | [$b, ($sizes[] | or_fails("arm64-\($b)-\(human)"; $b; "overhead_instructions"))])' | table
 }
 
 memory() {
@@ -244,8 +244,7 @@ memory() {
 
 # A table with a row for each kind of job of fio, and a column for each block size.
 fio_table() { # jq filter: value of job $n
-	rows bench-fio 'def gain($n): v($n; "legacy"; "instructions_per_io") as $l | v($n; "cc"; "instructions_per_io")
-			| if $l and . then $l / . else null end;
+	rows bench-fio 'def gain($n): v($n; "legacy"; "instructions_per_io") / v($n; "cc"; "instructions_per_io");
 		["512", "4k", "16k", "64k", "128k", "512k", "mixed"] as $sizes
 		| ["disks", "", "depth", $sizes[]],
 		((1, 21) as $disks | ("randread", "randwrite", "randrw") as $rw | (1, 256) as $depth
@@ -326,7 +325,7 @@ sequential() {
 		(("read", "write") as $rw | "seq-\($rw)-1m-8" as $n
 		| [$rw, "KiB in a request", ($backends[] | v($n; .; "request_kib"))],
 		  ["", "bytes per second, over legacy", "", "", (("cc", "cc-2m") as $b | v($n; $b; "mib_s_over_legacy") | ratio)],
-		  ["", "instructions per MiB", ($backends[] | v($n; .; "instructions_per_io"))])' | table
+		  ["", "instructions per MiB", ($backends[] | if . == "dynamic" then "" else v($n; .; "instructions_per_io") end)])' | table
 }
 
 model() { # parameter
@@ -370,27 +369,25 @@ scaling() {
 # README.md: what "make demo" prints, and what a mapping costs beside it.
 results() {
 	{
-		echo "\`make demo\`: $(of demo). Instructions of map and unmap without the copy:"
-		echo "$(of bench-icount). Nanoseconds of the same: $(of bench-native)."
+		echo "\`make demo\`: $(of demo). Instructions of map and unmap, without the copy and without what an"
+		echo "unbounced mapping takes: $(of bench-icount). Nanoseconds, without the copy: $(of bench-native)."
 	} | fmt -w 90
 	echo
 	{
 		rows demo '["none", "legacy", "dynamic", "cc"] as $backends
 			| ["", $backends[]],
-			["I/O and verify errors", ($backends[] as $b | v("demo"; $b; "io_errors") + v("demo"; $b; "verify_errors") | needed)],
-			["failed maps", ($backends[] as $b | v("demo"; $b; "map_failures") | needed)],
-			["bytes copied per byte of I/O", ($backends[] as $b | v("demo"; $b; "copied_bytes_per_byte") | needed | ratio)],
+			["I/O and verify errors", ($backends[] as $b | v("demo"; $b; "io_errors") + v("demo"; $b; "verify_errors"))],
+			["failed maps", ($backends[] as $b | v("demo"; $b; "map_failures"))],
+			["bytes copied per byte of I/O", ($backends[] as $b | v("demo"; $b; "copied_bytes_per_byte") | ratio)],
 			(["at boot", "shared_boot_bytes"], ["at peak", "shared_peak_bytes"], ["10 s after", "shared_after_bytes"]
 			| . as $m | ["MiB shared " + $m[0], ($backends[] as $b | v("demo"; $b; $m[1]) / 1048576)]),
 			["magazine hit rate, %", "", "", "", v("demo"; "cc"; "magazine_hit_rate") * 100]'
-		rows bench-icount 'def whole: if type == "number" then round else . end;
-			(["**instructions, 4 KiB**", "4K"], ["instructions, 256 KiB", "256K"]
-			| . as $s | [$s[0], 0, (v("legacy-" + $s[1]; "legacy"; "overhead_instructions") | whole), "",
-				(v("cc-" + $s[1]; "cc"; "overhead_instructions") | whole)])'
+		rows bench-icount '(["**instructions, 4 KiB**", "4K"], ["instructions, 256 KiB", "256K"]
+			| . as $s | [$s[0], 0, (v("legacy-" + $s[1]; "legacy"; "overhead_instructions") | round), "",
+				(v("cc-" + $s[1]; "cc"; "overhead_instructions") | round)])'
 		rows bench-native '(["**ns, 4 KiB**, empty pool", "fill0-4096"], ["ns, 4 KiB, pool 99 % full", "fill99-4096"],
 			["ns, 64 KiB, pool half full", "fill50-65536"], ["ns, 512 KiB, empty pool", "fill0-524288"]
-			| . as $n | [$n[0], 0, (("legacy", "dynamic", "cc") as $b
-				| if v($n[1]; $b; "failed") then "fails" else v($n[1]; $b; "ns") | round end)])'
+			| . as $n | [$n[0], "", (("legacy", "dynamic", "cc") as $b | or_fails($n[1]; $b; "ns"))])'
 	} >"$tmp/rows"
 	markdown <"$tmp/rows"
 }

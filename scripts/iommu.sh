@@ -33,10 +33,7 @@ boot() {
 	"$top/scripts/qemu.sh" -m 6G -q "$q" "$kernel" "$dir" iommu swiotlb=cc,force intel_iommu=on iommu.strict=1
 }
 is() { # metric, what it must be
-	local v
-	v=$(emitted "$dir" "$1")
-	echo "$1: $v"
-	[ "$(jq -n "$v | $2")" = true ]
+	judge_emitted "$dir" iommu "$@"
 }
 verified() { # disk
 	! grep . "$dir/files/$1.err" && [ "$(jq '[.jobs[].total_err] | add' "$dir/files/$1.json")" = 0 ] &&

@@ -7,8 +7,8 @@
 #                   version that is not known it gets the series for the newest
 #                   one that is, or that of KVER.
 #
-# An x86_64 machine with Debian, and paths without white space: make and the kernel's
-# scripts know no others.
+# An x86_64 machine with Debian, and paths without white space, which make and the kernel's
+# scripts do not know, or , : | & which QEMU's options, PATH and sed take for their own.
 #
 # Sets $top, $out, $cache, $kver, and the kernel trees that get-kernel.sh and apply.sh
 # keep: $src (as it came), $src_cc (with this repository in it), and $src_peer (as it
@@ -20,6 +20,7 @@ shopt -s inherit_errexit # an error in $(...) is one
 export LC_ALL=C
 # The kernel's make takes them from the environment; each script says what it builds for.
 unset ARCH CROSS_COMPILE
+unset CDPATH # with it, cd prints where it goes
 # mke2fs and others are there, where a user does not look.
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
@@ -45,8 +46,9 @@ die() { # <thing>: <remedy>
 }
 
 [ "${XDG_CACHE_HOME:-${HOME:-}}" ] || die "neither HOME nor XDG_CACHE_HOME is set: set one, for the caches"
+[[ $cache = /* ]] || die "'$cache' is relative: set XDG_CACHE_HOME to an absolute path"
 case $top$cache${KSRC:-} in
-*[[:space:]]*) die "white space in '$top', '$cache' or KSRC='${KSRC:-}': move the repository, or set XDG_CACHE_HOME=<directory without>" ;;
+*[[:space:]]* | *[,:\|\&]*) die "white space or one of , : | & in '$top', '$cache' or KSRC='${KSRC:-}': move the repository, or set XDG_CACHE_HOME=<directory without>" ;;
 esac
 [ "$(uname -m)" = x86_64 ] || die "this machine is $(uname -m): the guests and compilers are those of an x86_64 machine"
 
@@ -56,9 +58,17 @@ step() {
 }
 
 need() { # command...
-	local c
+	local c package
 	for c; do
-		command -v "$c" >/dev/null || die "$c is not installed: run 'make deps'"
+		! command -v "$c" >/dev/null || continue
+		case $c in # what 'make deps' does not install
+		aarch64-linux-gnu-*) package=gcc-aarch64-linux-gnu ;;
+		kexec) package=kexec-tools ;;
+		perf) package=linux-perf ;;
+		bpftrace | iperf3 | mmdebstrap | trace-cmd) package=$c ;;
+		*) die "$c is not installed: run 'make deps'" ;;
+		esac
+		die "$c is not installed: run 'scripts/deps.sh $package'"
 	done
 }
 
@@ -105,15 +115,31 @@ fetch_packages() { # suite, tar file, packages, [option of mmdebstrap...]
 }
 
 # One at a time per name; held until the script and what it has started end.
-lock() {
-	local fd file=$cache/.lock-$1
-	mkdir -p "$cache"
+lock() { # name, [directory, if it is not about the caches]
+	local fd file=${2:-$cache}/.lock-$1
+	mkdir -p "${file%/*}"
 	exec {fd}>>"$file"
 	flock -n "$fd" || {
 		step "waiting for the end of $(<"$file"), which holds $file"
 		flock "$fd"
 	}
 	echo "${0##*/}, process $$" >"$file"
+}
+
+# Beside this script, as a process group of its own, so that all of it can be ended with the
+# script, which needs: trap end_background EXIT. (By itself a command in the background
+# outlives an error, and ignores an interrupt.)
+background() { # command...: $! is the group
+	set -m
+	"$@" </dev/null &
+	set +m
+}
+end_background() {
+	local p
+	for p in $(jobs -rp); do
+		kill -- "-$p" 2>/dev/null || true
+	done
+	wait
 }
 
 # The first fields of the tree's Makefile: version and whether it is a kernel.
@@ -162,6 +188,11 @@ kmake() {
 	shift 2
 	KBUILD_BUILD_TIMESTAMP='1970-01-01' KBUILD_BUILD_USER=cc KBUILD_BUILD_HOST=cc \
 		make -C "$t" O="$b" ARCH="${ARCH:-x86_64}" CC="${CC:-ccache gcc}" -j"$(nproc)" --no-print-directory "$@"
+}
+
+# What a build failed of
+build_errors() { # log
+	grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$1" || tail "$1"
 }
 
 # Configure as fragments ask. Every symbol must come out as asked; the last one wins.
@@ -237,13 +268,19 @@ qemu_of() { # directory that qemu.sh was given
 	echo "QEMU${accel:+ $accel}"
 }
 
-# Records of a verb. emit appends one, finish writes out/<verb>.json, with the day, the
-# commit, and the machine: that of $testbed, if a verb sets it, on this one.
+# Of random bytes; one that is there stays.
+random_file() { # file size
+	[ -f "$1" ] || { head -c "$2" /dev/urandom >"$1.new" && mv "$1.new" "$1"; }
+}
+
+# Records of a verb, of which one run at a time writes some. emit appends one, finish writes
+# out/<verb>.json, with the day, the commit, and the machine: that of $testbed, if a verb
+# sets it, on this one.
 records=
 testbed=
 record_to() { # verb
 	verb=$1
-	mkdir -p "$out"
+	[ "${CC_LOCKED:-}" = "$verb" ] || lock "$verb" "$out" # else for_each_version holds it
 	rm -f "$out/$verb.json" # of another run
 	records=$out/.$verb.jsonl
 	: >"$records"
@@ -255,12 +292,14 @@ emit() { # name backend metric value unit
 }
 
 finish() { # true|false
+	[ -f "$records" ] || die "$records is gone: leave out/ alone while 'make $verb' runs, and run it again"
 	jq -s --arg verb "$verb" --arg kver "$kver" --arg kernel "$(tree_version "$src")" --argjson pass "$1" \
 		--arg date "$(date -u +%F)" --arg machine "${testbed:+$testbed on }$(host)" \
 		--arg commit "$(git -C "$top" describe --always --dirty --exclude='*' 2>/dev/null || echo unknown)" \
 		'{verb: $verb, kver: $kver, kernel: $kernel, date: $date, commit: $commit, machine: $machine,
-		  results: ., pass: $pass}' "$records" >"$out/$verb.json"
-	rm -f "$records"
+		  results: ., pass: $pass}' "$records" >"$out/$verb.json.new"
+	mv "$out/$verb.json.new" "$out/$verb.json"
+	rm "$records"
 }
 
 # Run the script once for each version, and make one record of theirs. Ends it: with 77 if
@@ -268,10 +307,11 @@ finish() { # true|false
 for_each_version() { # argument...
 	local v status parts=()
 	verb=$(basename "$0" .sh)
+	lock "$verb" "$out"
 	for v in "${versions[@]}"; do
 		rm -f "$out/$verb.json"
 		status=0
-		KVER=$v "$0" "$@" || status=$?
+		CC_LOCKED=$verb KVER=$v "$0" "$@" || status=$?
 		case $status in
 		0) ;;
 		"$gone") skipped=$((skipped + 1)) ;;
@@ -284,7 +324,8 @@ for_each_version() { # argument...
 	if [ ${#parts[@]} -gt 0 ]; then
 		jq -s --argjson n $((${#versions[@]} - skipped)) '.[0] + {kver: (map(.kver) | join(" ")), kernel: (map(.kernel) | join(" ")),
 			results: [.[] | .kver as $v | .results[] | .name += "-" + $v],
-			pass: (length == $n and all(.pass))}' "${parts[@]}" >"$out/$verb.json"
+			pass: (length == $n and all(.pass))}' "${parts[@]}" >"$out/$verb.json.new"
+		mv "$out/$verb.json.new" "$out/$verb.json"
 		rm "${parts[@]}"
 	fi
 	[ $skipped -lt ${#versions[@]} ] || exit $gone

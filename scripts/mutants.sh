@@ -4,10 +4,12 @@
 # and run KUnit on UML, which must notice. A bug that survives is a missing test.
 # MUTANT='<name>...': these only, by the names of their files or parts of them.
 # Works in copies of the tree, as many at once as there are CPUs, since KUnit waits
-# half of the time; KVER=7.3 by default, which has two CPUs on UML.
+# half of the time. Always of Linux 7.3: some mutants are of code that is only there, and
+# it has two CPUs on UML.
 # Writes out/mutants.json.
 [ -n "${KSRC:-}" ] || export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
+only_newest
 
 some_names MUTANT
 "$top/scripts/deps.sh"
@@ -117,16 +119,11 @@ worker() { # number
 	done
 }
 
-# Each with what it starts is a process group, which does not outlive this script.
-pids=()
-trap 'for p in "${pids[@]}"; do kill -- "-$p" 2>/dev/null || true; done; wait' EXIT
-set -m
+trap end_background EXIT
 for ((w = 0; w < workers; w++)); do
-	(worker $w) </dev/null &
-	pids+=($!)
+	background worker $w
 done
-set +m
-for w in "${pids[@]}"; do
+for ((w = 0; w < workers; w++)); do
 	wait -n || die "not all mutants were tried: see above"
 done
 killed=$(jq -s 'map(select(.metric == "killed")) | length' "$records")

@@ -34,8 +34,8 @@ git -C "$top" -c user.useConfigOnly=true var GIT_AUTHOR_IDENT >/dev/null 2>&1 ||
 	export GIT_AUTHOR_NAME='A U Thor' GIT_AUTHOR_EMAIL=author@example.com
 
 "$top/scripts/apply.sh" >/dev/null
+record_to series-check # before the next lock, as for_each_version
 lock "series-check-$tree"
-record_to series-check
 stage_begin
 repo=$stage.git
 patches=$stage.patches
@@ -122,7 +122,7 @@ build() { # uml-on|uml-off|x86_64-on|x86_64-off
 		return 1
 	}
 	ARCH=$arch kmake "$t" "build-$1" $target >"$b/build.log" 2>&1 || {
-		grep -m5 -A4 -E 'error:|undefined|\*\*\*' "$b/build.log" || tail "$b/build.log"
+		build_errors "$b/build.log"
 		return 1
 	}
 	grep -E 'warning: |WARNING: ' "$b/build.log" | sed 's/:[0-9]*:[0-9]*:/:/' | sort -u >"$b/warnings"
@@ -178,7 +178,7 @@ one() { # patch
 	! checkpatch "$1" | grep . || return
 	make_tree "$t" --link
 	read -r -a builds < <(builds_for "$1")
-	builds_of uml "${builds[@]}" >"$t.uml.log" 2>&1 &
+	background builds_of uml "${builds[@]}" >"$t.uml.log" 2>&1
 	uml=$!
 	builds_of x86_64 "${builds[@]}" || status=1
 	wait $uml || status=1

@@ -10,7 +10,7 @@ dir=$out/smoke
 mkdir -p "$dir"
 rm -rf "$dir"/{console.log,results.jsonl,files}
 file=$dir/file
-[ -f "$file" ] || head -c 16M /dev/urandom >"$file"
+random_file "$file" 16M
 sum=$(sha256sum <"$file" | cut -d' ' -f1)
 kernel=$("$top/scripts/build.sh" cc-debug)
 

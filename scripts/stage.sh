@@ -85,7 +85,7 @@ check_series() {
 stage_begin() {
 	[ -z "$stage" ] || rm -rf "$stage" "$stage".*
 	stage=$(mktemp -d "$cache/stage.XXXXXX")
-	trap 'rm -rf "$stage" "$stage".*' EXIT
+	trap 'end_background; rm -rf "$stage" "$stage".*' EXIT
 	declare -gA entered=()
 	declare -ga partial=()
 	read_series

@@ -26,7 +26,7 @@ step "kernel $kver${KSRC:+ of $KSRC}"
 dir=$out/stress
 mkdir -p "$dir"
 record_to stress
-[ -f "$dir/file" ] || head -c 8M /dev/urandom >"$dir/file"
+random_file "$dir/file" 8M
 
 declare -A images
 image() { # variant: built on first use
@@ -102,6 +102,7 @@ bursts() { # MiB, seconds of pause, backend...
 	report
 }
 
+trap end_background EXIT
 for s in "${scenarios[@]}"; do
 	# shellcheck source=/dev/null
 	. <(sed '/^### guest$/,$d' "$top/tests/stress/$s")

@@ -57,7 +57,8 @@ beside_kunit() {
 	verb smoke "$kver" smoke
 }
 step "static checks and smoke, into $out/test-beside.log"
-beside_kunit >"$out/test-beside.log" 2>&1 &
+trap end_background EXIT
+background beside_kunit >"$out/test-beside.log" 2>&1
 beside=$!
 nth=0 verbs=$((2 * ${#versions[@]}))
 for v in "${versions[@]}"; do

@@ -15,7 +15,8 @@ for f; do
 	case $f in
 	*=*) install -D "${f#*=}" "$root/${f%%=*}" ;;
 	*)
-		p=$(command -v "$f") || die "$f is not installed: run 'make deps'"
+		need "$f"
+		p=$(command -v "$f")
 		install -D "$p" "$root/usr/bin/$f"
 		ldd "$p" | grep -o '/[^ :]*\.so[^ :]*' | while read -r f; do
 			install -D "$f" "$root/usr/lib${f#*/lib}"
@@ -23,5 +24,5 @@ for f; do
 		;;
 	esac
 done
-tar -cf "$tar" -C "$root" .
+tar -cf "$tar" -C "$root" . || die "cannot write $tar: is the disk full?"
 echo "-drive file=$tar,format=raw,if=none,id=tools,readonly=on -device virtio-blk-pci,drive=tools,iommu_platform=on,disable-legacy=on"

@@ -52,13 +52,14 @@ addresses() { # build directory
 
 types "${kernel%/arch/*}"
 rm -f "$dir/results.jsonl" "$dir/addresses"
-addresses "${kernel%/arch/*}" &
+trap end_background EXIT
+background addresses "${kernel%/arch/*}"
 gdb=$!
 step "running $(wc -l <"$dir/examples") examples"
 "$top/scripts/qemu.sh" -c 2,sockets=2 -m 3G -n 2 -D throttling.iops-total=100 -t 1200 \
 	-q "$q -gdb unix:$dir/gdb,server=on,wait=off" "$kernel" "$dir" trace \
 	swiotlb=cc,force cc_swiotlb=max=16M,reserve=1M || true
-kill $gdb 2>/dev/null || true
+kill -- -$gdb 2>/dev/null || true
 
 seen() { # number, example
 	echo "$2"

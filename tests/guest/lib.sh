@@ -26,6 +26,10 @@ fail() { # what went wrong
 	exit 1
 }
 
+tools() { # unpack programs that the host gave as a disk
+	tar xf /dev/vda -C / || fail 'no programs on /dev/vda'
+}
+
 # Give the edu device to the kernel's dma_map_benchmark.
 bind_edu() {
 	local d

@@ -9,10 +9,6 @@ mount -t tracefs tracing $tracing
 # shellcheck disable=SC2034 # used by the tests
 disks=$(cd /dev && ls -d nvme?n1 nvme??n1 2>/dev/null)
 
-tools() { # unpack programs that the host gave as a disk
-	tar xf /dev/vda -C / || fail 'no programs on /dev/vda'
-}
-
 emit_shared() { # when
 	emit "shared_$1_bytes" "$(shared)" B
 }

@@ -4,7 +4,7 @@
 # screen, and what it says when something is wrong. TAP on stdout.
 set -eu
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/tap.sh"
 samples=$top/tests/tools/ccstat
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -13,7 +13,6 @@ make -s -C "$tmp/build" clean all CFLAGS='-O1 -Werror' LDFLAGS="${LDFLAGS:-}"
 ccstat=$tmp/build/ccstat
 unset LC_ALL LC_CTYPE LANG
 
-. "$(dirname "$0")/tap.sh"
 ok() { # what <command...>
 	local what=$1 status=0
 	shift
@@ -44,8 +43,8 @@ json() { # expression that must be true
 	jq -es "$1" "$tmp/out"
 }
 
-table() { # awk program that exits 0
-	awk "$1" "$tmp/out"
+table() { # awk program that sets ok
+	awk "$1 END { exit !ok }" "$tmp/out"
 }
 
 says() { # <text> <ccstat option...>: fails, and its message has the text
@@ -59,27 +58,27 @@ says() { # <text> <ccstat option...>: fails, and its message has the text
 # shellcheck disable=SC2016 # awk's and jq's
 {
 	"$ccstat" -p "$samples" --once -d 0 >"$tmp/out"
-	ok 'once: a row per class and a total' table '$1 ~ /^([0-9]+K?|total)$/ { n++ } END { exit n != 12 }'
-	ok 'once: slots, in use, high, cached, depot' table '/^ +4K +1024 +200 +700 +180 +96 / { f = 1 } END { exit !f }'
-	ok 'once: hit rate and waste since the last reset' table '$1 == "4K" { exit !($8 == 99.6 && $10 == 1.07) }'
-	ok 'once -d 0: no rates' table '$1 == "4K" { exit !($7 == "-" && $9 == "-") }'
+	ok 'once: a row per class and a total' table '$1 ~ /^([0-9]+K?|total)$/ { n++ } END { ok = n == 12 }'
+	ok 'once: slots, in use, high, cached, depot' table '/^ +4K +1024 +200 +700 +180 +96 / { ok = 1 }'
+	ok 'once: hit rate and waste since the last reset' table '$1 == "4K" { ok = $8 == 99.6 && $10 == 1.07 }'
+	ok 'once -d 0: no rates' table '$1 == "4K" { ok = $7 == "-" && $9 == "-" }'
 	ok 'once: fallbacks of all classes' grep -q 'larger class 3, to the legacy pool 2; failed 1' "$tmp/out"
 	ok 'once: shared memory' grep -q '^shared *32.0 MiB  peak *64.0 MiB  max *512.0 MiB' "$tmp/out"
 	ok 'once: bytes in use, in magazines and in the depot' grep -q '^in use *2.0 MiB  cached *2.1 MiB  depot *0.7 MiB' "$tmp/out"
 	ok 'once: kccd' grep -q '^kccd *grown 64.0, retired 32.0, lost 0.0 MiB; failures 1, backoff 20 ms; drains 3' "$tmp/out"
-	ok 'once: a line per NUMA node' table '$1 == "node" && $2 == 1 { exit !($3 == 8 && $6 == 0.5 && $9 == 4) }'
-	ok 'once: devices, who holds most first' table '$1 == "DEVICE" { n = NR } $1 == "0000:00:05.0" { f = NR == n + 1 && $2 == 4000 && $3 == 11.7 && $4 == 15.6 && $5 == 4096 } END { exit !f }'
-	ok 'once: no escape sequences' sh -c "! grep -q $'\033' '$tmp/out'"
+	ok 'once: a line per NUMA node' table '$1 == "node" && $2 == 1 { ok = $3 == 8 && $6 == 0.5 && $9 == 4 }'
+	ok 'once: devices, who holds most first' table '$1 == "DEVICE" { n = NR } $1 == "0000:00:05.0" { ok = NR == n + 1 && $2 == 4000 && $3 == 11.7 && $4 == 15.6 && $5 == 4096 }'
+	ok 'once: no escape sequences' bash -c "! grep $'\033' '$tmp/out'"
 
 	"$ccstat" -p "$samples" --once -d 0 --sort in_use >"$tmp/out"
-	ok 'sort: the most first, total last' table '$1 ~ /K$|^[0-9]/ { r = r $1 " " } END { exit r !~ /^4K 2K 512 16K 128K 512K / } $1 == "total" { if (r !~ /256K/) exit 1 }'
+	ok 'sort: the most first, total last' table '$1 ~ /^[0-9]+K?$/ { r = r $1 " "; ok = 0 } $1 == "total" { ok = r ~ /^4K 2K 512 16K 128K 512K .*256K/ }'
 	"$ccstat" -p "$samples" --once -d 0 --sort class --reverse >"$tmp/out"
-	ok 'sort: reversed' table '$1 ~ /^[0-9]+K?$/ { print $1; exit $1 != "512K" }'
+	ok 'sort: reversed' table '$1 ~ /^[0-9]+K?$/ { print $1; ok = $1 == "512K"; exit }'
 	"$ccstat" -p "$samples" --once -d 0 --sort hit% --reverse >"$tmp/out"
-	ok 'sort: what is not known is last' table '$1 ~ /^[0-9]+K?$/ { r = r $1 " " } END { exit r !~ /^512K 128K 16K 2K 512 4K 1K / }'
+	ok 'sort: what is not known is last' table '$1 ~ /^[0-9]+K?$/ { r = r $1 " " } END { ok = r ~ /^512K 128K 16K 2K 512 4K 1K / }'
 	"$ccstat" -p "$samples" --once -d 0 --percpu --sort loaded >"$tmp/out"
-	ok 'percpu: a row per CPU and class' table '$1 ~ /^[01]$/ { n++ } n == 1 && !$0 { exit 1 } END { exit n != 12 }'
-	ok 'percpu: sorted' table '$1 == 0 || $1 == 1 { print; exit !($2 == "4K" && $3 == 45) }'
+	ok 'percpu: a row per CPU and class' table '$1 ~ /^[01]$/ { n++ } END { ok = n == 12 }'
+	ok 'percpu: sorted' table '$1 ~ /^[01]$/ { print; ok = $2 == "4K" && $3 == 45; exit }'
 
 	two_samples --once --json --percpu >"$tmp/out"
 	ok 'json: one object with all columns of the kernel' json 'length == 1 and (.[0].classes | length == 11 and .[3].reserve == 8 and .[3].slot_bytes == 1681817600)'
@@ -94,7 +93,7 @@ says() { # <text> <ccstat option...>: fails, and its message has the text
 	ok 'json: devices' json '.[0].devices | length == 2 and .[0].device == "0000:00:05.0" and .[1].slot_bytes == 12582912 and .[1].largest == 131072'
 	ok 'json: histogram' json '.[0].histogram | .up_to["4096"] == 409600 and .share_up_to["2048"] == 19.3'
 	two_samples --once >"$tmp/out"
-	ok 'once: rates' table '$1 == "4K" { exit !($7 > 500 && $7 < 1000 && $8 == "90.0" && $9 > 1 && $9 < 2 && $10 == 1.95) }'
+	ok 'once: rates' table '$1 == "4K" { ok = $7 > 500 && $7 < 1000 && $8 == "90.0" && $9 > 1 && $9 < 2 && $10 == 1.95 }'
 
 	"$ccstat" -p "$samples" -d 0.05 -n 3 --json >"$tmp/out"
 	ok 'count: three samples, one line each' sh -c "[ \$(wc -l <'$tmp/out') = 3 ]"

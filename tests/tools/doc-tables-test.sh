@@ -5,7 +5,7 @@
 # of the repository. TAP on stdout.
 set -eu
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/tap.sh"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 unset KVER KSRC
@@ -16,7 +16,6 @@ cp -r "$top"/{scripts,Documentation,README.md} "$repo/"
 benchmarks=$repo/Documentation/benchmarks.rst
 core=$repo/Documentation/core-api/cc-swiotlb.rst
 
-. "$(dirname "$0")/tap.sh"
 ok() { # description, command...
 	local what=$1 status=0
 	shift
@@ -73,7 +72,16 @@ result bench-icount <<-END
 	cc-256K cc overhead_instructions 112
 	cc-2cpus cc locked_instructions 0
 	cc-2cpus cc irq_flag_instructions 0
+	$(for size in 4 16 64 128 256 512; do
+		[ $size = 512 ] || echo "arm64-legacy-${size}K legacy overhead_instructions 3$size"
+		echo "arm64-cc-${size}K cc overhead_instructions 4$size"
+	done)
 END
+# Of the disks one kind of job, and nothing of the network
+for size in 512 4k 16k 64k 128k 512k mixed; do
+	printf "1disks-randread-$size-1 %s 1\n" 'legacy instructions_per_io' 'cc instructions_per_io' \
+		'cc mib_s_over_legacy' 'cc mib_s_over_legacy_max' 'cc magazine_hit_rate' 'cc waste'
+done | result bench-fio
 result bench-native <<-END
 	depot-list cc ns 13.14
 	depot-none cc ns 21
@@ -86,6 +94,12 @@ ok 'a sentence' has "$core" irqs-off '1234 instructions at most \(Linux 6\.12\.9
 ok 'another one' has "$core" fast-path '4000'
 ok 'what lacks a result stays' said 'block-size: stays as it is, a result is missing'
 ok 'and so does its old text' has "$benchmarks" block-size "$(part "$tmp/before/benchmarks.rst" block-size | grep 2048)"
+ok 'that nothing was measured is no failed map' said 'backends-arm64: stays as it is, a result is missing'
+ok 'nor does a part of the jobs of fio replace all' said 'fio: stays as it is, a result is missing'
+jq '.results += [{name: "arm64-legacy-512K", backend: "legacy", metric: "failed", value: 100}]' "$out/bench-icount.json" >"$tmp/icount"
+mv "$tmp/icount" "$out/bench-icount.json"
+ok 'a failed map was recorded' write
+ok 'and is one' has "$benchmarks" backends-arm64 '^legacy +34 +316 +364 +3128 +3256 +fails$'
 remember
 ok 'once more' write
 ok 'the same results give the same text' unchanged "$repo/README.md" "$benchmarks" "$core"
@@ -112,7 +126,7 @@ ok 'what is copied' has "$repo/README.md" results '^\| bytes copied per byte of 
 ok 'no metric that the demo does not record' \
 	test "$(part "$repo/README.md" results | grep -cE '^\| (I/O|failed|bytes|MiB|magazine).*\|  ?\|$')" = 0
 ok 'instructions as whole numbers' has "$repo/README.md" results 'instructions, 4 KiB.* 4000 \| \| 111 \|$'
-ok 'what fails' has "$repo/README.md" results '^\| ns, 64 KiB, pool half full \| 0 \| fails \| fails \| fails \|$'
+ok 'what fails' has "$repo/README.md" results '^\| ns, 64 KiB, pool half full \| \| fails \| fails \| fails \|$'
 ok 'kernel, machine, date and commit of the demo' \
 	bash -c "tr '\n' ' ' <'$repo/README.md' | grep -qF 'Linux 6.12.999, demo bed on 7 cores of Z80, 2031-02-03, commit c0ffee0'"
 

@@ -5,13 +5,12 @@
 # every litmus test; every column of ccstat. TAP on stdout.
 set -eu
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/tap.sh"
 guide=$top/Documentation/admin-guide/cc-swiotlb.rst
 abi=$top/Documentation/ABI/testing/sysfs-kernel-mm-cc_swiotlb
 events=$top/include/trace/events/cc_swiotlb.h
 source=$top/kernel/dma/cc-swiotlb
 
-. "$(dirname "$0")/tap.sh"
 # Every line of stdin is somewhere in the file; with "explained", between double backticks
 # or in the first column of a table, since many are words that stand there anyway.
 documented() { # what, file, [explained]

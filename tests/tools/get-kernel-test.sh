@@ -5,7 +5,7 @@
 # apt-get is a fake, and so are the trees. TAP on stdout.
 set -eu
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/tap.sh"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 unset KVER KSRC
@@ -38,7 +38,6 @@ esac
 EOF
 chmod +x "$tmp/bin/apt-get"
 
-. "$(dirname "$0")/tap.sh"
 ok() { # description, condition...
 	local what=$1 bad=0
 	shift

@@ -4,7 +4,7 @@
 # out without its sender's name. In copies of the repository. TAP on stdout.
 set -eu
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/tap.sh"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 unset KVER KSRC GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL
@@ -24,7 +24,6 @@ fresh() {
 	sed -n "s|^\ttools/|$top/tools/|p" "$top/patches/series" | xargs cp -t "$tmp/repo/tools/ccstat"
 }
 
-. "$(dirname "$0")/tap.sh"
 refused() { # description, what is said of it, [script]
 	local status=0 bad=1
 	KSRC=$tmp/linux "$tmp/repo/scripts/${3:-apply}.sh" >"$tmp/said" 2>&1 || status=$?

@@ -6,7 +6,7 @@
 # shellcheck disable=SC2016 # expressions are those of the fakes
 set -eu
 
-top=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/tap.sh"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 unset KVER KSRC MUTANT SCENARIO MINUTES SANITIZER LITMUS GUESTS BUILDS FROM ALL QUICK JOBS ROUNDS
@@ -21,7 +21,6 @@ for v in 6.12 7.3; do
 	printf 'VERSION = %s\nPATCHLEVEL = %s\nSUBLEVEL = 99\n' ${v/./ } >"$tree/Makefile"
 done
 
-. "$(dirname "$0")/tap.sh"
 status=0
 run() { # command...
 	status=0
@@ -70,8 +69,16 @@ for names in 'stress SCENARIO' 'litmus LITMUS' 'mutants MUTANT' 'sanitize SANITI
 	run env "$names= " "$repo/scripts/$s.sh"
 	ended "$s: no name is not a name" 1 "^error: $names is blank"
 done
+verb 'need no-such-command'
+ended 'what is not installed is in the packages of make deps' 1 "^error: no-such-command is not installed: run 'make deps'"
+verb 'command() { false; }; need perf'
+ended 'or in one that is named' 1 "^error: perf is not installed: run 'scripts/deps.sh linux-perf'"
 verb 'record_to verb; conclude'
 ended 'where nothing was judged, nothing has passed' 1 '^not ok 1 verb # nothing was judged'
+echo 'echo some; exit 1' | program "$tmp/bin/head"
+verb 'random_file "$out/random" 8M || true'
+ok 'a file that could not be made whole is not there' test ! -e "$out/random"
+rm "$tmp/bin/head"
 verb 'f() { false; echo "went on"; }; x=$(f); echo "$x"'
 ended 'an error ends what stands in $(...), too' 1
 ARCH=arm64 CROSS_COMPILE=arm- verb 'echo "<${ARCH-}${CROSS_COMPILE-}>"'
@@ -89,7 +96,15 @@ done
 mkdir "$tmp/a b"
 cp -r "$repo/scripts" "$tmp/a b/"
 run "$tmp/a b/scripts/verb.sh"
-ended 'a path with a space is refused with the remedy' 1 '^error: white space in .*: move the repository'
+ended 'a path with a space is refused with the remedy' 1 "^error: .* in '$tmp/a b.*: move the repository"
+for c in ',' : '|' '&'; do
+	XDG_CACHE_HOME=$tmp/a${c}b verb true
+	ended "and so is one with $c" 1 "^error: .* in .*'$tmp/a${c}b/.*: move the repository"
+done
+XDG_CACHE_HOME=caches verb true
+ended 'a relative directory for caches is refused' 1 "^error: 'caches/cc-swiotlb' is relative: set XDG_CACHE_HOME"
+(cd "$tmp" && CDPATH=$tmp repo/scripts/verb.sh) >"$tmp/said" 2>&1 && status=0 || status=$?
+ended 'CDPATH is no matter' 0
 echo 'echo sparc64' | program "$tmp/bin/uname"
 verb true
 ended 'another machine is refused' 1 '^error: this machine is sparc64'
@@ -97,6 +112,23 @@ rm "$tmp/bin/uname"
 # The first waits until the second says that it waits.
 verb 'lock a; set -m; (lock a) 2>"$out/waits" & for ((i = 0; i < 500; i++)); do [ ! -s "$out/waits" ] || break; sleep 0.01; done; cat "$out/waits"; kill -- -$!'
 ended 'a lock says who holds it' 0 'waiting for the end of verb.sh, process [0-9]*, which holds .*lock-a'
+# The first goes on when the second waits or has begun, the second when the first has ended.
+echo '. "$(dirname "$0")/lib.sh"
+await() { local i; for ((i = 0; i < 500; i++)); do [ ! -s "$out/$1" ] || break; sleep 0.01; done; }
+record_to verb
+echo begun >"$out/$FAKE.said"
+[ $FAKE != one ] || await two.said
+emit $FAKE cc n 1 x
+[ $FAKE = one ] || await one.json
+finish true
+cp "$out/verb.json" "$out/$FAKE.json"' | fake verb
+FAKE=one "$repo/scripts/verb.sh" >"$tmp/one" 2>&1 &
+for ((i = 0; i < 500; i++)); do [ ! -e "$out/one.said" ] || break; sleep 0.01; done
+FAKE=two "$repo/scripts/verb.sh" >"$tmp/said" 2>"$out/two.said" || true
+wait $! || true
+ok 'two runs of a verb do not mix what they record' jq -es 'map(.results | map(.name)) == [["one"], ["two"]]' "$out"/{one,two}.json
+verb 'record_to verb; emit a cc n 1 x; rm "$records"; finish true'
+ended 'no record is written of what was removed meanwhile' 1 '^error: .*verb.jsonl is gone'
 for k in 6.12 7.3; do
 	echo 'die "no, this is no perl"' >"$tmp/cache/cc-swiotlb/src/linux-$k/scripts/checkpatch.pl"
 done
@@ -261,33 +293,55 @@ sed -i 's|^: >"$2/console.log"|&; : >"$2/files/fio.json"|' "$repo/scripts/qemu.s
 run "$repo/scripts/stress.sh"
 ended 'stress: nor is one that has not ended, and the others go on' 1 '^2 passed, 1 failed$'
 
+cp "$top/tests/stress/numa" "$repo/tests/stress/"
+SCENARIO=numa run "$repo/scripts/stress.sh"
+ended 'stress: a guest that does not say how many nodes it has' 1 '^2 passed, [0-9]* failed$'
+
+# bench-native
+printf '%s\n' 'cc sync-64 ns 1' 'cc sync-256 ns 1' 'cc fill0-512 ns 1' 'cc fill0-512 ns 1' 'cc sync-64 ns 1' >"$tmp/lines"
+verb 'record_to verb; dir='"$tmp"' rounds=2; . <(sed -n "/^complete() /,/^}/p" "$top/scripts/bench-native.sh"); complete cc fill0- sync- remote1-; conclude'
+ended 'bench-native: figures that a round lacks' 1 '^not ok 2 cc: lines of sync- in 2 rounds'
+ok 'bench-native: or all rounds' grep -q '^1 passed, 2 failed$' "$tmp/said"
+
 # bench-fio
 cp "$repo/scripts/build.sh" "$tmp/build.sh"
 fake build <<<'printf "%s\n" legacy dynamic cc'
 program "$tmp/bin/iperf3" </dev/null
 program "$tmp/bin/tar" <<<'echo "tar: no space" >&2; exit 2'
 run "$repo/scripts/bench-fio.sh"
-ended 'bench-fio: what cannot be packed is an error' 1 '^error: cannot pack iperf3 .*tar: no space'
+ended 'bench-fio: what cannot be packed is an error' 1 '^error: cannot write .*tools.tar: is the disk full?'
+rm "$tmp/bin/tar"
+fake icount-plugin </dev/null
+program "$tmp/bin/iperf3" <<<'echo "iperf3: error - unable to start listener: Address already in use"; exit 1'
+run "$repo/scripts/bench-fio.sh"
+ended 'bench-fio: a port that is taken is an error' 1 '^error: iperf3 does not listen .*already in use'
+ROUNDS=0 JOBS=^net- run "$repo/scripts/bench-fio.sh"
+ended 'bench-fio: what is to be counted has to be there' 1 '^error: ROUNDS=0 only counts'
 mv "$tmp/build.sh" "$repo/scripts/build.sh"
 
 # herd7
 mkdir "$tmp/herd7"
-touch "$tmp/herd7/root.tar"
+echo 'no tar' >"$tmp/herd7/root.tar"
 verb 'dir='"$tmp"'/herd7 suite=sid; fetch_packages() { :; }; . <(sed -n "/^fetch() /,/^}/p" "$top/scripts/herd7.sh"); fetch || echo "has nothing"'
 ended 'herd7: what cannot be unpacked is an error' 0 '^has nothing$'
 ok 'herd7: and is not there' test ! -e "$tmp/herd7/root"
-rm "$tmp/bin/tar"
 
 # test
 program "$repo/tests/tools/some-test.sh" </dev/null
 for s in static series-check litmus smoke kunit; do
 	fake $s <<-'EOF'
+		[ "$FAKE $(basename "$0")" != 'ended static.sh' ] || { touch "$REPO/out/begun" && exec sleep 20; }
 		echo '{"results": [{"metric": "passed", "value": 1}]}' >"$REPO/out/$(basename "$0" .sh).json"
 		[ "$FAKE" != "$(basename "$0" .sh)" ]
 	EOF
 done
 FAKE=smoke KSRC=$tmp/cache/cc-swiotlb/src/linux-6.12 run "$repo/scripts/test.sh"
 ended 'test: a verb that fails after it has recorded has failed' 1 '^7 passed, 1 failed$'
+FAKE=ended KVER=7.3 "$repo/scripts/test.sh" >"$tmp/said" 2>&1 &
+for ((i = 0; i < 500; i++)); do [ ! -e "$out/begun" ] || break; sleep 0.01; done
+kill $!
+wait $! || true
+ok 'test: what it has started ends with it' flock -w 2 "$out/.lock-test" true
 
 # mutants
 tree=$tmp/tree
@@ -320,6 +374,8 @@ for f in 'fail 0 ^killed' 'crash 0 ^killed' 'once 1 SURVIVED' 'error 1 KUnit.giv
 	run "$repo/scripts/mutants.sh"
 	ended "mutants: ${FAKE}" "$wanted" "${said/^/ }"
 done
+KVER=6.12 run "$repo/scripts/mutants.sh"
+ended 'mutants: not of a version that some are not for' 1 '^error: mutants.sh works on Linux 7.3, not 6.12'
 cp "$repo/tests/mutants"/{1,2}-bug.patch
 FAKE=others run "$repo/scripts/mutants.sh"
 ended 'mutants: where one cannot be tried' 1 'not all mutants were tried'
