@@ -21,6 +21,9 @@
 /* Those that tests use unless they are about larger ones. */
 #define CC_TEST_CLASSES	GENMASK(CC_CHUNK_SHIFT, CC_SLOT_MIN_SHIFT)
 
+/* If the allocator runs, it is one that a test has started. */
+extern bool cc_test_started;
+
 void cc_test_options(struct cc_options *opts);
 void cc_test_start_with(struct kunit *test, const struct cc_options *opts,
 			bool thread);
