@@ -109,7 +109,10 @@ char *cc_test_read(struct kunit *test, const char *fs, const char *path);
 int cc_test_write(struct kunit *test, const char *fs, const char *path,
 		  const char *text);
 
-/* The log: silent on the console, but remembered, from begin to end. */
+/*
+ * The log: remembered from begin to end. Warnings that a test provokes are on the console
+ * all the same: some consoles are written to later, by a thread that knows no test.
+ */
 void cc_test_log_begin(struct kunit *test);
 void cc_test_log_end(struct kunit *test);
 unsigned int cc_test_log_lines(const char *with, const char *and_with);
