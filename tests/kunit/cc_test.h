@@ -102,6 +102,13 @@ static inline unsigned int cc_test_class(size_t size)
 	return cc_class_of[fls_long(size - 1)];
 }
 
+/* Magazines of @slots at least, which they are not where there are many CPUs. */
+static inline void cc_test_enlarge(struct cc_class *class, unsigned int slots)
+{
+	class->mag_size = max(class->mag_size, slots);
+	class->batch = clamp(SZ_32K >> class->shift, 1, min(class->mag_size, 16));
+}
+
 /* Functions that have no declaration, and the files of the allocator. */
 void *cc_test_symbol(struct kunit *test, const char *name);
 void cc_test_files(struct kunit *test);

@@ -171,6 +171,7 @@ static void core_shrinker_wakes(struct kunit *test)
 	cc_fake_remove(test);
 	cc_test_options(&opts);
 	cc_test_start_with(test, &opts, true);
+	cc_test_enlarge(class, 1);
 	wait_until_asleep(test);
 	tlb = cc_swiotlb_map(t->dev, t->buf, SZ_4K, 0, 0);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));

@@ -402,6 +402,7 @@ static void kccd_depot_large(struct kunit *test)
 	struct cc_class *class = &cc_classes[cc_test_class(SZ_4K)];
 	u64 small, large;
 
+	cc_test_enlarge(class, 16);
 	migrate_disable();
 	KUNIT_EXPECT_EQ(test, 16, take(t, 16, SZ_4K, false));
 	give(t, 16);

@@ -39,6 +39,7 @@ static inline int magazine_init(struct kunit *test)
 	t->buf = virt_to_phys(cc_test_buffer(test, SZ_512K));
 	t->nr = cc_test_class(SIZE);
 	t->class = &cc_classes[t->nr];
+	cc_test_enlarge(t->class, 16);
 	return 0;
 }
 

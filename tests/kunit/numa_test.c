@@ -36,6 +36,7 @@ static int numa_init(struct kunit *test)
 	t->buf = virt_to_phys(cc_test_buffer(test, SIZE));
 	t->nr = cc_test_class(SIZE);
 	t->class = &cc_classes[t->nr];
+	cc_test_enlarge(t->class, 16);
 	return 0;
 }
 
