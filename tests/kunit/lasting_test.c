@@ -80,7 +80,7 @@ static void map_all(struct lasting_test *t, phys_addr_t *tlb, unsigned int nr,
 {
 	for (unsigned int i = 0; i < nr; i++) {
 		/* kccd is not much slower than who maps. */
-		if (i % 256 == 0)
+		if (i % (SZ_1M / PAGE_SIZE) == 0)
 			cc_test_grow();
 		if (cc_test_failed(tlb[i]))
 			tlb[i] = map(t, PAGE_SIZE, attrs);
