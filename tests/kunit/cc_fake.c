@@ -276,7 +276,7 @@ struct task_struct *cc_fake_thread;
 /**
  * cc_fake_run() - start the real thread, but with the fake below it
  *
- * In the place of cc_kccd_run().
+ * In the place of cc_kccd_run(). The thread waits for the mutex until the fake is there.
  *
  * Return: the thread, or an error pointer.
  */
@@ -285,8 +285,10 @@ struct task_struct *cc_fake_run(void)
 	struct kunit *test = current->kunit_test;
 
 	kunit_deactivate_static_stub(test, cc_kccd_run);
+	mutex_lock(&cc_swiotlb.mutex);
 	cc_fake_thread = cc_kccd_run();
 	if (!IS_ERR(cc_fake_thread))
 		cc_fake_thread->kunit_test = test;
+	mutex_unlock(&cc_swiotlb.mutex);
 	return cc_fake_thread;
 }
