@@ -72,7 +72,7 @@ static void count_inside(unsigned int order, bool try_hard, int nid)
 
 	if (current != cc_fake_thread)
 		return;
-	counted_inside = max(counted_inside, count_objects(NULL, &sc));
+	counted_inside = min(counted_inside, count_objects(NULL, &sc));
 	inside++;
 }
 
@@ -88,13 +88,13 @@ static void pass_own_allocation(struct kunit *test)
 	opts.reserve = SZ_4M;
 	memset(opts.mark, 0, sizeof(opts.mark));
 	inside = 0;
-	counted_inside = 0;
+	counted_inside = ULONG_MAX;
 	kunit_activate_static_stub(test, cc_kccd_run, cc_fake_run);
 	cc_test_start_with(test, &opts, true);
 	mutex_lock(&cc_swiotlb.mutex);
 	/* More than is kept, so that there is something to return. */
 	KUNIT_EXPECT_EQ(test, 0, cc_block_grow(SZ_2M, CC_BLOCK_SHIFT, NUMA_NO_NODE));
-	cc_swiotlb.target = SZ_8M;
+	cc_swiotlb.target = SZ_16M;
 	cc_fake.allocating = count_inside;
 	KUNIT_EXPECT_NE(test, count_objects(NULL, &sc), SHRINK_EMPTY);
 	mutex_unlock(&cc_swiotlb.mutex);
