@@ -12,23 +12,6 @@
 
 #include "defects_test.h"
 
-static unsigned int grace_periods;
-static bool lacking_then;
-
-static void note_grace_period(void)
-{
-	grace_periods++;
-	lacking_then |= cc_swiotlb.reserve_bytes < cc_swiotlb.target;
-}
-
-/* From here on, grace periods are counted, and nobody waits for them. */
-static void count_grace_periods(struct kunit *test)
-{
-	grace_periods = 0;
-	lacking_then = false;
-	kunit_activate_static_stub(test, cc_grace_period, note_grace_period);
-}
-
 /* Who has seen kccd awake is done with what it does, when kccd goes to sleep. */
 static void pass_last_tick(struct kunit *test)
 {
@@ -40,7 +23,7 @@ static void pass_last_tick(struct kunit *test)
 	live(60 * HZ);
 	KUNIT_EXPECT_TRUE(test, asleep());
 	kunit_deactivate_static_stub(test, cc_grace_period);
-	KUNIT_EXPECT_EQ(test, grace_periods, 1);
+	KUNIT_EXPECT_EQ(test, graces.nr, 1);
 }
 
 /* What is asked for is shared before a tick waits for anybody. */
@@ -56,7 +39,7 @@ static void pass_asked_first(struct kunit *test)
 	count_grace_periods(test);
 	cc_test_now += CC_TICK;
 	cc_kccd_pass(cc_test_now);
-	KUNIT_EXPECT_FALSE(test, lacking_then);
+	KUNIT_EXPECT_FALSE(test, graces.lacking);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	kunit_deactivate_static_stub(test, cc_grace_period);
 }
@@ -159,11 +142,6 @@ static void pass_reclaim_target(struct kunit *test)
 	cc_kccd_pass(cc_test_now);
 	cc_test_log_end(test);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, SZ_8M);
-}
-
-static void reboot_now(struct page *page, unsigned int order, bool share)
-{
-	WRITE_ONCE(cc_swiotlb.stopping, true);
 }
 
 /* Nor does a reboot wait until all nodes have their shares. */
