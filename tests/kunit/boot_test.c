@@ -31,7 +31,10 @@ static void boot_without_pool(struct kunit *test)
 	cc_swiotlb.selected = false;
 }
 
-/* Where it was never started, there is nothing to be made private. */
+/*
+ * Where it was never started, there is nothing to be made private, not even a list. What
+ * this judges is that it returns: to walk that list would crash.
+ */
 static void boot_kexec(struct kunit *test)
 {
 	if (cc_swiotlb_enabled())

@@ -6,6 +6,7 @@
  * is told, and knows the state of each piece.
  */
 #include <linux/bitops.h>
+#include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/prandom.h>
 #include <linux/slab.h>
@@ -148,6 +149,7 @@ static int arena_convert(struct page *page, unsigned int order, bool share)
 	bool fail = fails(share ? CC_FAKE_SHARE : CC_FAKE_UNSHARE);
 	enum frame_state to = fail ? UNKNOWN : share ? SHARED : PRIVATE;
 
+	might_sleep();
 	cc_arena.converted++;
 	if (change_state(page, order, share ? PRIVATE : SHARED, to))
 		return fail ? -EIO : 0;

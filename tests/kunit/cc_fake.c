@@ -5,6 +5,7 @@
  * fails the test when a page is converted or freed in a state that forbids it.
  */
 #include <linux/err.h>
+#include <linux/kernel.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -101,18 +102,28 @@ static void fake_free_memory(struct page *page, unsigned int order)
 	__free_pages(page, order);
 }
 
+/* No part of it is found by its address. */
+static bool fake_hidden(const struct fake_block *block)
+{
+	phys_addr_t start = page_to_phys(block->page), end = start + (PAGE_SIZE << block->order);
+
+	for (phys_addr_t addr = start; addr < end; addr += BIT(CC_FRAME_SHIFT))
+		if (cc_chunk_by_addr(addr))
+			return false;
+	return true;
+}
+
 static int fake_convert(struct page *page, unsigned int order, bool share)
 {
 	struct fake_block *block = fake_find(page, order);
 
+	might_sleep();
 	if (!block)
 		return -EINVAL;
 	KUNIT_EXPECT_NE_MSG(fake_test, block->state, share ? SHARED : PRIVATE,
 			    "converted to what it is");
 	if (block->state == SHARED)
-		KUNIT_EXPECT_NULL_MSG(fake_test,
-				      cc_chunk_by_addr(page_to_phys(page)),
-				      "can still be found");
+		KUNIT_EXPECT_TRUE_MSG(fake_test, fake_hidden(block), "can still be found");
 	if (fails(share ? CC_FAKE_SHARE : CC_FAKE_UNSHARE) ||
 	    (!share && page == cc_fake.refused)) {
 		block->state = UNKNOWN;
@@ -276,7 +287,7 @@ struct task_struct *cc_fake_thread;
 /**
  * cc_fake_run() - start the real thread, but with the fake below it
  *
- * In the place of cc_kccd_run().
+ * In the place of cc_kccd_run(). The thread waits for the mutex until the fake is there.
  *
  * Return: the thread, or an error pointer.
  */
@@ -285,8 +296,10 @@ struct task_struct *cc_fake_run(void)
 	struct kunit *test = current->kunit_test;
 
 	kunit_deactivate_static_stub(test, cc_kccd_run);
+	mutex_lock(&cc_swiotlb.mutex);
 	cc_fake_thread = cc_kccd_run();
 	if (!IS_ERR(cc_fake_thread))
 		cc_fake_thread->kunit_test = test;
+	mutex_unlock(&cc_swiotlb.mutex);
 	return cc_fake_thread;
 }

@@ -44,6 +44,8 @@ static struct task_struct *no_thread(void)
 	return NULL;
 }
 
+bool cc_test_started;
+
 /**
  * cc_test_start_with() - start the allocator, and a legacy pool behind it
  * @test: the test, which is skipped if the machine has booted with swiotlb=cc
@@ -60,6 +62,7 @@ void cc_test_start_with(struct kunit *test, const struct cc_options *opts,
 	if (!thread)
 		kunit_activate_static_stub(test, cc_kccd_run, no_thread);
 	KUNIT_ASSERT_EQ(test, 0, cc_swiotlb_start(opts));
+	cc_test_started = true;
 	cc_test_now = jiffies;
 	KUNIT_ASSERT_EQ(test, 0, cc_used_bytes());
 	set_base();
@@ -77,14 +80,25 @@ void cc_test_start(struct kunit *test)
 	cc_test_start_with(test, &opts, false);
 }
 
+/* Some tests have slots of CPUs that are not there. */
+static void forget_homes(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
+			per_cpu_ptr(&cc_cpu, cpu)->mag[i].home = 0;
+}
+
 /**
  * cc_test_stop() - stop the allocator; fails the test if anything is leaked
- * @test: the test
+ * @test: the test; what it has not started goes on, as on a machine with swiotlb=cc
  */
 void cc_test_stop(struct kunit *test)
 {
-	if (!cc_swiotlb_enabled())
+	if (!cc_test_started || !cc_swiotlb_enabled())
 		return;
+	cc_test_started = false;
 	KUNIT_EXPECT_EQ(test, 0, cc_used_bytes());
 	KUNIT_EXPECT_EQ(test, 0, cc_coherent_bytes());
 	KUNIT_EXPECT_EQ(test, 0, cc_loan_bytes());
@@ -94,6 +108,7 @@ void cc_test_stop(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, cc_swiotlb.shared);
 	KUNIT_EXPECT_EQ(test, 0, cc_swiotlb.reserve_bytes);
 	KUNIT_EXPECT_TRUE(test, list_empty(&cc_swiotlb.blocks));
+	forget_homes();
 }
 
 int cc_test_init(struct kunit *test)

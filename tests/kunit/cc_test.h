@@ -21,6 +21,9 @@
 /* Those that tests use unless they are about larger ones. */
 #define CC_TEST_CLASSES	GENMASK(CC_CHUNK_SHIFT, CC_SLOT_MIN_SHIFT)
 
+/* If the allocator runs, it is one that a test has started. */
+extern bool cc_test_started;
+
 void cc_test_options(struct cc_options *opts);
 void cc_test_start_with(struct kunit *test, const struct cc_options *opts,
 			bool thread);
@@ -99,6 +102,13 @@ static inline unsigned int cc_test_class(size_t size)
 	return cc_class_of[fls_long(size - 1)];
 }
 
+/* Magazines of @slots at least, which they are not where there are many CPUs. */
+static inline void cc_test_enlarge(struct cc_class *class, unsigned int slots)
+{
+	class->mag_size = max(class->mag_size, slots);
+	class->batch = clamp(SZ_32K >> class->shift, 1, min(class->mag_size, 16));
+}
+
 /* Functions that have no declaration, and the files of the allocator. */
 void *cc_test_symbol(struct kunit *test, const char *name);
 void cc_test_files(struct kunit *test);
@@ -106,7 +116,10 @@ char *cc_test_read(struct kunit *test, const char *fs, const char *path);
 int cc_test_write(struct kunit *test, const char *fs, const char *path,
 		  const char *text);
 
-/* The log: silent on the console, but remembered, from begin to end. */
+/*
+ * The log: remembered from begin to end. Warnings that a test provokes are on the console
+ * all the same: some consoles are written to later, by a thread that knows no test.
+ */
 void cc_test_log_begin(struct kunit *test);
 void cc_test_log_end(struct kunit *test);
 unsigned int cc_test_log_lines(const char *with, const char *and_with);

@@ -171,6 +171,7 @@ static void core_shrinker_wakes(struct kunit *test)
 	cc_fake_remove(test);
 	cc_test_options(&opts);
 	cc_test_start_with(test, &opts, true);
+	cc_test_enlarge(class, 1);
 	wait_until_asleep(test);
 	tlb = cc_swiotlb_map(t->dev, t->buf, SZ_4K, 0, 0);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
@@ -272,6 +273,7 @@ static void core_start_fails(struct kunit *test)
 
 	if (cc_swiotlb_enabled())
 		kunit_skip(test, "booted with swiotlb=cc");
+	cc_test_started = true;
 	cc_test_options(&opts);
 	kunit_activate_static_stub(test, cc_kccd_run, no_memory);
 	/* There are less than a hundred dynamic states of CPU hotplug. */
@@ -300,6 +302,7 @@ static void core_start_no_hotplug(struct kunit *test)
 
 	if (cc_swiotlb_enabled())
 		kunit_skip(test, "booted with swiotlb=cc");
+	cc_test_started = true;
 	cc_test_options(&opts);
 	do {
 		state[nr] = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "cc-test",
@@ -329,6 +332,7 @@ static void core_boot(struct kunit *test)
 
 	if (system_state >= SYSTEM_FREEING_INITMEM || cc_swiotlb_enabled())
 		kunit_skip(test, "only while the kernel boots, without swiotlb=cc");
+	cc_test_started = true;
 	KUNIT_ASSERT_EQ(test, 0, swiotlb_init_late(SZ_4M, GFP_KERNEL, NULL));
 	KUNIT_EXPECT_FALSE(test, is_swiotlb_force_bounce(((struct core_test *)test->priv)->dev));
 	/* This is what "cc_swiotlb" without a value is. */

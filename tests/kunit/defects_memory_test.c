@@ -70,11 +70,6 @@ static void defects_lower_limit(struct kunit *test)
 	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, SZ_16M);
 }
 
-static void reboot(struct page *page, unsigned int order, bool share)
-{
-	WRITE_ONCE(cc_swiotlb.stopping, true);
-}
-
 /* A reboot does not wait for all that a pass still had to do. */
 static void defects_reboot_in_pass(struct kunit *test)
 {
@@ -82,7 +77,7 @@ static void defects_reboot_in_pass(struct kunit *test)
 
 	start(test, SZ_128M, SZ_4M, 0);
 	before = cc_fake.calls[CC_FAKE_SHARE];
-	cc_fake.converted = reboot;
+	cc_fake.converted = reboot_now;
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, SZ_32M));
 	cc_kccd_pass(cc_test_now);
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before + 1);
@@ -90,27 +85,6 @@ static void defects_reboot_in_pass(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before + 1);
 	cc_fake.converted = NULL;
 	cc_swiotlb.stopping = false;
-}
-
-/* The next kernel finds all memory private. */
-static void defects_kexec(struct kunit *test)
-{
-	struct cc_block *block;
-
-	start(test, SZ_128M, SZ_8M, 0);
-	/* The fake wants private memory not to be found. */
-	list_for_each_entry(block, &cc_swiotlb.blocks, node)
-		for (unsigned int i = 0; i < block->nr_chunks; i++)
-			cc_chunk_unpublish(&block->chunks[i]);
-	cc_swiotlb_kexec();
-	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_UNSHARE],
-			list_count_nodes(&cc_swiotlb.blocks));
-	/* Here the allocator goes on. The fake knows what is private. */
-	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
-		KUNIT_EXPECT_EQ(test, 0, cc_convert(block->page, block->shift - PAGE_SHIFT, true));
-		for (unsigned int i = 0; i < block->nr_chunks; i++)
-			KUNIT_EXPECT_EQ(test, 0, cc_chunk_publish(&block->chunks[i]));
-	}
 }
 
 /* What a reclaim cannot free, because a part of its block is mapped, counts once. */
@@ -494,7 +468,6 @@ static struct kunit_case defects_cases[] = {
 	KUNIT_CASE(defects_limit),
 	KUNIT_CASE(defects_lower_limit),
 	KUNIT_CASE(defects_reboot_in_pass),
-	KUNIT_CASE(defects_kexec),
 	KUNIT_CASE(defects_leftover),
 	KUNIT_CASE(defects_least_limit),
 	KUNIT_CASE_PARAM(defects_lossy, lossy_gen_params),

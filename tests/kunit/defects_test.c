@@ -3,6 +3,8 @@
  * What the loop of kccd could get wrong: to spin, to sleep for ever, or to go after what
  * nobody needs. Each test is the least that shows it.
  */
+#include <linux/kernel.h>
+
 #include "defects_test.h"
 
 /* Memory in small pieces: kccd waits for larger ones, and goes on with small ones. */
@@ -140,12 +142,6 @@ static void defects_request_at_once(struct kunit *test)
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 }
 
-static int count_wake(struct wait_queue_entry *wait, unsigned int mode, int flags, void *key)
-{
-	(*(unsigned int *)wait->private)++;
-	return 0;
-}
-
 /* Nor does one that came while the pass was under way: the thread is woken for the next. */
 static void defects_request_wakes(struct kunit *test)
 {
@@ -185,11 +181,24 @@ static void defects_request_in_pass(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
 }
 
-static unsigned int grace_periods;
+struct graces graces;
 
-static void count_grace_period(void)
+static void note_grace_period(void)
 {
-	grace_periods++;
+	might_sleep();
+	graces.nr++;
+	graces.lacking |= cc_swiotlb.reserve_bytes < cc_swiotlb.target;
+	graces.table = cc_by_frame;
+}
+
+/**
+ * count_grace_periods() - from here on count them, and do not wait for them
+ * @test: the test
+ */
+void count_grace_periods(struct kunit *test)
+{
+	graces = (struct graces){};
+	kunit_activate_static_stub(test, cc_grace_period, note_grace_period);
 }
 
 /* When memory is reclaimed, one does for all classes. */
@@ -206,8 +215,7 @@ static void defects_grace_periods(struct kunit *test)
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		classes += !!cc_classes[i].nr_slots;
 	KUNIT_ASSERT_GT(test, classes, 3);
-	kunit_activate_static_stub(test, cc_grace_period, count_grace_period);
-	grace_periods = 0;
+	count_grace_periods(test);
 	for (int i = 0; i < 3; i++) {
 		cc_kccd_reclaim();
 		cc_test_now += CC_RECLAIM_INTERVAL;
@@ -217,8 +225,8 @@ static void defects_grace_periods(struct kunit *test)
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		KUNIT_EXPECT_EQ(test, cc_classes[i].nr_slots, 0);
 	/* For the classes, and for what the reserve gives back. */
-	KUNIT_EXPECT_GE(test, grace_periods, 1);
-	KUNIT_EXPECT_LE(test, grace_periods, 4);
+	KUNIT_EXPECT_GE(test, graces.nr, 1);
+	KUNIT_EXPECT_LE(test, graces.nr, 4);
 }
 
 /* Each signal that kccd needs wakes it. */

@@ -6,6 +6,7 @@
 #define _CC_SWIOTLB_DEFECTS_TEST_H
 
 #include <linux/gfp.h>
+#include <linux/wait.h>
 
 #include "cc_test.h"
 
@@ -114,6 +115,35 @@ static inline bool asleep(void)
 {
 	return cc_kccd_pass(cc_test_now) == MAX_SCHEDULE_TIMEOUT &&
 	       !cc_kccd_pending(cc_test_now);
+}
+
+/* A wait queue entry that counts who is woken, in the unsigned int that is its private. */
+static inline int count_wake(struct wait_queue_entry *wait, unsigned int mode, int flags,
+			     void *key)
+{
+	(*(unsigned int *)wait->private)++;
+	return 0;
+}
+
+/**
+ * struct graces - grace periods since count_grace_periods()
+ * @nr: how many
+ * @lacking: when one began, the reserve was below its target
+ * @table: what chunks were found by when the last one began
+ */
+struct graces {
+	unsigned int nr;
+	bool lacking;
+	struct cc_chunk_table *table;
+};
+
+extern struct graces graces;
+void count_grace_periods(struct kunit *test);
+
+/* For cc_fake.converted: a reboot begins with a conversion. */
+static inline void reboot_now(struct page *page, unsigned int order, bool share)
+{
+	WRITE_ONCE(cc_swiotlb.stopping, true);
 }
 
 #endif /* _CC_SWIOTLB_DEFECTS_TEST_H */

@@ -30,8 +30,8 @@ static int edge_init(struct kunit *test)
 	test->priv = t;
 	cc_test_pin(test);
 	cc_test_start(test);
-	/* With many CPUs there would be no magazine for slots of this size. */
-	cc_classes[CC_CHUNK_CLASS].mag_size = 1;
+	for (unsigned int i = 0; i <= CC_CHUNK_CLASS; i++)
+		cc_test_enlarge(&cc_classes[i], 1);
 	t->wide = cc_test_device(test, DMA_BIT_MASK(64), 0);
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
 	t->buf = cc_test_buffer(test, SZ_1M);

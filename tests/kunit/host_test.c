@@ -105,15 +105,6 @@ static void host_kexec(struct kunit *test)
 	}
 }
 
-static unsigned int grace_periods;
-static struct cc_chunk_table *table_then;
-
-static void note_table(void)
-{
-	grace_periods++;
-	table_then = cc_by_frame;
-}
-
 /*
  * A chunk at twice the end of what there was: the larger table has room for it, and nobody
  * looks into the smaller one any more when it can be found.
@@ -128,15 +119,14 @@ static void host_table(struct kunit *test)
 	before = cc_by_frame;
 	chunk->pool.start = (phys_addr_t)2 * before->nr << (CC_FRAME_SHIFT + CC_LEAF_BITS);
 	chunk->pool.end = chunk->pool.start + BIT(CC_FRAME_SHIFT);
-	grace_periods = 0;
-	kunit_activate_static_stub(test, cc_grace_period, note_table);
+	count_grace_periods(test);
 	mutex_lock(&cc_swiotlb.mutex);
 	KUNIT_EXPECT_EQ(test, 0, cc_chunk_publish(chunk));
 	mutex_unlock(&cc_swiotlb.mutex);
 	kunit_deactivate_static_stub(test, cc_grace_period);
-	KUNIT_EXPECT_EQ(test, grace_periods, 1);
+	KUNIT_EXPECT_EQ(test, graces.nr, 1);
 	KUNIT_EXPECT_PTR_NE(test, cc_by_frame, before);
-	KUNIT_EXPECT_PTR_EQ(test, cc_by_frame, table_then);
+	KUNIT_EXPECT_PTR_EQ(test, cc_by_frame, graces.table);
 	KUNIT_EXPECT_PTR_EQ(test, cc_by_frame->smaller, before);
 	KUNIT_EXPECT_PTR_EQ(test, cc_chunk_by_addr(chunk->pool.start), chunk);
 	KUNIT_EXPECT_NULL(test, cc_chunk_by_addr(chunk->pool.end));

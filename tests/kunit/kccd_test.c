@@ -214,20 +214,58 @@ static void kccd_hysteresis(struct kunit *test)
 			    "nothing had grown, or nothing is ever returned");
 }
 
-/* One step's worth of chunks serves another class without a conversion. */
-static void kccd_reserve_serves_all(struct kunit *test)
+/* Map @bytes in slots of each size. Returns how many; a failure fails the test. */
+static unsigned int burst(struct kunit *test, phys_addr_t *tlb, const unsigned long *sizes,
+			  unsigned long bytes)
 {
 	struct kccd_test *t = test->priv;
-	unsigned int before;
+	unsigned int nr = 0, failed = 0;
 
-	KUNIT_ASSERT_EQ(test, 8, take(t, 8, SZ_4K, true));
-	give(t, 8);
-	cc_test_settle(test);
-	KUNIT_EXPECT_EQ(test, cc_classes[cc_test_class(SZ_4K)].nr_slots, 0);
-	before = cc_fake.calls[CC_FAKE_SHARE];
-	KUNIT_ASSERT_EQ(test, 4, take(t, 4, SZ_128K, false));
-	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before);
-	give(t, 4);
+	for (unsigned int i = 0; i < 3; i++)
+		for (unsigned long n = bytes / sizes[i]; n--; ) {
+			tlb[nr] = cc_swiotlb_map(t->dev, virt_to_phys(t->buf), sizes[i], 0, 0);
+			if (cc_test_failed(tlb[nr]))
+				failed++;
+			else
+				nr++;
+		}
+	KUNIT_EXPECT_EQ(test, failed, 0);
+	return nr;
+}
+
+/*
+ * A burst in several classes that needs all of the reserve is served, where nothing else
+ * could be shared, and so is the next one, in others. This is what the guarantee says of
+ * one CPU.
+ */
+static void kccd_reserve_serves_all(struct kunit *test)
+{
+	static const unsigned long sizes[][3] = {
+		{ SZ_2K, SZ_16K, SZ_64K }, { SZ_4K, SZ_32K, SZ_512K },
+	};
+	struct cc_options opts;
+	unsigned long bytes;
+	unsigned int nr;
+	phys_addr_t *tlb;
+
+	kccd_exit(test);
+	cc_fake_begin(test);
+	cc_test_options(&opts);
+	memset(opts.mark, 0, sizeof(opts.mark));
+	opts.max = opts.reserve;
+	cc_test_start_with(test, &opts, false);
+	bytes = opts.reserve / 3 - SZ_512K - 3 * SZ_32K;
+	tlb = kunit_kcalloc(test, 3 * bytes / SZ_2K, sizeof(*tlb), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, tlb);
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+		KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_bytes, opts.reserve);
+		nr = burst(test, tlb, sizes[i], bytes);
+		KUNIT_EXPECT_LT(test, cc_swiotlb.reserve_bytes, opts.reserve / 4);
+		while (nr--)
+			cc_test_give(tlb[nr]);
+		cc_test_settle(test);
+	}
+	cc_test_check(test);
 }
 
 /* The limit is kept; there kccd tries nothing, until it hears of something. */
@@ -402,6 +440,7 @@ static void kccd_depot_large(struct kunit *test)
 	struct cc_class *class = &cc_classes[cc_test_class(SZ_4K)];
 	u64 small, large;
 
+	cc_test_enlarge(class, 16);
 	migrate_disable();
 	KUNIT_EXPECT_EQ(test, 16, take(t, 16, SZ_4K, false));
 	give(t, 16);

@@ -277,7 +277,8 @@ static void large_no_magazines(struct kunit *test)
 	cc_options_default(&opts, CC_TEST_RAM);
 	opts.max = SZ_1G;
 	cc_test_start_with(test, &opts, false);
-	KUNIT_ASSERT_GT(test, cc_classes[CC_CHUNK_CLASS].mag_size, 2);
+	if (cc_classes[CC_CHUNK_CLASS].mag_size <= 2)
+		kunit_skip(test, "with so many CPUs there would be none anyway");
 	tlb = map(test, SZ_1M);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	KUNIT_EXPECT_EQ(test, cc_classes[CC_CHUNK_CLASS + 1].mag_size, 0);

@@ -21,6 +21,7 @@
 struct lasting_test {
 	struct device *dev;
 	phys_addr_t buf;
+	bool force;
 	struct rnd_state rnd;
 	phys_addr_t ring[RING];
 	phys_addr_t burst[BURST];
@@ -60,13 +61,8 @@ static int lasting_init(struct kunit *test)
 	prandom_seed_state(&t->rnd, 1);
 	cc_test_pin(test);
 	start(test, 0);
+	t->force = t->dev->dma_io_tlb_mem->force_bounce;
 	return 0;
-}
-
-static void lasting_exit(struct kunit *test)
-{
-	stop(test);
-	vfree(test->priv);
 }
 
 static struct cc_class *class_of(phys_addr_t tlb)
@@ -84,7 +80,7 @@ static void map_all(struct lasting_test *t, phys_addr_t *tlb, unsigned int nr,
 {
 	for (unsigned int i = 0; i < nr; i++) {
 		/* kccd is not much slower than who maps. */
-		if (i % 256 == 0)
+		if (i % (SZ_1M / PAGE_SIZE) == 0)
 			cc_test_grow();
 		if (cc_test_failed(tlb[i]))
 			tlb[i] = map(t, PAGE_SIZE, attrs);
@@ -102,6 +98,22 @@ static void unmap_all(phys_addr_t *tlb, unsigned int nr)
 {
 	while (nr--)
 		unmap(&tlb[nr]);
+}
+
+/* Whatever was mapped when a test ended early is given back. */
+static void lasting_exit(struct kunit *test)
+{
+	struct lasting_test *t = test->priv;
+
+	if (t && cc_test_started) {
+		t->dev->dma_io_tlb_mem->force_bounce = t->force;
+		unmap_all(t->ring, RING);
+		unmap_all(t->burst, BURST);
+		cc_test_check(test);
+	}
+	cc_test_stop(test);
+	cc_fake_end(test);
+	vfree(t);
 }
 
 /* Which mappings last: those of a page that the driver syncs by itself. */
@@ -138,7 +150,6 @@ static void lasting_which(struct kunit *test)
 static void lasting_dma_api(struct kunit *test)
 {
 	struct lasting_test *t = test->priv;
-	bool force = t->dev->dma_io_tlb_mem->force_bounce;
 	struct page *page = pfn_to_page(PHYS_PFN(t->buf));
 	u8 *buf = phys_to_virt(t->buf), *bounce;
 	dma_addr_t dma;
@@ -160,7 +171,6 @@ static void lasting_dma_api(struct kunit *test)
 		KUNIT_EXPECT_NULL(test, memchr_inv(buf, 0x11, PAGE_SIZE));
 		cc_test_give(map(t, PAGE_SIZE, 0));
 	}
-	t->dev->dma_io_tlb_mem->force_bounce = force;
 }
 
 /* Their slots go back to their gen_pool, not to a magazine, and serve again. */

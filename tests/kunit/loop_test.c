@@ -134,7 +134,7 @@ static void do_limit(struct history *h)
 	int err;
 
 	if (i == 0 && cc_swiotlb.max > SZ_8M && rnd(h, 2))
-		bytes = cc_swiotlb.shared - rnd(h, SZ_2M);
+		bytes = cc_swiotlb.shared - min(cc_swiotlb.shared, rnd(h, SZ_2M));
 	err = cc_kccd_set(fields[i], bytes);
 	event(h, "limit %u is %lu: %d", i, bytes, err);
 }

@@ -394,13 +394,14 @@ static void depot_race(struct kunit *test)
 	give(test, 0, 64);
 	for_each_online_cpu(cpu) {
 		task[cpu] = kthread_create_on_cpu(pop_and_push, r, cpu, "cc-depot/%u");
-		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, task[cpu]);
+		KUNIT_EXPECT_NOT_ERR_OR_NULL(test, task[cpu]);
+		if (!IS_ERR(task[cpu]))
+			wake_up_process(task[cpu]);
 	}
-	for_each_online_cpu(cpu)
-		wake_up_process(task[cpu]);
 	schedule_timeout_uninterruptible(HZ / 2);
 	for_each_online_cpu(cpu)
-		kthread_stop(task[cpu]);
+		if (!IS_ERR(task[cpu]))
+			kthread_stop(task[cpu]);
 	KUNIT_EXPECT_GT(test, atomic_read(&r->popped), 64);
 	KUNIT_EXPECT_EQ(test, 0, atomic_read(&r->twice));
 	/* A list that is broken may have no end. */

@@ -36,6 +36,7 @@ static int numa_init(struct kunit *test)
 	t->buf = virt_to_phys(cc_test_buffer(test, SIZE));
 	t->nr = cc_test_class(SIZE);
 	t->class = &cc_classes[t->nr];
+	cc_test_enlarge(t->class, 16);
 	return 0;
 }
 
@@ -49,9 +50,12 @@ static void numa_exit(struct kunit *test)
 /* All CPUs move to a node, and hold nothing of the one before. */
 static void move_to(struct kunit *test, int nid)
 {
+	bool drained;
+
 	mutex_lock(&cc_swiotlb.mutex);
-	KUNIT_ASSERT_TRUE(test, cc_magazine_drain_all());
+	drained = cc_magazine_drain_all();
 	mutex_unlock(&cc_swiotlb.mutex);
+	KUNIT_ASSERT_TRUE(test, drained);
 	cc_fake.cpu_node = nid;
 }
 

@@ -12,23 +12,6 @@
 
 #include "defects_test.h"
 
-static unsigned int grace_periods;
-static bool lacking_then;
-
-static void note_grace_period(void)
-{
-	grace_periods++;
-	lacking_then |= cc_swiotlb.reserve_bytes < cc_swiotlb.target;
-}
-
-/* From here on, grace periods are counted, and nobody waits for them. */
-static void count_grace_periods(struct kunit *test)
-{
-	grace_periods = 0;
-	lacking_then = false;
-	kunit_activate_static_stub(test, cc_grace_period, note_grace_period);
-}
-
 /* Who has seen kccd awake is done with what it does, when kccd goes to sleep. */
 static void pass_last_tick(struct kunit *test)
 {
@@ -40,7 +23,7 @@ static void pass_last_tick(struct kunit *test)
 	live(60 * HZ);
 	KUNIT_EXPECT_TRUE(test, asleep());
 	kunit_deactivate_static_stub(test, cc_grace_period);
-	KUNIT_EXPECT_EQ(test, grace_periods, 1);
+	KUNIT_EXPECT_EQ(test, graces.nr, 1);
 }
 
 /* What is asked for is shared before a tick waits for anybody. */
@@ -56,7 +39,7 @@ static void pass_asked_first(struct kunit *test)
 	count_grace_periods(test);
 	cc_test_now += CC_TICK;
 	cc_kccd_pass(cc_test_now);
-	KUNIT_EXPECT_FALSE(test, lacking_then);
+	KUNIT_EXPECT_FALSE(test, graces.lacking);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 	kunit_deactivate_static_stub(test, cc_grace_period);
 }
@@ -72,7 +55,7 @@ static void count_inside(unsigned int order, bool try_hard, int nid)
 
 	if (current != cc_fake_thread)
 		return;
-	counted_inside = max(counted_inside, count_objects(NULL, &sc));
+	counted_inside = min(counted_inside, count_objects(NULL, &sc));
 	inside++;
 }
 
@@ -88,13 +71,13 @@ static void pass_own_allocation(struct kunit *test)
 	opts.reserve = SZ_4M;
 	memset(opts.mark, 0, sizeof(opts.mark));
 	inside = 0;
-	counted_inside = 0;
+	counted_inside = ULONG_MAX;
 	kunit_activate_static_stub(test, cc_kccd_run, cc_fake_run);
 	cc_test_start_with(test, &opts, true);
 	mutex_lock(&cc_swiotlb.mutex);
 	/* More than is kept, so that there is something to return. */
 	KUNIT_EXPECT_EQ(test, 0, cc_block_grow(SZ_2M, CC_BLOCK_SHIFT, NUMA_NO_NODE));
-	cc_swiotlb.target = SZ_8M;
+	cc_swiotlb.target = SZ_16M;
 	cc_fake.allocating = count_inside;
 	KUNIT_EXPECT_NE(test, count_objects(NULL, &sc), SHRINK_EMPTY);
 	mutex_unlock(&cc_swiotlb.mutex);
@@ -159,11 +142,6 @@ static void pass_reclaim_target(struct kunit *test)
 	cc_kccd_pass(cc_test_now);
 	cc_test_log_end(test);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, SZ_8M);
-}
-
-static void reboot_now(struct page *page, unsigned int order, bool share)
-{
-	WRITE_ONCE(cc_swiotlb.stopping, true);
 }
 
 /* Nor does a reboot wait until all nodes have their shares. */

@@ -155,6 +155,7 @@ static void reach_slots(struct kunit *test)
 	u64 loaded, spare;
 
 	cc_test_pin(test);
+	cc_test_enlarge(&cc_classes[nr], 16);
 	mag = cc_test_magazine(nr);
 	low = cc_test_map(wide, buf, SZ_4K, 0, DMA_TO_DEVICE);
 	high = cc_test_map(wide, buf, SZ_4K, 0, DMA_TO_DEVICE);

@@ -29,24 +29,17 @@ static void fall_asleep(struct kunit *test)
 	irq_work_sync(&cc_kicks.work);
 }
 
-static unsigned int wakes;
-
-static int count_wake(struct wait_queue_entry *wait, unsigned int mode, int flags, void *key)
-{
-	wakes++;
-	return 0;
-}
-
 /* The first slot that rests in a magazine wakes kccd, and the next one does not. */
 static void signal_first_slot(struct kunit *test)
 {
 	struct wait_queue_entry wait;
+	unsigned int wakes = 0;
 
 	start(test, SZ_128M, SZ_8M, 0);
 	KUNIT_ASSERT_EQ(test, take(test, 2, SZ_4K), 2);
 	fall_asleep(test);
-	wakes = 0;
 	init_waitqueue_func_entry(&wait, count_wake);
+	wait.private = &wakes;
 	add_wait_queue(&cc_kicks.wait, &wait);
 	for (unsigned int i = 0; i < 2; i++) {
 		give(test, 1);

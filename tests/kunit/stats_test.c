@@ -105,9 +105,8 @@ static bool find_row(const char *text, const char *name, unsigned long *col,
 
 static void stats_row(struct kunit *test, const char *name, unsigned long *col)
 {
-	KUNIT_ASSERT_TRUE_MSG(test,
-			      find_row(debugfs(test, DEBUGFS "stats"), name, col, NR_COLUMNS),
-			      "no row %s", name);
+	KUNIT_ASSERT_TRUE_MSG(test, find_row(debugfs(test, DEBUGFS "stats"), name, col,
+					     NR_COLUMNS), "no row %s", name);
 }
 
 /* Each number of a row, from the first mapping to the last. */
@@ -116,6 +115,7 @@ static void stats_table(struct kunit *test)
 	struct cc_class *class = &cc_classes[cc_test_class(SIZE)];
 	unsigned long col[NR_COLUMNS], batches;
 
+	cc_test_enlarge(class, 16);
 	KUNIT_EXPECT_EQ(test, 0, reset(test));
 	take(test, NR_MAPS, SIZE);
 	stats_row(test, "4096", col);
