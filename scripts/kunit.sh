@@ -48,8 +48,9 @@ for arch; do
 	uml) args+=("${uml_config[@]}" "${uml_run[@]}") ;;
 	x86_64)
 		without_kvm
-		# Every fifth object is of ACPI, and objtool takes as long for mitigations.
-		config=(ACPI=n CPU_MITIGATIONS=n)
+		# Every fifth object is of ACPI, and objtool takes as long for mitigations. NUMA
+		# has one node, and functions that other machines do not have.
+		config=(ACPI=n CPU_MITIGATIONS=n NUMA=y)
 		;;
 	arm64) emulator=qemu-system-arm ;;
 	riscv)

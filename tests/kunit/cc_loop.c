@@ -137,7 +137,7 @@ static void check_rate(struct cc_loop *loop, const struct snapshot *before)
 	bool same = before->reserve == cc_swiotlb.reserve_bytes;
 
 	CC_RULE(loop, loop->sleep || cc_kccd_stats.grown != before->stats.grown ||
-		cc_kccd_stats.retired != before->stats.retired,
+		cc_kccd_stats.returned != before->stats.returned,
 		"goes on at once, but has done nothing");
 	if (cc_kccd_stats.drains != before->stats.drains) {
 		CC_RULE(loop, cc_kccd_stats.drains == before->stats.drains + 1 &&
@@ -153,7 +153,7 @@ static void check_rate(struct cc_loop *loop, const struct snapshot *before)
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		same &= cc_classes[i].nr_slots == before->slots[i];
 	if (!same || cc_kccd_stats.grown != before->stats.grown ||
-	    cc_kccd_stats.retired != before->stats.retired)
+	    cc_kccd_stats.returned != before->stats.returned)
 		return;
 	oldest = &loop->idle[loop->nr_idle % CC_IDLE_PASSES];
 	CC_RULE(loop, loop->nr_idle++ < CC_IDLE_PASSES || now - *oldest >= HZ,

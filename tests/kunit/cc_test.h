@@ -192,6 +192,18 @@ static inline void cc_test_give(phys_addr_t tlb)
 	cc_swiotlb_unmap(slot->dev, tlb, slot->size, &chunk->pool);
 }
 
+static inline bool cc_test_drain_all(void)
+{
+	guard(mutex)(&cc_swiotlb.mutex);
+	return cc_magazine_drain_all();
+}
+
+static inline bool cc_test_drain_idle(void)
+{
+	guard(mutex)(&cc_swiotlb.mutex);
+	return cc_magazine_drain_idle();
+}
+
 /* Have the reserve take away what a class does not use, @nr_slots at most. */
 static inline unsigned long cc_test_retire(struct cc_class *class, unsigned long nr_slots)
 {

@@ -190,7 +190,7 @@ static void chunk_retire(struct kunit *test)
 
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	KUNIT_ASSERT_GT(test, slots, 0);
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	cc_depot_drain(class, 0, UINT_MAX);
 	KUNIT_EXPECT_EQ(test, cc_test_retire(class, ULONG_MAX), 0);
 	KUNIT_EXPECT_EQ(test, class->nr_slots, slots);
@@ -199,7 +199,7 @@ static void chunk_retire(struct kunit *test)
 	cc_test_unmap(dev, tlb, SZ_64K, DMA_TO_DEVICE);
 	KUNIT_EXPECT_EQ_MSG(test, cc_test_retire(class, ULONG_MAX), 0,
 			    "the slot is in a magazine");
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	cc_depot_drain(class, 0, UINT_MAX);
 	KUNIT_EXPECT_EQ(test, cc_test_retire(class, slots - 1), 0);
 	/* Nor one that has come since kccd has looked. */
@@ -337,7 +337,7 @@ static void chunk_readers(struct kunit *test)
 	tlb = cc_test_map(dev, buf, SZ_64K, 0, DMA_TO_DEVICE);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
 	cc_test_unmap(dev, tlb, SZ_64K, DMA_TO_DEVICE);
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	cc_depot_drain(class, 0, UINT_MAX);
 	start_reader(test, r);
 	KUNIT_EXPECT_GT(test, cc_test_retire(class, ULONG_MAX), 0);

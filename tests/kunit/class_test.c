@@ -264,9 +264,7 @@ static void class_larger_depot(struct kunit *test)
 	while (nr)
 		unmap(got[--nr]);
 	if (cached) {
-		mutex_lock(&cc_swiotlb.mutex);
-		KUNIT_EXPECT_TRUE(test, cc_magazine_drain_all());
-		mutex_unlock(&cc_swiotlb.mutex);
+		KUNIT_EXPECT_TRUE(test, cc_test_drain_all());
 		/* A part of what is one magazine in the depot. */
 		largest->mark = 4;
 	}

@@ -56,7 +56,7 @@ static void burst(struct kunit *test)
 	for (unsigned int i = 0; i < BURST; i++)
 		if (!cc_test_failed(tlb[i]))
 			cc_test_give(tlb[i]);
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, BURST / 2 * SZ_512K);
 }
 
@@ -113,7 +113,7 @@ static void core_shrinker_count(struct kunit *test)
 	burst(test);
 	tlb = cc_swiotlb_map(t->dev, t->buf, SZ_256K, 0, 0);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	KUNIT_EXPECT_EQ(test, shrinker_says(test),
 			(cc_swiotlb.shared - cc_swiotlb.reserve_min - kept - SZ_256K) >>
 			PAGE_SHIFT);
@@ -328,7 +328,8 @@ static void core_boot(struct kunit *test)
 {
 	initcall_t init = cc_test_symbol(test, "cc_swiotlb_init");
 	int (*setup)(char *str) = cc_test_symbol(test, "cc_options_setup");
-	char options[] = "max=64M,min=12M,reserve=2M,wrong";
+	/* Given twice: those of the boot loader, and of who boots. */
+	char first[] = "max=64M,min=12M", second[] = "reserve=2M,wrong";
 
 	if (system_state >= SYSTEM_FREEING_INITMEM || cc_swiotlb_enabled())
 		kunit_skip(test, "only while the kernel boots, without swiotlb=cc");
@@ -337,7 +338,8 @@ static void core_boot(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, is_swiotlb_force_bounce(((struct core_test *)test->priv)->dev));
 	/* This is what "cc_swiotlb" without a value is. */
 	KUNIT_EXPECT_EQ(test, -EINVAL, setup(NULL));
-	KUNIT_EXPECT_EQ(test, 0, setup(options));
+	KUNIT_EXPECT_EQ(test, 0, setup(first));
+	KUNIT_EXPECT_EQ(test, 0, setup(second));
 	cc_swiotlb.selected = false;
 	cc_test_log_begin(test);
 	KUNIT_EXPECT_EQ(test, 0, init());
@@ -355,7 +357,8 @@ static void core_boot(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, cc_swiotlb_enabled());
 	kunit_deactivate_static_stub(test, cc_kccd_run);
 
-	KUNIT_EXPECT_EQ(test, 0, setup(options));
+	KUNIT_EXPECT_EQ(test, 0, setup(first));
+	KUNIT_EXPECT_EQ(test, 0, setup(second));
 	kunit_activate_static_stub(test, cc_kccd_run, no_thread);
 	cc_test_log_begin(test);
 	KUNIT_EXPECT_EQ(test, 0, init());

@@ -104,7 +104,7 @@ static void defects_leftover(struct kunit *test)
 			cc_test_give(t->tlb[n]);
 		else
 			t->tlb[t->nr++] = t->tlb[n];
-	drain();
+	cc_test_drain_all();
 	live(2 * CC_TICK);
 	KUNIT_EXPECT_GT(test, cc_kccd_freeable(), 0);
 	cc_kccd_reclaim();
@@ -119,7 +119,7 @@ static void defects_leftover(struct kunit *test)
 	KUNIT_EXPECT_GT(test, n, 16);
 	live(2 * CC_TICK);
 	give(test, n);
-	drain();
+	cc_test_drain_all();
 	cc_test_log_end(test);
 	KUNIT_EXPECT_GT(test, cc_kccd_freeable(), 0);
 }
@@ -347,7 +347,7 @@ static void defects_reclaim(struct kunit *test)
 	}
 	live(2 * CC_TICK);
 	give(test, MANY);
-	drain();
+	cc_test_drain_all();
 	live(CC_TICK);
 	KUNIT_ASSERT_GE(test, class->nr_slots, 64);
 	cc_swiotlb.target = SZ_8M;
@@ -425,7 +425,7 @@ static void defects_larger(struct kunit *test)
 	/* Nor a whole magazine of the depot. */
 	KUNIT_EXPECT_EQ(test, take(test, 8, SZ_1K), 8);
 	give(test, 8);
-	drain();
+	cc_test_drain_all();
 	KUNIT_ASSERT_GE(test, class->node->depot.slots, 8);
 	class->mark = cc_class_free(class);
 	KUNIT_EXPECT_EQ(test, take(test, 1, 512), 0);

@@ -56,13 +56,6 @@ static inline void give(struct kunit *test, unsigned int nr)
 		cc_test_give(t->tlb[--t->nr]);
 }
 
-static inline void drain(void)
-{
-	mutex_lock(&cc_swiotlb.mutex);
-	cc_magazine_drain_all();
-	mutex_unlock(&cc_swiotlb.mutex);
-}
-
 static inline void defects_exit(struct kunit *test)
 {
 	cc_fake.converted = NULL;

@@ -140,7 +140,7 @@ static void foreign_home(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, foreign(t, 0), 2);
 	KUNIT_EXPECT_EQ(test, loaded(t), count + 1);
 	cc_test_check(test);
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	KUNIT_EXPECT_EQ(test, foreign(t, 0), 0);
 	cc_test_check(test);
 }
@@ -190,12 +190,12 @@ static void foreign_idle(struct kunit *test)
 	unsigned int cpu = other_cpu(), half = cc_foreign_size(t->class);
 
 	take(test, 0, half + 1);
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	on_cpu(test, cpu, give_there, 0, half + 1);
 	KUNIT_ASSERT_EQ(test, foreign(t, cpu), 1);
 	KUNIT_ASSERT_EQ(test, inbox(t, 0), half);
-	cc_magazine_drain_idle();
-	cc_magazine_drain_idle();
+	cc_test_drain_idle();
+	cc_test_drain_idle();
 	KUNIT_EXPECT_EQ(test, foreign(t, cpu), 0);
 	KUNIT_EXPECT_EQ(test, inbox(t, 0), 0);
 	cc_test_check(test);
@@ -231,7 +231,7 @@ static void fill_cpu(struct kunit *test, unsigned int cpu)
 
 	/* What is left of a batch would go to the depot. */
 	on_cpu(test, cpu, take_there, 0, n);
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	on_cpu(test, cpu, give_there, 0, n);
 	KUNIT_EXPECT_EQ(test, cc_chain_count(magazine_of(t, cpu)->loaded), n / 2);
 	KUNIT_EXPECT_EQ(test, cc_chain_count(magazine_of(t, cpu)->spare), n / 2);

@@ -232,9 +232,7 @@ static void merge_cpus(struct machine *m)
 
 	for (unsigned int cpu = 0; cpu < m->nr_cpus; cpu++) {
 		run_on(m, cpu);
-		mutex_lock(&cc_swiotlb.mutex);
-		cc_magazine_drain_all();
-		mutex_unlock(&cc_swiotlb.mutex);
+		cc_test_drain_all();
 	}
 	run_on(m, 0);
 	for (unsigned int cpu = 1; cpu < m->nr_cpus; cpu++)

@@ -86,9 +86,11 @@ static void host_kexec(struct kunit *test)
 
 	start(test, SZ_128M, SZ_8M, 0);
 	/* The fake wants private memory not to be found. */
+	mutex_lock(&cc_swiotlb.mutex);
 	list_for_each_entry(block, &cc_swiotlb.blocks, node)
 		for (unsigned int i = 0; i < block->nr_chunks; i++)
 			cc_chunk_unpublish(&block->chunks[i]);
+	mutex_unlock(&cc_swiotlb.mutex);
 	before = cc_fake.calls[CC_FAKE_UNSHARE];
 	cc_fake_fail(CC_FAKE_UNSHARE, 1, 1);
 	cc_test_log_begin(test);
@@ -98,11 +100,13 @@ static void host_kexec(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_UNSHARE] - before,
 			list_count_nodes(&cc_swiotlb.blocks));
 	/* Here the allocator goes on. The fake knows what is private. */
+	mutex_lock(&cc_swiotlb.mutex);
 	list_for_each_entry(block, &cc_swiotlb.blocks, node) {
 		KUNIT_EXPECT_EQ(test, 0, cc_convert(block->page, block->shift - PAGE_SHIFT, true));
 		for (unsigned int i = 0; i < block->nr_chunks; i++)
 			KUNIT_EXPECT_EQ(test, 0, cc_chunk_publish(&block->chunks[i]));
 	}
+	mutex_unlock(&cc_swiotlb.mutex);
 }
 
 /*
@@ -131,8 +135,10 @@ static void host_table(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, cc_chunk_by_addr(chunk->pool.start), chunk);
 	KUNIT_EXPECT_NULL(test, cc_chunk_by_addr(chunk->pool.end));
 	cc_test_check(test);
+	mutex_lock(&cc_swiotlb.mutex);
 	if (cc_by_frame->nr > 2 * before->nr)
 		cc_chunk_unpublish(chunk);
+	mutex_unlock(&cc_swiotlb.mutex);
 	KUNIT_EXPECT_NULL(test, cc_chunk_by_addr(chunk->pool.start));
 }
 

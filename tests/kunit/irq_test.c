@@ -198,11 +198,8 @@ static void irq_all_contexts(struct kunit *test)
 	while (time_before(jiffies, end)) {
 		/* Ticks at this rate drain magazines that are in use, too. */
 		cc_test_tick();
-		if (++ticks % 4 == 0) {
-			mutex_lock(&cc_swiotlb.mutex);
-			cc_magazine_drain_all();
-			mutex_unlock(&cc_swiotlb.mutex);
-		}
+		if (++ticks % 4 == 0)
+			cc_test_drain_all();
 		schedule_timeout_uninterruptible(1);
 	}
 	WRITE_ONCE(t->stop, true);

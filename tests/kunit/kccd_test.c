@@ -184,7 +184,7 @@ static void kccd_returns_memory(struct kunit *test)
 	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, cc_swiotlb.reserve_min);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.peak, peak);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, cc_swiotlb.reserve_min);
-	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown - cc_kccd_stats.retired, cc_swiotlb.shared);
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown - cc_kccd_stats.returned, cc_swiotlb.shared);
 	cc_test_check(test);
 }
 
@@ -420,7 +420,7 @@ static void kccd_depot_decay(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, BURST, take(t, BURST, SZ_64K, true));
 	give(t, BURST);
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	slots = class->node->depot.slots;
 	KUNIT_ASSERT_GE(test, slots, BURST);
 	/* The first tick sets the mark, the second one drains what is below it. */
@@ -445,7 +445,7 @@ static void kccd_depot_large(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 16, take(t, 16, SZ_4K, false));
 	give(t, 16);
 	migrate_enable();
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	large = cc_depot_pop(class, 0, UINT_MAX, 0);
 	cc_depot_drain(class, 0, UINT_MAX);
 	KUNIT_ASSERT_GT(test, cc_chain_count(large), 2);

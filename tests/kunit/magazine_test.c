@@ -71,7 +71,7 @@ static void magazine_flush(struct kunit *test)
 
 	KUNIT_ASSERT_LE(test, 4 * size, MAX_TLB);
 	take(test, 0, 4 * size);
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	cc_depot_drain(t->class, 0, UINT_MAX);
 	give(test, 0, size);
 	KUNIT_EXPECT_EQ(test, loaded(t), size);
@@ -109,7 +109,7 @@ static void magazine_spare(struct kunit *test)
 
 	take(test, 0, 3 * size);
 	/* What is left of the last batch. */
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	give(test, 0, 3 * size);
 	/* Loaded and spare are full. */
 	KUNIT_ASSERT_EQ(test, loaded(t) + spare(t), 2 * size);
@@ -149,7 +149,7 @@ static void magazine_tid(struct kunit *test)
 	KUNIT_EXPECT_GT(test, tid(t), before + 3);
 	KUNIT_EXPECT_EQ(test, tid_of(mag->spare), spare_before + 2);
 	before = tid(t);
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	KUNIT_EXPECT_EQ(test, tid(t), before + 1);
 	cc_test_check(test);
 	give(test, 0, 3);
@@ -255,15 +255,15 @@ static void magazine_drain_idle(struct kunit *test)
 
 	take(test, 0, 2 * size);
 	give(test, 0, 2 * size);
-	cc_magazine_drain_idle();
+	cc_test_drain_idle();
 	KUNIT_EXPECT_EQ(test, loaded(t) + spare(t), 2 * size);
 	for (int i = 0; i < 5; i++) {
 		take(test, 0, 1);
 		give(test, 0, 1);
-		cc_magazine_drain_idle();
+		cc_test_drain_idle();
 		KUNIT_EXPECT_EQ_MSG(test, loaded(t) + spare(t), 2 * size, "in use");
 	}
-	cc_magazine_drain_idle();
+	cc_test_drain_idle();
 	KUNIT_EXPECT_EQ(test, loaded(t), 0);
 	KUNIT_EXPECT_EQ(test, spare(t), 0);
 	KUNIT_EXPECT_GE(test, t->class->node->depot.slots, 2 * size);
@@ -283,11 +283,11 @@ static void magazine_drain_one(struct kunit *test)
 	cc_test_give(tlb);
 	take(test, 0, 1);
 	count = loaded(t);
-	cc_magazine_drain_idle();
+	cc_test_drain_idle();
 	KUNIT_ASSERT_GT(test, cc_chain_count(idle->loaded), 0);
 	KUNIT_ASSERT_GT(test, count, 1);
 	take(test, 1, 1);
-	cc_magazine_drain_idle();
+	cc_test_drain_idle();
 	KUNIT_EXPECT_EQ(test, cc_chain_count(idle->loaded), 0);
 	KUNIT_EXPECT_EQ(test, loaded(t), count - 1);
 	cc_test_check(test);
@@ -303,7 +303,7 @@ static void depot_order(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, cc_depot_pop(class, 0, UINT_MAX, 0), 0);
 	take(test, 0, 3);
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	cc_depot_drain(class, 0, UINT_MAX);
 	KUNIT_EXPECT_EQ(test, class->node->depot.slots, 0);
 	class->mag_size = 0;
@@ -335,7 +335,7 @@ static void depot_drain_keeps_rest(struct kunit *test)
 	unsigned int size = class->mag_size;
 
 	take(test, 0, 5 * size);
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	cc_depot_drain(class, 0, UINT_MAX);
 	give(test, 0, 5 * size);
 	KUNIT_EXPECT_EQ(test, class->node->depot.slots, 3 * size);

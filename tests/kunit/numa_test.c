@@ -50,12 +50,7 @@ static void numa_exit(struct kunit *test)
 /* All CPUs move to a node, and hold nothing of the one before. */
 static void move_to(struct kunit *test, int nid)
 {
-	bool drained;
-
-	mutex_lock(&cc_swiotlb.mutex);
-	drained = cc_magazine_drain_all();
-	mutex_unlock(&cc_swiotlb.mutex);
-	KUNIT_ASSERT_TRUE(test, drained);
+	KUNIT_ASSERT_TRUE(test, cc_test_drain_all());
 	cc_fake.cpu_node = nid;
 }
 

@@ -200,7 +200,7 @@ static void step(struct kunit *test, struct model *m)
 	} else if (what < 6) {
 		cc_test_tick();
 	} else if (what < 7) {
-		cc_magazine_drain_all();
+		cc_test_drain_all();
 	} else if (what < 8) {
 		cc_depot_drain(&cc_classes[rnd(m, CC_NR_CLASSES)], 0, 1 + rnd(m, 64));
 	} else if (what < 9) {

@@ -186,7 +186,7 @@ static void refusal_counts(struct kunit *test)
 	cc_fake_fail(CC_FAKE_SHARE, 0, 1);
 	live_quietly(test, 30 * HZ);
 	KUNIT_ASSERT_EQ(test, cc_swiotlb.quarantined, SZ_2M);
-	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown - cc_kccd_stats.retired,
+	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grown - cc_kccd_stats.returned,
 			cc_swiotlb.shared + cc_swiotlb.quarantined);
 }
 
@@ -234,11 +234,6 @@ static void refusal_node(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, asleep());
 }
 
-static void reboot(struct page *page, unsigned int order, bool share)
-{
-	WRITE_ONCE(cc_swiotlb.stopping, true);
-}
-
 /* A reboot waits for one conversion, not for all that was to be returned. */
 static void refusal_reboot(struct kunit *test)
 {
@@ -248,7 +243,7 @@ static void refusal_reboot(struct kunit *test)
 	grow_to(test, SZ_64M);
 	give(test, MANY);
 	shared = cc_swiotlb.shared;
-	cc_fake.converted = reboot;
+	cc_fake.converted = reboot_now;
 	live(10 * HZ);
 	cc_fake.converted = NULL;
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, shared - SZ_2M);

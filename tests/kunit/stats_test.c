@@ -135,7 +135,7 @@ static void stats_table(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, col[DEPOT_HITS] + col[LARGER] + col[LEGACY] + col[FAILED], 0);
 
 	give(test, NR_MAPS);
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	stats_row(test, "4096", col);
 	KUNIT_EXPECT_EQ(test, col[IN_USE], 0);
 	KUNIT_EXPECT_EQ(test, col[CACHED], 0);
@@ -198,7 +198,7 @@ static void stats_reset(struct kunit *test)
 	stats_row(test, "4096", col);
 	KUNIT_EXPECT_GE(test, col[MAPS], NR_MAPS);
 	give(test, NR_MAPS / 2);
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	KUNIT_EXPECT_EQ(test, 0, reset(test));
 	stats_row(test, "4096", col);
 	for (unsigned int i = MAPS; i < NR_COLUMNS; i++)
@@ -285,7 +285,7 @@ static void stats_chunks(struct kunit *test)
 		 SZ_512K / SZ_4K - cc_classes[cc_test_class(SIZE)].batch);
 	KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(text, line), "%s", line);
 	give(test, 1);
-	cc_magazine_drain_all();
+	cc_test_drain_all();
 	cc_depot_drain(&cc_classes[cc_test_class(SIZE)], 0, UINT_MAX);
 	text = debugfs(test, DEBUGFS "chunks");
 	snprintf(line, sizeof(line), "   4096 %7u    empty", SZ_512K / SZ_4K);
@@ -416,7 +416,7 @@ static void stats_kccd(struct kunit *test)
 		{ "ticks", s->ticks },
 		{ "drains", s->drains },
 		{ "grown_bytes", cc_swiotlb.shared },
-		{ "retired_bytes", 0 },
+		{ "returned_bytes", 0 },
 		{ "grow_failed", 0 },
 		{ "backoff_ms", 0 },
 		{ "share_blocks", cc_fake.calls[CC_FAKE_SHARE] },

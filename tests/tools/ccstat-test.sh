@@ -65,7 +65,7 @@ says() { # <text> <ccstat option...>: fails, and its message has the text
 	ok 'once: fallbacks of all classes' grep -q 'larger class 3, to the legacy pool 2; failed 1' "$tmp/out"
 	ok 'once: shared memory' grep -q '^shared *32.0 MiB  peak *64.0 MiB  max *512.0 MiB' "$tmp/out"
 	ok 'once: bytes in use, in magazines and in the depot' grep -q '^in use *2.0 MiB  cached *2.1 MiB  depot *0.7 MiB' "$tmp/out"
-	ok 'once: kccd' grep -q '^kccd *grown 64.0, retired 32.0, lost 0.0 MiB; failures 1, backoff 20 ms; drains 3' "$tmp/out"
+	ok 'once: kccd' grep -q '^kccd *grown 64.0, returned 32.0, lost 0.0 MiB; failures 1, backoff 20 ms; drains 3' "$tmp/out"
 	ok 'once: a line per NUMA node' table '$1 == "node" && $2 == 1 { ok = $3 == 8 && $6 == 0.5 && $9 == 4 }'
 	ok 'once: devices, who holds most first' table '$1 == "DEVICE" { n = NR } $1 == "0000:00:05.0" { ok = NR == n + 1 && $2 == 4000 && $3 == 11.7 && $4 == 15.6 && $5 == 4096 }'
 	ok 'once: no escape sequences' bash -c "! grep $'\033' '$tmp/out'"

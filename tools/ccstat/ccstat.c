@@ -251,8 +251,8 @@ static void print_summary(const struct sample *s, int space)
 	printf("\nreserve %8.1f MiB  target %6.1f MiB  min %9.1f MiB\n",
 	       mib(s, "reserve_bytes"), mib(s, "reserve_target_bytes"),
 	       mib(s, "reserve_min_bytes"));
-	printf("kccd    grown %.1f, retired %.1f, lost %.1f MiB; ",
-	       mib(s, "grown_bytes"), mib(s, "retired_bytes"),
+	printf("kccd    grown %.1f, returned %.1f, lost %.1f MiB; ",
+	       mib(s, "grown_bytes"), mib(s, "returned_bytes"),
 	       mib(s, "quarantined_bytes"));
 	printf("failures %.0f, backoff %.0f ms; drains %.0f\n",
 	       get(kccd, 0, "grow_failed"), get(kccd, 0, "backoff_ms"),

@@ -72,7 +72,7 @@ TRACE_EVENT(cc_swiotlb_reserve,
 );
 
 /* A class and the reserve had run dry; served=0: no larger class helped. */
-TRACE_EVENT(cc_swiotlb_fallback,
+TRACE_EVENT(cc_swiotlb_larger,
 	    TP_PROTO(unsigned int shift, unsigned int served),
 	    TP_ARGS(shift, served),
 	    TP_STRUCT__entry(__field(unsigned int, slot)
@@ -117,7 +117,7 @@ DEFINE_EVENT(cc_swiotlb_block, cc_swiotlb_grow,
 	     TP_ARGS(addr, bytes, shared)
 );
 
-DEFINE_EVENT(cc_swiotlb_block, cc_swiotlb_retire,
+DEFINE_EVENT(cc_swiotlb_block, cc_swiotlb_shrink,
 	     TP_PROTO(phys_addr_t addr, unsigned long bytes,
 		      unsigned long shared),
 	     TP_ARGS(addr, bytes, shared)

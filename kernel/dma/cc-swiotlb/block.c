@@ -308,7 +308,7 @@ static bool unshare(struct cc_block *block)
 	list_del(&block->node);
 	cc_swiotlb.shared -= bytes;
 	if (!lost)
-		trace_cc_swiotlb_retire(page_to_phys(block->page), bytes, cc_swiotlb.shared);
+		trace_cc_swiotlb_shrink(page_to_phys(block->page), bytes, cc_swiotlb.shared);
 	block_free(block, lost);
 	return !failed;
 }

@@ -630,7 +630,7 @@ struct cc_kccd_stats {
 	unsigned long ticks;
 	unsigned long drains;		/* rounds that emptied all magazines */
 	unsigned long grown;		/* bytes */
-	unsigned long retired;		/* bytes */
+	unsigned long returned;		/* bytes */
 	unsigned long grow_failed;
 };
 

@@ -213,7 +213,7 @@ static void return_surplus(unsigned long now)
 							  cc_swiotlb.min));
 	unsigned long done = cc_block_shrink(reserve_keep(), most);
 
-	cc_kccd_stats.retired += done;
+	cc_kccd_stats.returned += done;
 	/* A block more could have been returned: the rest is in blocks in use. */
 	if (shrink_failed(failures, done, now) ||
 	    (done && most - done < BIT(CC_BLOCK_SHIFT)))

@@ -449,7 +449,7 @@ u32 cc_magazine_refill(struct cc_class *class)
 		index = take_larger(class, how);
 		if (index)
 			this_cpu_inc(cc_cpu.mag[nr].count[CC_LARGER]);
-		trace_cc_swiotlb_fallback(class->shift, index ?
+		trace_cc_swiotlb_larger(class->shift, index ?
 			cc_chunk_by_index(index)->shift : 0);
 	}
 	return index;

@@ -369,7 +369,7 @@ static int kccd_show(struct seq_file *m, void *unused)
 	seq_printf(m, "ticks %lu\n", s->ticks);
 	seq_printf(m, "drains %lu\n", s->drains);
 	seq_printf(m, "grown_bytes %lu\n", s->grown);
-	seq_printf(m, "retired_bytes %lu\n", s->retired);
+	seq_printf(m, "returned_bytes %lu\n", s->returned);
 	seq_printf(m, "grow_failed %lu\n", s->grow_failed);
 	seq_printf(m, "backoff_ms %u\n",
 		   jiffies_to_msecs(cc_grow_backoff(jiffies)));
