@@ -96,7 +96,7 @@ caption() { # verb
 }
 
 # section <document> <name> <verb...>: what the function of that name prints, if these
-# have run.
+# have run. With "-<version>" at the end of the name, of that version of Linux alone.
 section() {
 	local doc=$top/$1 name=$2 f=$tmp/$2 v mark
 	shift
@@ -110,11 +110,20 @@ section() {
 			return
 		}
 	done
+	case $name in
+	*-[0-9]*.*)
+		[ "$(jq -r .kver "$out/$2.json")" = "${name##*-}" ] || {
+			step "$name: stays as it is, out/$2.json is of another version of Linux"
+			return
+		}
+		;;
+	esac
 	# Without its end, the rest of the document would be in between.
 	for mark in begin end; do
 		grep -qE "^(\.\.|<!--) $mark $name( -->)?$" "$doc" || die "${doc#"$top/"} has no '$mark $name': put it where the table belongs"
 	done
-	"${name//-/_}" >"$f"
+	v=${name%-[0-9]*.*}
+	"${v//-/_}" >"$f"
 	[ ! -e "$tmp/incomplete" ] || {
 		rm "$tmp/incomplete"
 		step "$name: stays as it is, a result is missing in out/: run make ${*:2}"
@@ -414,8 +423,10 @@ section $benchmarks backends bench-native bench-icount
 section $benchmarks backends-arm64 bench-icount
 section $benchmarks memory demo
 section $benchmarks fio bench-fio
-section $benchmarks copies bench-fio
-section $benchmarks sequential bench-fio
+for kernel in "${versions[@]}"; do
+	section $benchmarks "copies-$kernel" bench-fio
+	section $benchmarks "sequential-$kernel" bench-fio
+done
 section $benchmarks scaling bench-native bench-icount bench
 section $benchmarks magazine-head bench-native
 section $benchmarks magazine-size bench-native
