@@ -337,6 +337,17 @@ sequential() {
 		  ["", "instructions per MiB", ($backends[] | if . == "dynamic" then "" else v($n; .; "instructions_per_io") end)])' | table
 }
 
+held() {
+	local nics burst after reserve gone before
+	caption stress
+	rows stress '[("held_bytes", "used_peak_bytes", "shared_after_bytes", "reserve_bytes", "shared_gone_bytes",
+			"shared_before_bytes") as $m | v("nic"; "cc"; $m) / 1048576]' >"$tmp/nic"
+	read -r nics burst after reserve gone before <"$tmp/nic"
+	echo "The rings of eight NICs hold $nics MiB. They are filled in the middle of a burst that takes" \
+		"$burst MiB at most. Afterwards $after MiB are shared, with a reserve of $reserve MiB. When the NICs" \
+		"are gone it is $gone MiB, as before them ($before MiB)." | fmt -w 88
+}
+
 model() { # parameter
 	rows bench '[v("model"; "cc"; "'"$1"'")]'
 }
@@ -422,6 +433,7 @@ benchmarks=Documentation/benchmarks.rst
 section $benchmarks backends bench-native bench-icount
 section $benchmarks backends-arm64 bench-icount
 section $benchmarks memory demo
+section $benchmarks held stress
 section $benchmarks fio bench-fio
 for kernel in "${versions[@]}"; do
 	section $benchmarks "copies-$kernel" bench-fio
