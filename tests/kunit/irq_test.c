@@ -189,7 +189,7 @@ static void irq_all_contexts(struct kunit *test)
 		init_worker(test, t, cpu, 1);
 	cc_test_options(&opts);
 	/* So that none fails: more than all of them together can hold, see core-api. */
-	opts.reserve = SZ_32M;
+	opts.reserve = SZ_64M;
 	cc_test_start_with(test, &opts, true);
 
 	for_each_online_cpu(cpu)

@@ -216,23 +216,30 @@ static bool take_whole(struct cc_block *block, unsigned long keep)
 	return whole;
 }
 
+/* In which turn a block is returned: small ones first, and last what was refused before. */
+enum turn { SMALL, LARGE, REFUSED };
+
+static enum turn turn_of(const struct cc_block *block)
+{
+	return block->refused ? REFUSED : block->shift < CC_BLOCK_SHIFT ? SMALL : LARGE;
+}
+
 /*
- * Take blocks out of the reserve, small or large ones, and let their chunks not be
- * found any more. The youngest first: the old ones have been proven to be needed.
+ * Take blocks whose turn it is out of the reserve, and let their chunks not be found any
+ * more. The youngest first: the old ones have been proven to be needed.
  */
-static unsigned long take_some(struct list_head *victims, bool small, bool refused,
+static unsigned long take_some(struct list_head *victims, enum turn turn,
 			       unsigned long keep, unsigned long limit)
 {
 	struct cc_block *block, *next;
 
 	list_for_each_entry_safe_reverse(block, next, &cc_swiotlb.blocks, node) {
 		unsigned long bytes = 1UL << block->shift;
-		bool is_small = bytes < BIT(CC_BLOCK_SHIFT);
 
 		if (limit < BIT(CC_FRAME_SHIFT))
 			break;
 		cond_resched();
-		if (is_small != small || block->refused != refused || bytes > limit ||
+		if (turn_of(block) != turn || bytes > limit ||
 		    READ_ONCE(block->nr_reserve) != block->nr_chunks ||
 		    !take_whole(block, keep))
 			continue;
@@ -244,14 +251,14 @@ static unsigned long take_some(struct list_head *victims, bool small, bool refus
 	return limit;
 }
 
-/* Those that have been refused before only if there are no others. */
+/* What was refused before only if there is nothing else, whatever its size. */
 static void take_victims(struct list_head *victims, unsigned long keep, unsigned long limit)
 {
-	for (int refused = 0; refused <= 1 && list_empty(victims); refused++) {
-		unsigned long left = take_some(victims, true, refused, keep, limit);
+	unsigned long left = take_some(victims, SMALL, keep, limit);
 
-		take_some(victims, false, refused, keep, left);
-	}
+	take_some(victims, LARGE, keep, left);
+	if (list_empty(victims))
+		take_some(victims, REFUSED, keep, limit);
 }
 
 /* Into the reserve again, and into a place in the list of blocks. */
@@ -304,7 +311,7 @@ static bool unshare(struct cc_block *block)
 		put_back(block, &cc_swiotlb.blocks);
 		return false;
 	}
-	cc_swiotlb.lossy = lost;
+	cc_swiotlb.lossy |= lost;
 	list_del(&block->node);
 	cc_swiotlb.shared -= bytes;
 	if (!lost)

@@ -521,11 +521,11 @@ static void add_retired(struct list_head *retired)
 unsigned long cc_class_retire(struct cc_class *class, unsigned long nr_slots,
 			      unsigned long young, struct list_head *retired)
 {
-	lockdep_assert_held(&cc_swiotlb.mutex);
-	/* The youngest chunks are the least used: begin with them. */
 	unsigned long done = 0, left = READ_ONCE(class->nr_slots), flags;
 	LIST_HEAD(kept);
 
+	lockdep_assert_held(&cc_swiotlb.mutex);
+	/* The youngest chunks are the least used: begin with them. */
 	while (left) {
 		raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 		done += retire_some(class, nr_slots - done, young, &left, retired, &kept);

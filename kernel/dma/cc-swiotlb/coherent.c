@@ -14,7 +14,6 @@
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
 #include <linux/gfp.h>
-#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/page_ref.h>
 #include <linux/string.h>
@@ -303,7 +302,6 @@ void cc_coherent_look(void)
 {
 	u32 index = cc_held_take(&cc_swiotlb.coherent_held);
 
-	lockdep_assert_held(&cc_swiotlb.mutex);
 	while (index) {
 		struct cc_slot *slot = cc_slot_by_index(index);
 

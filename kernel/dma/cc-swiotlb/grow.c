@@ -34,8 +34,9 @@ struct backoff {
 	bool wanted;
 };
 
-/* Under cc_swiotlb.mutex. */
-static struct backoff backoff[CC_NR_GROW_SIZES];
+/* Under cc_swiotlb.mutex. The last one is of a node's part: as the bits of what is asked. */
+static struct backoff backoff[CC_NR_ASKS];
+#define node_backoff	(&backoff[CC_NR_GROW_SIZES])
 static unsigned long pass_grown;	/* bytes grown before this pass */
 
 /**
@@ -49,7 +50,7 @@ unsigned long cc_grow_backoff(unsigned long now)
 {
 	unsigned long longest = 0;
 
-	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
+	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
 		longest = max(longest, cc_wait_left(&backoff[i].wait, now));
 	return longest;
 }
@@ -155,7 +156,7 @@ static int grow_node(unsigned long limit, unsigned int min_shift)
 	if (nid == NUMA_NO_NODE)
 		return -ENOMEM;
 	err = cc_block_grow(limit, min_shift, nid);
-	if (err == -ENOMEM)
+	if (err)
 		cc_swiotlb.node[nid].refused = true;
 	return err;
 }
@@ -274,6 +275,12 @@ static void balance(unsigned long now)
 						     cc_swiotlb.nr_used * BIT(CC_BLOCK_SHIFT));
 	int err = 0;
 
+	if (cc_waits(&node_backoff->wait, now)) {
+		node_backoff->wanted = true;
+		return;
+	}
+	for (unsigned int nid = 0; node_backoff->delay && nid < cc_nr_nodes; nid++)
+		cc_swiotlb.node[nid].refused = false;
 	/* A node that has no memory is not asked again: then it is the next one's turn. */
 	while ((!err || err == -ENOMEM) && cc_nr_nodes > 1 && neediest_node() != NUMA_NO_NODE &&
 	       READ_ONCE(cc_swiotlb.reserve_bytes) < most) {
@@ -283,9 +290,12 @@ static void balance(unsigned long now)
 			cc_growth.unfinished = true;
 			break;
 		}
-		if (READ_ONCE(cc_swiotlb.stopping) || room() < BIT(CC_BLOCK_SHIFT) ||
-		    cc_waits(&backoff[0].wait, now))
+		if (READ_ONCE(cc_swiotlb.stopping) || room() < BIT(CC_BLOCK_SHIFT))
 			break;
+		if (cc_waits(&backoff[0].wait, now)) {
+			backoff[0].wanted = true;
+			break;
+		}
 		err = grow_node(BIT(CC_BLOCK_SHIFT), CC_FRAME_SHIFT);
 		cc_kccd_stats.grown += cc_swiotlb.shared - before;
 		forget_failures(cc_swiotlb.shared - before);
@@ -294,8 +304,10 @@ static void balance(unsigned long now)
 	/* That a node has no memory is no failure; that it cannot be shared is one. */
 	if (err && err != -ENOMEM) {
 		report_failure(CC_FRAME_SHIFT, err);
-		backoff[0].wanted = true;
-		back_off(&backoff[0], now);
+		node_backoff->wanted = true;
+		back_off(node_backoff, now);
+	} else {
+		node_backoff->delay = 0;
 	}
 }
 
@@ -342,7 +354,7 @@ void cc_grow(unsigned long now)
 	lockdep_assert_held(&cc_swiotlb.mutex);
 	cc_growth.unfinished = false;
 	cc_growth.no_room = 0;
-	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
+	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
 		backoff[i].wanted = false;
 	raise_target();
 	feed_starved(now);
@@ -366,7 +378,7 @@ void cc_grow(unsigned long now)
  */
 bool cc_grow_due(unsigned long now)
 {
-	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
+	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
 		if (backoff[i].wanted && !cc_waits(&backoff[i].wait, now))
 			return true;
 	return false;
@@ -383,7 +395,7 @@ unsigned long cc_grow_sleep(unsigned long now)
 {
 	unsigned long sleep = MAX_SCHEDULE_TIMEOUT;
 
-	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
+	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
 		if (backoff[i].wanted)
 			sleep = cc_sooner(sleep, &backoff[i].wait, now);
 	return sleep;
@@ -403,7 +415,7 @@ unsigned int cc_grow_vain(unsigned int asked)
 	/* Whatever it was asked for, it may be this that was missing. */
 	if (wants_memory())
 		return asked;
-	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
+	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
 		if (backoff[i].wanted)
 			vain |= BIT(i);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)

@@ -3,6 +3,8 @@
  * What was freed while somebody still had a reference to a page of it. It waits in a
  * list, linked through the slots, until kccd finds that nobody has one any more.
  */
+#include <linux/lockdep.h>
+
 #include "internal.h"
 
 /**
@@ -36,6 +38,7 @@ u32 cc_held_take(struct cc_held *held)
 {
 	u32 first;
 
+	lockdep_assert_held(&cc_swiotlb.mutex);
 	raw_spin_lock_irq(&cc_swiotlb.lock);
 	first = held->first;
 	held->first = 0;

@@ -381,7 +381,7 @@ struct cc_held {
  * @reserve_min: the reserve that kccd keeps when idle
  * @target:	the reserve that kccd keeps now
  * @quarantined: of unknown state and leaked for ever
- * @lossy:	a block was quarantined, and none shared or returned since; under @mutex
+ * @lossy:	a block was quarantined, and none has been shared since; under @mutex
  * @coherent_held: coherent allocations that were freed while a page was held; under @lock
  * @loans_held:	the same of loans; under @lock
  */

@@ -590,7 +590,7 @@ static struct shrinker *shrinker;
 static int kccd_reboot(struct notifier_block *nb, unsigned long action,
 		       void *data)
 {
-	/* A pass that is under way ends with the conversion that it is at. */
+	/* A pass that is under way ends with the block that it is at. */
 	WRITE_ONCE(cc_swiotlb.stopping, true);
 	mutex_lock(&cc_swiotlb.mutex);
 	mutex_unlock(&cc_swiotlb.mutex);

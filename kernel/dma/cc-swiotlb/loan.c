@@ -14,7 +14,6 @@
  * reference too many.
  */
 #include <linux/cc_loan.h>
-#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/page_ref.h>
 #include <linux/percpu_counter.h>
@@ -350,7 +349,6 @@ void cc_loan_look(void)
 {
 	u32 index = cc_held_take(&cc_swiotlb.loans_held);
 
-	lockdep_assert_held(&cc_swiotlb.mutex);
 	while (index) {
 		struct cc_slot *slot = cc_slot_by_index(index);
 		struct cc_chunk *chunk = cc_chunk_by_addr(slot->base);

@@ -558,8 +558,10 @@ static int __init cc_stats_init(void)
 	for (unsigned int i = 0; i < CC_NR_CLASSES && !err; i++)
 		if (cc_classes[i].enabled)
 			err = class_dir_init(kobj, i);
-	if (err)
+	if (err) {
+		kobject_del(kobj);
 		kobject_put(kobj);
+	}
 	return err;
 }
 late_initcall(cc_stats_init);
