@@ -233,11 +233,13 @@ jq -cs '
 	   backend: (.[0].run | backend), metric: $m[1], value: $v, unit: .[0].unit})' "$dir/lines" >>"$records"
 # What is counted is emulated in any case.
 testbed=$(qemu_of "$dir/$([ "$runs" ] && echo cc || echo cc-counted)")
-errors() { # regex: metrics of cc, in each round of all jobs
-	jq -cs --arg m "$1" 'map(select((.run | startswith("cc")) and (.metric | test($m))).value)' "$dir/lines"
+errors() { # regex, [run]: metrics of cc, in each round of all jobs
+	jq -cs --arg m "$1" --arg run "${2:-}" \
+		'map(select((if $run == "" then .run | startswith("cc") else .run == $run end) and (.metric | test($m))).value)' "$dir/lines"
 }
 if [ "$runs" ] && [[ ${jobs[*]} = *' job '* ]]; then
-	must 'cc: no I/O errors' "$(errors ':io_errors$') | length >= $rounds * $(grep -c ' job ' < <(printf '%s\n' "${jobs[@]}")) and all(. == 0)"
+	must 'cc: no I/O errors' "$(errors ':io_errors$' cc) | length >= $rounds * $(grep -c ' job ' < <(printf '%s\n' "${jobs[@]}")) and all(. == 0)"
+	[ ! "$sequential" ] || must 'cc-2m: no I/O errors' "$(errors ':io_errors$' cc-2m) | length >= $rounds and all(. == 0)"
 fi
 # What is copied is judged, and not how long it takes.
 for job in "${jobs[@]%% *}"; do

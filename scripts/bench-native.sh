@@ -59,12 +59,14 @@ native() {
 	mv "$log.new" "$log"
 }
 
-# Each part that a run was to do has given all its figures in every round.
+# Each part that a run was to do has given each of its figures in every round, or failed.
 complete() { # run, what the names of a part begin with...
 	local part
 	for part in "${@:2}"; do
 		must "$1: lines of $part in $rounds rounds" "$(jq -cRn --arg part "$1 $part" \
-			'[inputs | select(startswith($part))] | group_by(split(" ")[1]) | map(length)' "$dir/lines") | length > 0 and all(. >= $rounds)"
+			'[inputs | select(startswith($part)) | split(" ")] | group_by(.[1]) | map(map(.[2])
+				| (map(select(startswith("failed"))) | length) as $failed
+				| map(select(startswith("failed") | not)) | group_by(.) | map(length) | $failed + (min // 0))' "$dir/lines") | length > 0 and all(. >= $rounds)"
 	done
 }
 

@@ -342,7 +342,7 @@ held() {
 	caption stress
 	rows stress '[("held_bytes", "used_peak_bytes", "shared_after_bytes", "reserve_bytes", "shared_gone_bytes",
 			"shared_before_bytes") as $m | v("nic"; "cc"; $m) / 1048576]' >"$tmp/nic"
-	read -r nics burst after reserve gone before <"$tmp/nic"
+	read -r nics burst after reserve gone before <"$tmp/nic" || return 0
 	echo "The rings of eight NICs hold $nics MiB. They are filled in the middle of a burst that takes" \
 		"$burst MiB at most. Afterwards $after MiB are shared, with a reserve of $reserve MiB. When the NICs" \
 		"are gone it is $gone MiB, as before them ($before MiB)." | fmt -w 88

@@ -135,11 +135,18 @@ background() { # command...: $! is the group
 	set +m
 }
 end_background() {
-	local p
-	for p in $(jobs -rp); do
+	local p groups
+	groups=$(jobs -p)
+	for p in $groups; do
 		kill -- "-$p" 2>/dev/null || true
+		# What waits for a terminal does not end by itself.
+		kill -CONT -- "-$p" 2>/dev/null || true
 	done
 	wait
+	# What bash was just about to start.
+	for p in $groups; do
+		kill -- "-$p" 2>/dev/null || true
+	done
 }
 
 # The first fields of the tree's Makefile: version and whether it is a kernel.

@@ -8,7 +8,9 @@
 # can be had; out/test.json.
 . "$(dirname "$0")/lib.sh"
 
-"$top/scripts/deps.sh"
+# Some of it is needed by what runs in the background, which cannot ask for a password.
+# shellcheck disable=SC2046 # a word or none
+"$top/scripts/deps.sh" spin $(command -v herd7 >/dev/null || echo mmdebstrap)
 record_to test
 [ -z "$asked" ] || versions=("$kver")
 
@@ -16,12 +18,18 @@ record_to test
 # that has no kernel to run on as skipped. How long each takes is said the next time, and
 # is in the records.
 verb() { # name kver script [argument...]
-	local name=$1 v=$2 script=$3 n p f status=0 t0 last="$cache/times/$1-$2"
+	local name=$1 v=$2 script=$3 n p f status=0 t0 last="$cache/times/$1-$2" record=$out/.test-$1-$2.json
 	shift 3
-	rm -f "$out/$script.json"
 	t0=$(date +%s)
 	step "$((nth += 1)) of $verbs: $name, Linux $v$([ ! -f "$last" ] || echo "; took $(<"$last") s the last time")"
-	KVER=$v "$top/scripts/$script.sh" "$@" || status=$?
+	(
+		# Until the record is read, it is of this run.
+		lock "$script" "$out"
+		rm -f "$out/$script.json" "$record"
+		KVER=$v CC_LOCKED=$script "$top/scripts/$script.sh" "$@" || status=$?
+		[ ! -f "$out/$script.json" ] || cp "$out/$script.json" "$record"
+		exit $status
+	) || status=$?
 	t0=$(($(date +%s) - t0))
 	mkdir -p "$cache/times"
 	echo $t0 >"$last"
@@ -29,11 +37,12 @@ verb() { # name kver script [argument...]
 	if [ $status = "$gone" ]; then
 		emit "$name-$v" cc unavailable 1 tests
 		return
-	elif [ -f "$out/$script.json" ]; then
-		n=$(jq '[.results[] | select(.metric == "unavailable") | .value] | add // 0' "$out/$script.json")
+	elif [ -f "$record" ]; then
+		n=$(jq '[.results[] | select(.metric == "unavailable") | .value] | add // 0' "$record")
 		[ "$n" = 0 ] || emit "$name-$v" cc unavailable "$n" tests
-		p=$(jq '[.results[] | select(.metric == "passed") | .value] | add // 0' "$out/$script.json")
-		f=$(jq '[.results[] | select(.metric == "failed") | .value] | add // 0' "$out/$script.json")
+		p=$(jq '[.results[] | select(.metric == "passed") | .value] | add // 0' "$record")
+		f=$(jq '[.results[] | select(.metric == "failed") | .value] | add // 0' "$record")
+		rm "$record"
 	else
 		p=0 f=1
 	fi

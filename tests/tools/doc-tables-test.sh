@@ -82,6 +82,10 @@ for size in 512 4k 16k 64k 128k 512k mixed; do
 	printf "1disks-randread-$size-1 %s 1\n" 'legacy instructions_per_io' 'cc instructions_per_io' \
 		'cc mib_s_over_legacy' 'cc mib_s_over_legacy_max' 'cc magazine_hit_rate' 'cc waste'
 done | result bench-fio
+# A scenario that measures, of others than the one in a document
+result stress <<-END
+	decay cc shared_after_bytes 1
+END
 result bench-native <<-END
 	depot-list cc ns 13.14
 	depot-none cc ns 21
@@ -95,6 +99,7 @@ ok 'another one' has "$core" fast-path '4000'
 ok 'what lacks a result stays' said 'block-size: stays as it is, a result is missing'
 ok 'and so does its old text' has "$benchmarks" block-size "$(part "$tmp/before/benchmarks.rst" block-size | grep 2048)"
 ok 'that nothing was measured is no failed map' said 'backends-arm64: stays as it is, a result is missing'
+ok 'a scenario that did not run ends nothing' said 'held: stays as it is, a result is missing'
 ok 'nor does a part of the jobs of fio replace all' said 'fio: stays as it is, a result is missing'
 jq '.results += [{name: "arm64-legacy-512K", backend: "legacy", metric: "failed", value: 100}]' "$out/bench-icount.json" >"$tmp/icount"
 mv "$tmp/icount" "$out/bench-icount.json"
