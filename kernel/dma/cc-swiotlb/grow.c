@@ -36,7 +36,7 @@ struct backoff {
 
 /* Under cc_swiotlb.mutex. The last one is of a node's part: as the bits of what is asked. */
 static struct backoff backoff[CC_NR_ASKS];
-#define node_backoff	(&backoff[CC_NR_GROW_SIZES])
+static struct backoff *const node_backoff = &backoff[CC_NR_GROW_SIZES];
 static unsigned long pass_grown;	/* bytes grown before this pass */
 
 /**
@@ -279,8 +279,9 @@ static void balance(unsigned long now)
 		node_backoff->wanted = true;
 		return;
 	}
-	for (unsigned int nid = 0; node_backoff->delay && nid < cc_nr_nodes; nid++)
-		cc_swiotlb.node[nid].refused = false;
+	if (node_backoff->delay)
+		for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+			cc_swiotlb.node[nid].refused = false;
 	/* A node that has no memory is not asked again: then it is the next one's turn. */
 	while ((!err || err == -ENOMEM) && cc_nr_nodes > 1 && neediest_node() != NUMA_NO_NODE &&
 	       READ_ONCE(cc_swiotlb.reserve_bytes) < most) {
