@@ -196,14 +196,27 @@ void cc_loop_pass(struct cc_loop *loop)
 	check_marks(loop, &before);
 }
 
+/* Would a kick for a tick wake the thread? */
+static bool hears_ticks(void)
+{
+	bool kicked = cc_kicks.tick, heard;
+
+	cc_kicks.tick = true;
+	heard = cc_kccd_pending(cc_test_now);
+	cc_kicks.tick = kicked;
+	return heard;
+}
+
 /* When the thread wakes up; false: not unless something happens. */
 static bool wakes_at(struct cc_loop *loop, unsigned long *at)
 {
 	*at = cc_test_now;
 	if (cc_kccd_pending(cc_test_now))
 		return true;
-	if (loop->sleep == MAX_SCHEDULE_TIMEOUT)
+	if (loop->sleep == MAX_SCHEDULE_TIMEOUT) {
+		CC_RULE(loop, cc_swiotlb.stopping || hears_ticks(), "asleep and deaf");
 		return false;
+	}
 	if (time_after(loop->slept + loop->sleep, cc_test_now))
 		*at = loop->slept + loop->sleep;
 	return true;
