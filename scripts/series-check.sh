@@ -97,7 +97,7 @@ configure() { # build
 		if [ "${1#*-}" = off ]; then
 			:
 		elif grep -q CC_SWIOTLB_KUNIT_TEST <<<"$has"; then
-			printf 'CONFIG_%s=y\n' CC_SWIOTLB CC_SWIOTLB_KUNIT_TEST
+			printf 'CONFIG_%s=y\n' CC_SWIOTLB CC_SWIOTLB_KUNIT_SWIOTLB CC_SWIOTLB_KUNIT_TEST
 		elif [ "$has" ] && [ "$arch" = x86_64 ]; then
 			echo CONFIG_CC_SWIOTLB=y
 		fi
