@@ -87,12 +87,12 @@ static void report(struct device *dev, size_t size, unsigned int nr,
 }
 
 /* Nothing is lost but memory, so that the counter is enough after the first time. */
+bool cc_larger_reported;
+
 static void report_larger(struct device *dev, size_t size, unsigned int nr,
 			  unsigned long attrs)
 {
-	static bool reported;
-
-	if (!(attrs & DMA_ATTR_NO_WARN) && !xchg(&reported, true))
+	if (!(attrs & DMA_ATTR_NO_WARN) && !xchg(&cc_larger_reported, true))
 		report(dev, size, nr, "mapped in a larger slot");
 }
 

@@ -26,6 +26,8 @@
 
 #include "slot.h"
 
+extern bool cc_larger_reported;
+
 /* Take a slot; @slot is set unless 0 is returned. Preemption disabled. */
 static __always_inline u32 cc_magazine_pop(u64 __percpu *head, struct cc_slot **slot)
 {
