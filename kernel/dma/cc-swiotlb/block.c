@@ -142,7 +142,7 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift, int nid)
 	int err;
 
 	lockdep_assert_held(&cc_swiotlb.mutex);
-	/* After a loss, until a conversion works, as little is risked as there can be. */
+	/* After a loss, until memory is shared, as little is risked as there can be. */
 	if (cc_swiotlb.lossy && min_shift > CC_FRAME_SHIFT) {
 		err = cc_block_grow(limit, CC_FRAME_SHIFT, nid);
 		if (err)

@@ -178,7 +178,7 @@ static int __init cc_options_setup(char *str)
 {
 	if (!str)
 		return -EINVAL;
-	/* A boot loader may have some, and who boots add to them. */
+	/* A boot loader may have some, and who boots adds to them. */
 	if (cc_options_arg[0])
 		strlcat(cc_options_arg, ",", sizeof(cc_options_arg));
 	strlcat(cc_options_arg, str, sizeof(cc_options_arg));

@@ -7,9 +7,9 @@
  * target. The target doubles when mappings have taken more than half of it before it was
  * full again, and decays when they do not (see kccd.c).
  *
- * Growth that fails is suspended, for each size of chunk, for 20 ms and twice as long
- * after each further failure, up to 10 s. What it takes from the reserve itself kicks
- * nobody.
+ * Growth that fails is suspended, for each size of chunk and for the parts of nodes, for
+ * 20 ms and twice as long after each further failure, up to 10 s. What it takes from the
+ * reserve itself kicks nobody.
  */
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 

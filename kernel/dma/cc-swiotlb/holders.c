@@ -30,7 +30,7 @@ static bool read_name(const struct device *dev, char *name, size_t size)
 	return strncpy_from_kernel_nofault(name, from, size) > 0;
 }
 
-/* The device that has mapped @slot; the last one stands for those too many. Loans have one. */
+/* The device that has mapped @slot; the last one stands for those too many. */
 static struct cc_holder *holder_of(const struct cc_slot *slot)
 {
 	const struct device *dev = cc_slot_owner(slot);
@@ -101,6 +101,7 @@ const struct cc_holder *cc_holders_count(unsigned int *nr)
 	struct cc_block *block;
 
 	lockdep_assert_held(&cc_swiotlb.mutex);
+	/* Loans have an entry, however many devices there are; empty, it is the last one. */
 	holders[0] = (struct cc_holder){ .dev = CC_SLOT_LENT, .name = "loans" };
 	nr_holders = 1;
 	list_for_each_entry(block, &cc_swiotlb.blocks, node) {

@@ -174,7 +174,7 @@ struct cc_chunk {
  * @shift:	log2 of its size in bytes
  * @nr_chunks:	number of entries in @chunks
  * @nr_reserve:	how many of them no class owns; under cc_swiotlb.lock
- * @refused:	the host did not take it back when it could; under cc_swiotlb.mutex
+ * @refused:	the host has refused to take it back; under cc_swiotlb.mutex
  * @slots:	in cc_slots: one per CC_SLOT_MIN, whatever the chunk's class
  * @gpcs:	gen_pool descriptors of all chunks
  * @chunks:	the chunks
@@ -342,7 +342,7 @@ struct cc_class {
  *		cc_swiotlb.lock
  * @bytes:	sum of @reserve; under cc_swiotlb.lock
  * @used:	a CPU of the node maps; under cc_swiotlb.lock
- * @refused:	had no memory since kccd's last tick; under cc_swiotlb.mutex
+ * @refused:	nothing of it could be shared when it was tried last; under cc_swiotlb.mutex
  */
 struct cc_node {
 	struct list_head reserve[CC_NR_CHUNK_SIZES];

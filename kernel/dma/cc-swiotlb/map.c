@@ -87,7 +87,7 @@ static void report(struct device *dev, size_t size, unsigned int nr,
 }
 
 /* Nothing is lost but memory, so that the counter is enough after the first time. */
-bool cc_larger_reported;
+bool cc_larger_reported; /* not static for its test */
 
 static void report_larger(struct device *dev, size_t size, unsigned int nr,
 			  unsigned long attrs)

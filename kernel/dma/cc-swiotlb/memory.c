@@ -110,7 +110,7 @@ void *cc_alloc_metadata(size_t size)
 		return kzalloc(size, CC_GFP);
 	/*
 	 * vmalloc() may allocate page tables without regard to the flags: those come from
-	 * the reserves of memory, or it fails. What is asked for does not.
+	 * the reserves of memory, or it fails. The memory itself does not.
 	 */
 	noreclaim = memalloc_noreclaim_save();
 	ptr = kvzalloc(size, CC_GFP | __GFP_NOMEMALLOC);

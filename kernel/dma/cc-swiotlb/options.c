@@ -274,14 +274,14 @@ int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram)
 		refused++;
 	}
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
-		unsigned int shift = CC_SLOT_MIN_SHIFT + i;
+		unsigned int shift = CC_SLOT_MIN_SHIFT + i, instead;
 
 		if (opts->mark[i] <= opts->max >> shift)
 			continue;
+		instead = i == CC_CHUNK_CLASS ? CC_CHUNK_MARK : 0;
 		pr_warn("cc_swiotlb=: %lu slots of %lu bytes are more than max=%luK; used instead: %u\n",
-			opts->mark[i], BIT(shift), opts->max >> 10,
-			i == CC_CHUNK_CLASS ? CC_CHUNK_MARK : 0);
-		opts->mark[i] = i == CC_CHUNK_CLASS ? CC_CHUNK_MARK : 0;
+			opts->mark[i], BIT(shift), opts->max >> 10, instead);
+		opts->mark[i] = instead;
 		refused++;
 	}
 	if (!beside_marks(opts)) {
