@@ -84,28 +84,6 @@ static void refusal_most(struct kunit *test)
 	cc_test_check(test);
 }
 
-/* It is tried once, and again only when nothing else is left. */
-static void refusal_last(struct kunit *test)
-{
-	unsigned int calls, n = 0;
-	struct cc_block *block;
-	unsigned long shared;
-
-	start(test, SZ_128M, SZ_64M, 0);
-	list_for_each_entry(block, &cc_swiotlb.blocks, node)
-		if (n++ == 16)
-			cc_fake.refused = block->page;
-	shared = cc_swiotlb.shared;
-	calls = cc_fake.calls[CC_FAKE_UNSHARE];
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.reserve_min, SZ_4M));
-	cc_kccd_reclaim();
-	live_quietly(test, 20 * HZ);
-	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, SZ_4M + SZ_2M);
-	/* Each other block once; this one in the first pass, and 10 times when it is alone. */
-	KUNIT_EXPECT_LE(test, cc_fake.calls[CC_FAKE_UNSHARE] - calls,
-			(shared - cc_swiotlb.shared) / SZ_2M + 11);
-}
-
 /* What is returned is tried from the youngest on; a failure leaves the others in order. */
 static void refusal_order(struct kunit *test)
 {
@@ -210,6 +188,25 @@ static void refusal_counts(struct kunit *test)
 			cc_swiotlb.shared + cc_swiotlb.quarantined);
 }
 
+/* What is lost is not to be returned any more: nothing else goes in its place. */
+static void refusal_surplus(struct kunit *test)
+{
+	unsigned long shared;
+
+	start(test, SZ_128M, SZ_4M, 0);
+	grow_to(test, SZ_4M + SZ_2M);
+	give(test, MANY);
+	cc_fake_fail(CC_FAKE_UNSHARE, 0, 1);
+	cc_fake_fail(CC_FAKE_SHARE, 0, 1);
+	for (unsigned long i = 0; i < 60 * HZ && !cc_swiotlb.quarantined; i++)
+		live_quietly(test, 1);
+	KUNIT_ASSERT_EQ(test, cc_swiotlb.quarantined, SZ_2M);
+	grow_small(test, 1);
+	shared = cc_swiotlb.shared;
+	live(2 * CC_BACKOFF_MIN);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.shared, shared);
+}
+
 /* What a return leaves is the least that there has been. */
 static void refusal_low_water(struct kunit *test)
 {
@@ -284,11 +281,11 @@ static void refusal_exit(struct kunit *test)
 static struct kunit_case refusal_cases[] = {
 	KUNIT_CASE(refusal_small),
 	KUNIT_CASE(refusal_most),
-	KUNIT_CASE(refusal_last),
 	KUNIT_CASE(refusal_order),
 	KUNIT_CASE(refusal_ends),
 	KUNIT_CASE(refusal_lossy),
 	KUNIT_CASE(refusal_counts),
+	KUNIT_CASE(refusal_surplus),
 	KUNIT_CASE(refusal_low_water),
 	KUNIT_CASE(refusal_probe),
 	KUNIT_CASE(refusal_node),

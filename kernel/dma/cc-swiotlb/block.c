@@ -362,7 +362,7 @@ unsigned long cc_block_shrink(unsigned long keep, unsigned long limit)
  * cc_swiotlb_kexec() - make all blocks private, since the next kernel expects that
  *
  * Not every platform does that by itself. What was shared by others, or is
- * quarantined, stays as it is.
+ * quarantined, stays as it is. No account is kept: this kernel ends.
  *
  * Context: task; devices have been shut down, and nobody touches what they used.
  */

@@ -58,7 +58,7 @@ bool cc_swiotlb_deselect(const char *why)
  * cc_swiotlb_veto() - veto the choice where swiotlb serves Xen
  * @remap: bounce buffers must be contiguous for the machine, as on x86
  *
- * Return: true if it had been chosen.
+ * Return: true if it had been chosen, and is not any more.
  */
 bool __init cc_swiotlb_veto(bool remap)
 {

@@ -23,7 +23,7 @@ struct cc_kccd_stats cc_kccd_stats;
 struct cc_growth cc_growth;
 
 /**
- * struct backoff - growth by chunks of one size, at least, after a failure
+ * struct backoff - growth by chunks of one size, at least, or for nodes, after a failure
  * @wait:	until then it is suspended
  * @delay:	jiffies; 0: it worked the last time
  * @wanted:	somebody still waits for it
@@ -44,7 +44,7 @@ static unsigned long pass_grown;	/* bytes grown before this pass */
  * @now: the time in jiffies
  *
  * Context: any.
- * Return: jiffies, for the size of chunks that waits longest; 0 if none does.
+ * Return: jiffies, for the size of chunks that waits longest, or the nodes; 0 if none does.
  */
 unsigned long cc_grow_backoff(unsigned long now)
 {
@@ -307,7 +307,7 @@ static void balance(unsigned long now)
 		report_failure(CC_FRAME_SHIFT, err);
 		node_backoff->wanted = true;
 		back_off(node_backoff, now);
-	} else {
+	} else if (neediest_node() == NUMA_NO_NODE) {
 		node_backoff->delay = 0;
 	}
 }

@@ -206,6 +206,7 @@ static bool shrink_failed(unsigned long failures, unsigned long done, unsigned l
 static void return_surplus(unsigned long now)
 {
 	unsigned long failures = cc_convert_stats.failed[false];
+	unsigned long lost_before = cc_swiotlb.quarantined;
 	/* After a failure, the rest stays where mappings find it. */
 	unsigned long pass_bytes = shrink_delay ? BIT(CC_BLOCK_SHIFT) : CC_PASS_BYTES;
 	unsigned long most = min3(surplus, pass_bytes,
@@ -217,7 +218,7 @@ static void return_surplus(unsigned long now)
 	/* A block more could have been returned: the rest is in blocks in use. */
 	if (shrink_failed(failures, done, now) ||
 	    (done && most - done < BIT(CC_BLOCK_SHIFT)))
-		surplus -= min(surplus, done);
+		surplus -= min(surplus, done + cc_swiotlb.quarantined - lost_before);
 	else
 		surplus = 0;
 	if (!done)
@@ -590,7 +591,7 @@ static struct shrinker *shrinker;
 static int kccd_reboot(struct notifier_block *nb, unsigned long action,
 		       void *data)
 {
-	/* A pass that is under way ends with the block that it is at. */
+	/* A pass that is under way ends with the block or two that it is at. */
 	WRITE_ONCE(cc_swiotlb.stopping, true);
 	mutex_lock(&cc_swiotlb.mutex);
 	mutex_unlock(&cc_swiotlb.mutex);
