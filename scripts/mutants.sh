@@ -3,6 +3,8 @@
 # Test the tests: build the patched tree with each bug of tests/mutants in turn
 # and run KUnit on UML, which must notice. A bug that survives is a missing test.
 # MUTANT='<name>...': these only, by the names of their files or parts of them.
+# The suite that tests/mutants/noticed-by names for a mutant is tried first, by itself. What
+# has noticed them in this run is in out/mutants-noticed-by, to be copied there.
 # Works in copies of the tree, as many at once as there are CPUs, since KUnit waits
 # half of the time. Always of Linux 7.3: some mutants are of code that is only there, and
 # it has two CPUs on UML.
@@ -16,7 +18,7 @@ some_names MUTANT
 shopt -s nullglob
 mutants=()
 for name in ${MUTANT:-.patch}; do
-	found=("$top/tests/mutants"/*"$name"*)
+	found=("$top/tests/mutants"/*"${name%.patch}"*.patch)
 	[ ${#found[@]} -gt 0 ] || die "tests/mutants has no '$name': take a name from there"
 	mutants+=("${found[@]}")
 done
@@ -47,17 +49,28 @@ build() {
 }
 
 # All cases pass; else the file that is left says which did not.
-run() { # seconds argument...
+run() { # seconds, quick|all, [suite]
+	local only=()
+	[ "$2" = all ] || only=(--filter 'speed>slow')
 	rm -f "$json"
-	kunit_py "$m" exec --build_dir=$b --timeout="$1" --json="$json" "${uml_run[@]}" "${@:2}" >>"$log" 2>&1
+	kunit_py "$m" exec --build_dir=$b --timeout="$1" --json="$json" "${uml_run[@]}" "${only[@]}" "${@:3}" >>"$log" 2>&1
+}
+
+# How long it may take, if it takes that long without a mutant: what takes several times as
+# long hangs.
+limit_of() { # quick|all, [suite]
+	local t
+	t=$(date +%s)
+	run 900 "$@" || return 1
+	limits[$*]=$((20 + 5 * ($(date +%s) - t)))
 }
 
 # A case that ran to its end has failed; or twice, the kernel has crashed or hung. If
 # kunit.py itself fails, as on a full disk, that says nothing.
-noticed() { # seconds argument...
+noticed() { # quick|all, [suite]
 	local tries=2
 	while ((tries--)); do
-		! run "$@" || return 1
+		! run "${limits[$*]}" "$@" || return 1
 		! jq -es 'any(.. | .test_cases? // empty | .[]; .status == "FAIL")' "$json" >/dev/null 2>&1 || return 0
 	done
 	jq -es 'length == 1' "$json" >/dev/null 2>&1 || die "$name: KUnit gives no result: see $log"
@@ -72,13 +85,28 @@ culprits() {
 	       | map(select(endswith(".") | not)) | if length == 0 then "a crash or hang" else .[:3] + if length > 3 then ["..."] else [] end | join(" ") end' "$json"
 }
 
+# What noticed it: quick or all, and the suite of the first of the culprits.
+noticed_by() { # quick|all
+	local suite=
+	[ ! -s "$json" ] || suite=$(jq -r '[.sub_groups[] | select(any(.. | .test_cases? // empty | .[]; .status | IN("FAIL", "ERROR")))
+		| .name] | first // empty' "$json")
+	[ -z "$suite" ] || echo "$name $1 $suite" >>"$seen"
+}
+
 mapfile -t all < <(sed -n 's|^/\(.*\.c\)$|\1|p' "$t/.cc-swiotlb-files"; files_of "${mutants[@]}")
+declare -A hints
+while read -r name hint; do
+	hints[$name]=$hint
+done <"$top/tests/mutants/noticed-by"
+seen=$out/.mutants-seen
+: >"$seen"
 workers=$(nproc)
 [ "$workers" -le ${#mutants[@]} ] || workers=${#mutants[@]}
 
 # Every mutant whose number is this one's modulo the number of workers, in its copy.
 worker() { # number
-	local i p name quick t0 t1 quick_limit limit changed
+	local i p name how suite changed
+	local -A limits
 	m=$cache/src/linux-$tree-mutants-$1
 	log=$out/mutants-$1.log
 	json=$out/.mutants-kunit-$1.json
@@ -90,13 +118,14 @@ worker() { # number
 
 	step "without a mutant, copy $1"
 	{ configure && build; } || die "the kernel does not build without a mutant: see $log.build"
-	quick=(--filter 'speed>slow')
-	t0=$(date +%s)
-	run 900 "${quick[@]}" || die "KUnit fails without a mutant ($(culprits)): see $log; 'make kunit' must pass first"
-	t1=$(date +%s)
-	run 900 || die "KUnit fails without a mutant ($(culprits)): see $log; 'make kunit' must pass first"
-	# What takes several times as long as without a mutant hangs.
-	quick_limit=$((20 + 5 * (t1 - t0))) limit=$((20 + 5 * ($(date +%s) - t1)))
+	for how in quick all; do
+		limit_of $how || die "KUnit fails without a mutant ($(culprits)): see $log; 'make kunit' must pass first"
+	done
+	for ((i = $1; i < ${#mutants[@]}; i += workers)); do
+		read -r how suite <<<"${hints[$(basename "${mutants[i]}" .patch)]:-}"
+		[ -z "$suite" ] || [ "${limits[$how $suite]:-}" ] || limit_of "$how" "$suite" ||
+			die "$suite fails by itself without a mutant ($(culprits)): see $log"
+	done
 
 	for ((i = $1; i < ${#mutants[@]}; i += workers)); do
 		p=${mutants[i]}
@@ -107,8 +136,12 @@ worker() { # number
 		restore "${changed[@]}"
 		patch -d "$m" -p1 -F0 -f -s --no-backup-if-mismatch -i "$p" >>"$log"
 		build || die "$name does not compile: mend tests/mutants/$name.patch, see $log.build"
-		# The quick cases first; only all cases together can say that it survives.
-		if noticed $quick_limit "${quick[@]}" || noticed $limit; then
+		# What noticed it before, then the quick cases; only all together can say that it
+		# survives.
+		read -r how suite <<<"${hints[$name]:-}"
+		if { [ "$suite" ] && noticed "$how" "$suite"; } || { how=quick && noticed quick; } ||
+			{ how=all && noticed all; }; then
+			noticed_by "$how"
 			emit "$name" cc killed 1 mutants
 			step "killed $name: $(culprits)"
 		else
@@ -129,6 +162,8 @@ done
 killed=$(jq -s 'map(select(.metric == "killed")) | length' "$records")
 emit all cc killed "$killed" mutants
 emit all cc survived $((${#mutants[@]} - killed)) mutants
+sort -n "$seen" >"$out/mutants-noticed-by"
+rm "$seen"
 pass=false
 [ "$killed" != ${#mutants[@]} ] || pass=true
 finish $pass

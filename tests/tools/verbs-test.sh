@@ -349,6 +349,7 @@ mkdir -p "$tree" "$repo/tests/mutants" "$tree/tools/testing/kunit"
 echo good >"$tree/code.c"
 echo /code.c >"$tree/.cc-swiotlb-files"
 printf '%s\n' 'a bug' '' '--- a/code.c' '+++ b/code.c' '@@ -1 +1 @@' '-good' '+bad' >"$repo/tests/mutants/1-bug.patch"
+: >"$repo/tests/mutants/noticed-by"
 echo "echo '$tree'" | fake apply
 program "$tmp/bin/make" </dev/null
 program "$tmp/bin/python3" <<'EOF'
@@ -360,6 +361,7 @@ done
 cases() { echo "{\"sub_groups\": [{\"name\": \"s\", \"test_cases\": [{\"name\": \"c\", \"status\": \"$1\"}]}]}" >"$json"; }
 case $FAKE in
 fail) cases FAIL && exit 1 ;;
+alone) case "$*" in *' s') cases FAIL && exit 1 ;; esac ;;
 crash) cases ERROR && exit 1 ;;
 once) [ -e once ] || { touch once && cases ERROR && exit 1; } ;;
 error) [ -z "$json" ] || : >"$json" && exit 1 ;;
@@ -374,6 +376,10 @@ for f in 'fail 0 ^killed' 'crash 0 ^killed' 'once 1 SURVIVED' 'error 1 KUnit.giv
 	run "$repo/scripts/mutants.sh"
 	ended "mutants: ${FAKE}" "$wanted" "${said/^/ }"
 done
+echo 1-bug quick s >"$repo/tests/mutants/noticed-by"
+FAKE=alone run "$repo/scripts/mutants.sh"
+ended 'mutants: the suite that noticed it comes first' 0 ' killed 1-bug: s.c'
+ok 'mutants: which is written down' cmp "$repo/tests/mutants/noticed-by" "$out/mutants-noticed-by"
 KVER=6.12 run "$repo/scripts/mutants.sh"
 ended 'mutants: not of a version that some are not for' 1 '^error: mutants.sh works on Linux 7.3, not 6.12'
 cp "$repo/tests/mutants"/{1,2}-bug.patch
