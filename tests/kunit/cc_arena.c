@@ -49,13 +49,20 @@ static u32 frame_mask(unsigned int order, unsigned int frame)
 	return GENMASK((1U << (PAGE_SHIFT + order - CC_FRAME_SHIFT)) - 1, 0) << frame;
 }
 
-/* A free piece, if possible of a unit that is broken already. */
-static struct unit *find_free(unsigned int order, unsigned int *frame)
+static int unit_node(const struct unit *u)
+{
+	return (u - units) % max(cc_arena.nr_nodes, 1);
+}
+
+/* A free piece of a node, if possible of a unit that is broken already. */
+static struct unit *find_free(unsigned int order, int nid, unsigned int *frame)
 {
 	unsigned int step = 1U << (PAGE_SHIFT + order - CC_FRAME_SHIFT);
 	struct unit *whole = NULL;
 
 	for (struct unit *u = units; u < units + ARRAY_SIZE(units); u++) {
+		if (nid != NUMA_NO_NODE && unit_node(u) != nid)
+			continue;
 		if (!u->used) {
 			whole = whole ?: u;
 			continue;
@@ -81,7 +88,7 @@ bool cc_arena_has(unsigned int shift)
 	return !cc_arena.fail[CC_FAKE_MEMORY] && !cc_arena.fail[CC_FAKE_METADATA] &&
 	       !cc_arena.fail[CC_FAKE_SHARE] && shift <= cc_arena.max_shift &&
 	       cc_arena.used + BIT(shift) <= cc_arena.limit &&
-	       find_free(shift - PAGE_SHIFT, &frame);
+	       find_free(shift - PAGE_SHIFT, NUMA_NO_NODE, &frame);
 }
 
 static struct page *arena_alloc(unsigned int order, bool try_hard, int nid)
@@ -92,7 +99,7 @@ static struct page *arena_alloc(unsigned int order, bool try_hard, int nid)
 	if (PAGE_SHIFT + order > cc_arena.max_shift || fails(CC_FAKE_MEMORY) ||
 	    cc_arena.used + (PAGE_SIZE << order) > cc_arena.limit)
 		return NULL;
-	u = find_free(order, &frame);
+	u = find_free(order, nid, &frame);
 	if (!u)
 		return NULL;
 	u->used |= frame_mask(order, frame);
@@ -100,7 +107,7 @@ static struct page *arena_alloc(unsigned int order, bool try_hard, int nid)
 	return u->page + ((frame << CC_FRAME_SHIFT) >> PAGE_SHIFT);
 }
 
-static struct unit *unit_of(struct page *page, unsigned int *frame)
+static struct unit *unit_of(const struct page *page, unsigned int *frame)
 {
 	for (struct unit *u = units; u < units + ARRAY_SIZE(units); u++)
 		if (page >= u->page && page < u->page + (1 << UNIT_ORDER)) {
@@ -108,6 +115,19 @@ static struct unit *unit_of(struct page *page, unsigned int *frame)
 			return u;
 		}
 	return NULL;
+}
+
+/**
+ * cc_arena_page_node() - the node of a piece, if the arena has several
+ * @page: its first page
+ *
+ * Return: its number.
+ */
+int cc_arena_page_node(const struct page *page)
+{
+	unsigned int frame;
+
+	return unit_node(unit_of(page, &frame));
 }
 
 /* True if all frames of the piece are allocated, and in @from; then they are in @to. */

@@ -16,6 +16,7 @@
  * struct cc_arena - what the arena gives, and has given
  * @max_shift: log2 of the bytes of the largest piece that is to be had
  * @limit: bytes that can be allocated in all
+ * @nr_nodes: NUMA nodes that it is spread over; 0 is one
  * @fail: of 256 calls, so many fail, by chance
  * @rnd: the chance
  * @used: bytes allocated
@@ -25,6 +26,7 @@
 struct cc_arena {
 	unsigned int max_shift;
 	unsigned long limit;
+	unsigned int nr_nodes;
 	u16 fail[CC_FAKE_NR];
 	struct rnd_state rnd;
 	unsigned long used;
@@ -37,6 +39,7 @@ extern struct cc_arena cc_arena;
 void cc_arena_begin(struct kunit *test);
 void cc_arena_reset(u32 seed);
 bool cc_arena_has(unsigned int shift);
+int cc_arena_page_node(const struct page *page);
 bool cc_arena_check(void);
 void cc_arena_end(void);
 

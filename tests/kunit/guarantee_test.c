@@ -21,7 +21,7 @@
 #include "cc_arena.h"
 
 #define SEED_FMT	"cc_swiotlb_guarantee.seed=%u: %lu bytes %s, CPU %u of %u, " \
-			"depth %u, %u classes, %lu of %lu used, reserve %lu"
+			"%u nodes, depth %u, %u classes, %lu of %lu used, reserve %lu"
 
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX "cc_swiotlb_guarantee."
@@ -35,6 +35,7 @@ module_param(machines, uint, 0);
 MODULE_PARM_DESC(machines, "number of random machines");
 
 #define MAX_CPUS	24
+#define MAX_NODES	4
 #define MAX_LIVE	(SZ_16M / 512)
 #define CONTEXTS	3	/* task, softirq, hard interrupt */
 #define BATCH_BYTES	SZ_32K
@@ -88,6 +89,19 @@ static u32 rnd(struct machine *m, u32 below)
 	return prandom_u32_state(&m->rnd) % below;
 }
 
+static unsigned int count_nodes(void)
+{
+	return cc_arena.nr_nodes;
+}
+
+/* Of whatever CPU: it is the one that runs. */
+static int cpu_node(unsigned int cpu)
+{
+	struct machine *m = current->kunit_test->priv;
+
+	return m->running % cc_arena.nr_nodes;
+}
+
 static void run_on(struct machine *m, unsigned int cpu)
 {
 	struct cc_cpu *this = raw_cpu_ptr(&cc_cpu);
@@ -122,7 +136,7 @@ static bool map_one(struct machine *m, unsigned int nr)
 	if (!m->broken)
 		KUNIT_FAIL(m->test, SEED_FMT, m->seed, BIT(class->shift),
 			   cc_test_failed(tlb) ? "not mapped" : "of a larger class",
-			   m->running, m->nr_cpus, m->depth, m->nr_classes,
+			   m->running, m->nr_cpus, cc_arena.nr_nodes, m->depth, m->nr_classes,
 			   m->used, m->promised, cc_swiotlb.reserve_bytes);
 	m->broken = true;
 	return false;
@@ -241,6 +255,16 @@ static void merge_cpus(struct machine *m)
 				this->mag[i].count[c] += m->cpu[cpu].mag[i].count[c];
 }
 
+/* Some CPUs have mapped before, and kccd has given their nodes a part of the reserve. */
+static void spread_reserve(struct machine *m)
+{
+	for (unsigned int nid = 0; nid < cc_arena.nr_nodes; nid++)
+		if (rnd(m, 2))
+			cc_reserve_use(nid);
+	cc_kccd_ask(CC_ASK_ALL);
+	cc_test_grow();
+}
+
 static void one_machine(struct kunit *test, struct machine *m)
 {
 	unsigned long reserve, waste;
@@ -249,12 +273,14 @@ static void one_machine(struct kunit *test, struct machine *m)
 	prandom_seed_state(&m->rnd, m->seed);
 	cc_arena_reset(m->seed);
 	cc_arena.max_shift = CC_CHUNK_SHIFT + rnd(m, CC_BLOCK_SHIFT - CC_CHUNK_SHIFT + 1);
+	cc_arena.nr_nodes = 1 + rnd(m, rnd(m, MAX_NODES) + 1);
 	random_options(m, &opts);
+	m->running = 0;
 	cc_test_start_with(test, &opts, false);
+	spread_reserve(m);
 
 	m->nr_cpus = 1 + rnd(m, rnd(m, MAX_CPUS) + 1);
 	memset(m->cpu, 0, m->nr_cpus * sizeof(*m->cpu));
-	m->running = 0;
 	m->nr_live = 0;
 	m->used = 0;
 	m->kccd = rnd(m, 2);
@@ -262,7 +288,8 @@ static void one_machine(struct kunit *test, struct machine *m)
 	reserve = min(cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min);
 	/* What lasts is a class of its own. */
 	m->lasts = rnd(m, 2);
-	waste = (choose_classes(m) + m->lasts) * (SZ_512K + m->nr_cpus * CONTEXTS * BATCH_BYTES);
+	waste = (choose_classes(m) + m->lasts) *
+		(cc_arena.nr_nodes * SZ_512K + m->nr_cpus * CONTEXTS * BATCH_BYTES);
 	m->promised = reserve > waste ? reserve - waste : 0;
 
 	/* From here on nothing can be had. */
@@ -320,6 +347,9 @@ static int guarantee_init(struct kunit *test)
 	m->buf = virt_to_phys(cc_test_buffer(test, SZ_512K));
 	cc_arena_begin(test);
 	kunit_activate_static_stub(test, cc_magazine_point, interrupt);
+	kunit_activate_static_stub(test, cc_count_nodes, count_nodes);
+	kunit_activate_static_stub(test, cc_cpu_node, cpu_node);
+	kunit_activate_static_stub(test, cc_page_node, cc_arena_page_node);
 	return 0;
 }
 
