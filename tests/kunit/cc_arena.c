@@ -54,14 +54,14 @@ static int unit_node(const struct unit *u)
 	return (u - units) % max(cc_arena.nr_nodes, 1);
 }
 
-/* A free piece of a node, if possible of a unit that is broken already. */
-static struct unit *find_free(unsigned int order, int nid, unsigned int *frame)
+/* A free piece of some nodes, if possible of a unit that is broken already. */
+static struct unit *find_free(unsigned int order, unsigned int nodes, unsigned int *frame)
 {
 	unsigned int step = 1U << (PAGE_SHIFT + order - CC_FRAME_SHIFT);
 	struct unit *whole = NULL;
 
 	for (struct unit *u = units; u < units + ARRAY_SIZE(units); u++) {
-		if (nid != NUMA_NO_NODE && unit_node(u) != nid)
+		if (!(nodes & BIT(unit_node(u))))
 			continue;
 		if (!u->used) {
 			whole = whole ?: u;
@@ -88,7 +88,7 @@ bool cc_arena_has(unsigned int shift)
 	return !cc_arena.fail[CC_FAKE_MEMORY] && !cc_arena.fail[CC_FAKE_METADATA] &&
 	       !cc_arena.fail[CC_FAKE_SHARE] && shift <= cc_arena.max_shift &&
 	       cc_arena.used + BIT(shift) <= cc_arena.limit &&
-	       find_free(shift - PAGE_SHIFT, NUMA_NO_NODE, &frame);
+	       find_free(shift - PAGE_SHIFT, ~cc_arena.bad_nodes, &frame);
 }
 
 static struct page *arena_alloc(unsigned int order, bool try_hard, int nid)
@@ -99,7 +99,7 @@ static struct page *arena_alloc(unsigned int order, bool try_hard, int nid)
 	if (PAGE_SHIFT + order > cc_arena.max_shift || fails(CC_FAKE_MEMORY) ||
 	    cc_arena.used + (PAGE_SIZE << order) > cc_arena.limit)
 		return NULL;
-	u = find_free(order, nid, &frame);
+	u = find_free(order, nid == NUMA_NO_NODE ? UINT_MAX : BIT(nid), &frame);
 	if (!u)
 		return NULL;
 	u->used |= frame_mask(order, frame);
@@ -166,7 +166,8 @@ static void arena_free(struct page *page, unsigned int order)
 
 static int arena_convert(struct page *page, unsigned int order, bool share)
 {
-	bool fail = fails(share ? CC_FAKE_SHARE : CC_FAKE_UNSHARE);
+	bool fail = fails(share ? CC_FAKE_SHARE : CC_FAKE_UNSHARE) ||
+		    (share && (cc_arena.bad_nodes & BIT(cc_arena_page_node(page))));
 	enum frame_state to = fail ? UNKNOWN : share ? SHARED : PRIVATE;
 
 	might_sleep();

@@ -17,6 +17,7 @@
  * @max_shift: log2 of the bytes of the largest piece that is to be had
  * @limit: bytes that can be allocated in all
  * @nr_nodes: NUMA nodes that it is spread over; 0 is one
+ * @bad_nodes: a bit for each whose memory cannot be shared
  * @fail: of 256 calls, so many fail, by chance
  * @rnd: the chance
  * @used: bytes allocated
@@ -27,6 +28,7 @@ struct cc_arena {
 	unsigned int max_shift;
 	unsigned long limit;
 	unsigned int nr_nodes;
+	unsigned int bad_nodes;
 	u16 fail[CC_FAKE_NR];
 	struct rnd_state rnd;
 	unsigned long used;

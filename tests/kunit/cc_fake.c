@@ -78,7 +78,12 @@ static struct page *fake_alloc_memory(unsigned int order, bool try_hard, int nid
 	block = kunit_kzalloc(fake_test, sizeof(*block), GFP_KERNEL);
 	if (!block)
 		return NULL;
-	block->page = alloc_above(order);
+	if (cc_fake.last && cc_fake.last_order == order)
+		block->page = cc_fake.last;
+	else
+		block->page = alloc_above(order);
+	if (block->page == cc_fake.last)
+		cc_fake.last = NULL;
 	block->order = order;
 	block->nid = nid;
 	if (!block->page) {
@@ -99,7 +104,12 @@ static void fake_free_memory(struct page *page, unsigned int order)
 			    "freed while shared or of unknown state");
 	list_del(&block->node);
 	kunit_kfree(fake_test, block);
-	__free_pages(page, order);
+	if (cc_fake.gives_last) {
+		swap(page, cc_fake.last);
+		swap(order, cc_fake.last_order);
+	}
+	if (page)
+		__free_pages(page, order);
 }
 
 /* No part of it is found by its address. */
@@ -125,6 +135,7 @@ static int fake_convert(struct page *page, unsigned int order, bool share)
 	if (block->state == SHARED)
 		KUNIT_EXPECT_TRUE_MSG(fake_test, fake_hidden(block), "can still be found");
 	if (fails(share ? CC_FAKE_SHARE : CC_FAKE_UNSHARE) ||
+	    (share && (page == cc_fake.unshared || (cc_fake.unsharable & BIT(block->nid)))) ||
 	    (!share && page == cc_fake.refused)) {
 		block->state = UNKNOWN;
 		return cc_fake.error ?: -EIO;
@@ -256,6 +267,8 @@ void cc_fake_end(struct kunit *test)
 		kunit_kfree(test, block);
 	}
 	INIT_LIST_HEAD(&cc_fake.blocks);
+	if (cc_fake.last)
+		__free_pages(cc_fake.last, cc_fake.last_order);
 	KUNIT_EXPECT_EQ(test, unknown, cc_swiotlb.quarantined);
 	KUNIT_EXPECT_EQ(test, cc_fake.metadata, 0);
 	fake_test = NULL;

@@ -39,6 +39,22 @@ bool cc_loop_lacks(void)
 	       cc_swiotlb.shared < cc_swiotlb.min;
 }
 
+/* Does a node lack something of its part of the reserve? */
+static bool node_lacks(unsigned int nid)
+{
+	return cc_nr_nodes > 1 && cc_swiotlb.node[nid].used &&
+	       cc_swiotlb.node[nid].bytes < cc_reserve_share();
+}
+
+/* Is it tried again, and are the others full? */
+static bool node_waits(void)
+{
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		if (cc_swiotlb.node[nid].backoff.wanted && node_lacks(nid))
+			return true;
+	return false;
+}
+
 /**
  * cc_loop_room() - bytes that may still be shared
  *
@@ -62,6 +78,8 @@ static void take_snapshot(struct snapshot *s)
 	s->converted = cc_arena.converted;
 	s->nr_starved = 0;
 	s->lacks = cc_loop_lacks();
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		s->lacks |= node_lacks(nid);
 	/* Mappings took half of the target: it rises. */
 	s->rises = cc_swiotlb.taken - cc_growth.taken_full > cc_swiotlb.target / 2;
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
@@ -269,8 +287,7 @@ static bool keeps_beyond_limit(void)
 	if (sum <= cc_swiotlb.max)
 		return false;
 	list_for_each_entry(block, &cc_swiotlb.blocks, node)
-		if (block->nr_reserve == block->nr_chunks &&
-		    BIT(block->shift) <= cc_swiotlb.shared - min(cc_swiotlb.shared, cc_swiotlb.min))
+		if (block->nr_reserve == block->nr_chunks)
 			return true;
 	return false;
 }
@@ -282,11 +299,12 @@ static bool keeps_beyond_limit(void)
  * That is when it sleeps for ever, unless something promised is missing for which
  * there is room: then it tries for that, and nothing else, time and again.
  *
- * Return: the number of passes that it took.
+ * Return: the number of times that it woke up.
  */
 unsigned int cc_loop_rest(struct cc_loop *loop)
 {
-	unsigned long start, ticks, passes;
+	unsigned long start, ticks, passes = cc_kccd_stats.passes;
+	unsigned long returned = cc_kccd_stats.returned;
 	unsigned int n = 0;
 
 	do {
@@ -298,6 +316,10 @@ unsigned int cc_loop_rest(struct cc_loop *loop)
 				cc_swiotlb.shared, cc_swiotlb.max);
 			CC_RULE(loop, !keeps_beyond_limit(), "%lu shared, at most %lu",
 				cc_swiotlb.shared, cc_swiotlb.max);
+			/* What has to go back takes passes of its own. */
+			CC_RULE(loop, cc_kccd_stats.passes - passes <= CC_PASSES_TO_SLEEP +
+				(cc_kccd_stats.returned - returned) / CC_PASS_BYTES + 1,
+				"%lu passes", cc_kccd_stats.passes - passes);
 			return n;
 		}
 		cc_loop_run(loop, loop->sleep);
@@ -306,16 +328,17 @@ unsigned int cc_loop_rest(struct cc_loop *loop)
 	/* What is lost to failed conversions may use up the limit, even in the last pass. */
 	if (!lacks_within_limit() && loop->sleep != MAX_SCHEDULE_TIMEOUT)
 		cc_loop_run(loop, loop->sleep);
-	CC_RULE(loop, lacks_within_limit() || loop->sleep == MAX_SCHEDULE_TIMEOUT,
-		"still awake after %u passes", n);
+	CC_RULE(loop, lacks_within_limit() || node_waits() ||
+		loop->sleep == MAX_SCHEDULE_TIMEOUT, "awake after %u passes, %lu of %lu shared",
+		n, cc_swiotlb.shared, cc_swiotlb.max);
 	start = cc_test_now;
 	ticks = cc_kccd_stats.ticks;
 	passes = cc_kccd_stats.passes;
 	cc_loop_run(loop, 10 * CC_BACKOFF_MAX);
 	CC_RULE(loop, cc_kccd_stats.ticks == ticks, "%lu ticks at rest",
 		cc_kccd_stats.ticks - ticks);
-	/* Each size of chunk may have its own time. */
-	CC_RULE(loop, cc_kccd_stats.passes - passes <= 11 * CC_NR_GROW_SIZES,
+	/* Each size of chunk, and each node, may have its own time. */
+	CC_RULE(loop, cc_kccd_stats.passes - passes <= 11 * (CC_NR_GROW_SIZES + cc_nr_nodes),
 		"%lu passes at rest in %lu jiffies", cc_kccd_stats.passes - passes,
 		cc_test_now - start);
 	return n;
@@ -344,6 +367,22 @@ void cc_loop_check_promises(struct cc_loop *loop)
 			cc_swiotlb.reserve_bytes, cc_swiotlb.target,
 			cc_swiotlb.shared, cc_swiotlb.max);
 	}
+}
+
+/**
+ * cc_loop_check_nodes() - each node that is used has its part of the reserve
+ * @loop: the loop, at rest, when all memory can be had
+ *
+ * But for those without memory, which the next tick would ask again.
+ */
+void cc_loop_check_nodes(struct cc_loop *loop)
+{
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		CC_RULE(loop, !node_lacks(nid) || cc_swiotlb.node[nid].no_memory ||
+			cc_arena.bad_nodes || !has_room(CC_BLOCK_SHIFT) || !cc_arena_has(CC_BLOCK_SHIFT) ||
+			cc_swiotlb.reserve_bytes >= 2 * cc_swiotlb.target,
+			"node %u: %lu of %lu", nid, cc_swiotlb.node[nid].bytes,
+			cc_reserve_share());
 }
 
 /**

@@ -58,6 +58,7 @@ void cc_loop_run(struct cc_loop *loop, unsigned long jiffies_to_run);
 unsigned int cc_loop_rest(struct cc_loop *loop);
 unsigned long cc_loop_room(void);
 void cc_loop_check_promises(struct cc_loop *loop);
+void cc_loop_check_nodes(struct cc_loop *loop);
 bool cc_loop_lacks(void);
 
 #endif /* _CC_SWIOTLB_TEST_LOOP_H */

@@ -146,9 +146,14 @@ enum cc_fake_call {
  * @nr_nodes: NUMA nodes
  * @cpu_node: the one of all CPUs
  * @no_memory: a bit for each node that has no memory to be had
+ * @unsharable: a bit for each node whose memory cannot be shared
  * @error: what a conversion that fails says, unless 0: -EIO
  * @allocating: called before each allocation of pages, unless NULL
  * @refused: page that is not made private
+ * @unshared: page that is not shared
+ * @last: page that was freed last, if it is given for the next allocation, or NULL
+ * @last_order: log2 of its number of pages
+ * @gives_last: it is
  * @converted: called for each conversion that works, unless NULL
  * @blocks: memory that has not been freed
  * @metadata: pieces of metadata that have not been freed
@@ -162,9 +167,14 @@ struct cc_fake {
 	unsigned int nr_nodes;
 	int cpu_node;
 	unsigned long no_memory;
+	unsigned long unsharable;
 	int error;
 	void (*allocating)(unsigned int order, bool try_hard, int nid);
 	struct page *refused;
+	struct page *unshared;
+	struct page *last;
+	unsigned int last_order;
+	bool gives_last;
 	void (*converted)(struct page *page, unsigned int order, bool share);
 	struct list_head blocks;
 	unsigned int metadata;
@@ -182,6 +192,13 @@ void cc_fake_remove(struct kunit *test);
 extern struct task_struct *cc_fake_thread;
 
 struct task_struct *cc_fake_run(void);
+
+/* Memory was lost, or was not. */
+static inline void cc_test_set_lossy(bool lossy)
+{
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		cc_swiotlb.node[nid].lossy = lossy;
+}
 
 /* Undo cc_swiotlb_map(), whatever was mapped. */
 static inline void cc_test_give(phys_addr_t tlb)

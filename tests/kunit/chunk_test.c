@@ -412,7 +412,7 @@ static void chunk_quarantine(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, -EIO, cc_block_grow(SZ_2M, CC_FRAME_SHIFT, NUMA_NO_NODE));
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.quarantined, SZ_2M);
 	/* Encrypting fails when memory is returned, but the way back works. */
-	cc_swiotlb.lossy = false;
+	cc_test_set_lossy(false);
 	KUNIT_EXPECT_EQ(test, 0, cc_block_grow(SZ_2M, CC_FRAME_SHIFT, NUMA_NO_NODE));
 	cc_fake_fail(CC_FAKE_UNSHARE, 0, 1);
 	KUNIT_EXPECT_EQ(test, 0, cc_block_shrink(0, SZ_2M));

@@ -171,7 +171,7 @@ static void defects_lossy(struct kunit *test)
 	cc_fake_fail(CC_FAKE_UNSHARE, 0, 0);
 	live(2 * CC_BACKOFF_MAX);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
-	KUNIT_EXPECT_FALSE(test, cc_swiotlb.lossy);
+	KUNIT_EXPECT_FALSE(test, cc_swiotlb.node[0].lossy);
 }
 
 /*
@@ -302,7 +302,7 @@ static void defects_lower_limit_soon(struct kunit *test)
 static void defects_probe(struct kunit *test)
 {
 	start(test, SZ_128M, SZ_4M, 0);
-	cc_swiotlb.lossy = true;
+	cc_test_set_lossy(true);
 	cc_fake.max_order = CC_FRAME_SHIFT - PAGE_SHIFT;
 	cc_test_log_begin(test);
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(LARGEST, 16));

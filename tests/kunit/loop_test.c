@@ -56,6 +56,23 @@ struct history {
 	unsigned int nr_live;
 };
 
+static int node;	/* of the CPU; those from CC_FAKE_CPUS on are on one each, and dead */
+
+static unsigned int count_nodes(void)
+{
+	return max(cc_arena.nr_nodes, 1);
+}
+
+static int cpu_node(unsigned int cpu)
+{
+	return cpu < CC_FAKE_CPUS ? node : cpu - CC_FAKE_CPUS;
+}
+
+static bool online(unsigned int cpu)
+{
+	return cpu < CC_FAKE_CPUS;
+}
+
 static u32 rnd(struct history *h, u32 below)
 {
 	return prandom_u32_state(&h->rnd) % below;
@@ -118,6 +135,11 @@ static void do_fail(struct history *h)
 	static const u16 often[] = { 0, 0, 0, 10, 128, 256 };
 	unsigned int call = rnd(h, CC_FAKE_NR);
 
+	if (cc_arena.nr_nodes > 1 && rnd(h, 2)) {
+		cc_arena.bad_nodes = rnd(h, 2) ? BIT(rnd(h, cc_arena.nr_nodes)) : 0;
+		event(h, "memory of nodes %x cannot be shared", cc_arena.bad_nodes);
+		return;
+	}
 	/* What cannot be made private is lost: soon nothing would be left. */
 	cc_arena.fail[call] = often[rnd(h, ARRAY_SIZE(often) -
 					(call == CC_FAKE_UNSHARE ? 2 : 0))];
@@ -165,6 +187,22 @@ static void do_steal(struct history *h)
 	event(h, "a chunk for %lu", BIT(class->shift));
 }
 
+/* From now on it is a CPU of another node. What is mapped is of the one before. */
+static void do_move(struct history *h)
+{
+	if (cc_arena.nr_nodes == 1 || !cc_test_drain_all())
+		return;
+	for (unsigned int i = 0; i < h->nr_live; i++) {
+		struct cc_chunk *chunk = cc_chunk_by_addr(h->live[i]);
+		struct cc_slot *slot = cc_slot_by_index(cc_index_by_addr(chunk, h->live[i]));
+
+		if (slot->cpu < CC_FAKE_CPUS)
+			slot->cpu = CC_FAKE_CPUS + node;
+	}
+	node = rnd(h, cc_arena.nr_nodes);
+	event(h, "node %d", node);
+}
+
 static void do_sleep(struct history *h)
 {
 	unsigned long time = rnd(h, 1 << rnd(h, 12));
@@ -178,7 +216,7 @@ static void do_sleep(struct history *h)
 
 static void one_event(struct history *h)
 {
-	switch (rnd(h, 24)) {
+	switch (rnd(h, 25)) {
 	case 0 ... 6:
 		return do_map(h);
 	case 7 ... 9:
@@ -197,6 +235,8 @@ static void one_event(struct history *h)
 		return do_reclaim(h);
 	case 18:
 		return do_steal(h);
+	case 19:
+		return do_move(h);
 	default:
 		return do_sleep(h);
 	}
@@ -244,6 +284,7 @@ static void check_recovery(struct history *h)
 	event(h, "memory is back");
 	cc_arena.max_shift = CC_BLOCK_SHIFT;
 	cc_arena.limit = CC_ARENA_BYTES;
+	cc_arena.bad_nodes = 0;
 	memset(cc_arena.fail, 0, sizeof(cc_arena.fail));
 	cc_loop_run(&h->loop, CC_BACKOFF_MAX);
 	cc_loop_check_promises(&h->loop);
@@ -251,6 +292,7 @@ static void check_recovery(struct history *h)
 	CC_RULE(&h->loop, h->loop.sleep == MAX_SCHEDULE_TIMEOUT || cc_loop_lacks(),
 		"awake, and nothing is missing");
 	cc_loop_check_promises(&h->loop);
+	cc_loop_check_nodes(&h->loop);
 }
 
 /* Everything is unmapped, and reclaim wants it. */
@@ -276,7 +318,9 @@ static void check_return(struct history *h)
 	list_for_each_entry(block, &cc_swiotlb.blocks, node)
 		if (block->nr_reserve == block->nr_chunks)
 			whole += BIT(block->shift);
-	CC_RULE(&h->loop, whole < max(cc_swiotlb.min, cc_swiotlb.reserve_min) + SZ_2M,
+	/* The parts of nodes are of whole blocks, too. */
+	CC_RULE(&h->loop, whole < max(cc_swiotlb.min, cc_swiotlb.reserve_min) +
+		cc_swiotlb.nr_used * SZ_2M,
 		"%lu in whole blocks, min %lu, reserve %lu", whole, cc_swiotlb.min,
 		cc_swiotlb.reserve_min);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++) {
@@ -315,6 +359,8 @@ static bool one_history(struct kunit *test, struct history *h, u32 nr)
 	cc_arena_reset(nr);
 	random_options(h, &opts);
 	h->loop.test = test;
+	cc_arena.nr_nodes = 1 + rnd(h, rnd(h, 3) + 1);
+	node = 0;
 	if (!rnd(h, 4))
 		do_memory(h);
 	cc_loop_start(test, &h->loop, &opts, what);
@@ -440,6 +486,10 @@ static int loop_init(struct kunit *test)
 	h->dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
 	h->buf = virt_to_phys(cc_test_buffer(test, SZ_512K));
 	cc_arena_begin(test);
+	kunit_activate_static_stub(test, cc_count_nodes, count_nodes);
+	kunit_activate_static_stub(test, cc_cpu_node, cpu_node);
+	kunit_activate_static_stub(test, cc_page_node, cc_arena_page_node);
+	kunit_activate_static_stub(test, cc_magazine_online, online);
 	/* Grace periods without waiting: there are some in each history. */
 	rcu_expedite_gp();
 	return kunit_add_action_or_reset(test, unexpedite, NULL);

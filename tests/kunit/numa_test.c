@@ -385,7 +385,7 @@ static void numa_refused(struct kunit *test)
 	move_to(test, 1);
 	map(test, 0, 1, 0);
 	KUNIT_EXPECT_EQ(test, cc_test_grow(), 0);
-	KUNIT_EXPECT_TRUE(test, cc_swiotlb.node[1].refused);
+	KUNIT_EXPECT_TRUE(test, cc_swiotlb.node[1].no_memory);
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.node[1].bytes, 0);
 	cc_test_settle(test);
 	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, cc_swiotlb.target + 2 * SZ_2M);
@@ -438,7 +438,7 @@ static void numa_probe_limit(struct kunit *test)
 	cc_reserve_use(1);
 	take_reserve(NUMA_NO_NODE);
 	mutex_lock(&cc_swiotlb.mutex);
-	cc_swiotlb.lossy = true;
+	cc_test_set_lossy(true);
 	cc_swiotlb.max = cc_swiotlb.shared + SZ_512K;
 	mutex_unlock(&cc_swiotlb.mutex);
 	WRITE_ONCE(largest->starved, true);

@@ -174,7 +174,7 @@ static void pass_empty_node(struct kunit *test)
 	cc_kccd_ask(CC_ASK_SHARE);
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
 	cc_kccd_pass(cc_test_now);
-	KUNIT_ASSERT_TRUE(test, cc_swiotlb.node[1].refused);
+	KUNIT_ASSERT_TRUE(test, cc_swiotlb.node[1].no_memory);
 	KUNIT_EXPECT_EQ(test, cc_grow_backoff(cc_test_now), 0);
 	KUNIT_EXPECT_EQ(test, cc_kccd_stats.grow_failed, 0);
 	cc_kccd_ask(CC_ASK_SHARE);

@@ -146,7 +146,7 @@ static bool lossy_after(struct kunit *test, enum cc_fake_call call, unsigned int
 	err = cc_block_grow(SZ_2M, CC_FRAME_SHIFT, NUMA_NO_NODE);
 	mutex_unlock(&cc_swiotlb.mutex);
 	KUNIT_EXPECT_EQ(test, !!err, call == CC_FAKE_SHARE && nr);
-	return cc_swiotlb.lossy;
+	return cc_swiotlb.node[0].lossy;
 }
 
 /* After a loss little is risked, until memory has been shared. */
@@ -168,7 +168,7 @@ static void refusal_lossy(struct kunit *test)
 		mutex_lock(&cc_swiotlb.mutex);
 		KUNIT_EXPECT_EQ(test, cc_block_shrink(0, SZ_2M), lost ? 0 : SZ_2M);
 		mutex_unlock(&cc_swiotlb.mutex);
-		KUNIT_EXPECT_TRUE(test, cc_swiotlb.lossy);
+		KUNIT_EXPECT_TRUE(test, cc_swiotlb.node[0].lossy);
 	}
 	KUNIT_EXPECT_FALSE(test, lossy_after(test, CC_FAKE_SHARE, 0));
 	cc_test_log_end(test);
@@ -226,7 +226,7 @@ static void refusal_probe(struct kunit *test)
 	cc_test_log_begin(test);
 	cc_kccd_pass(cc_test_now);
 	KUNIT_ASSERT_GT(test, cc_grow_backoff(cc_test_now), 0);
-	cc_swiotlb.lossy = true;
+	cc_test_set_lossy(true);
 	cc_fake.max_order = CC_FRAME_SHIFT - PAGE_SHIFT;
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(LARGEST, 16));
 	cc_kccd_pass(cc_test_now);
@@ -252,7 +252,176 @@ static void refusal_node(struct kunit *test)
 	cc_kccd_ask(CC_ASK_RESERVE);
 	live_quietly(test, CC_BACKOFF_MAX);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.node[1].bytes, cc_reserve_share());
+	/* What the reserve has too much then goes back. */
+	live_quietly(test, 60 * HZ);
+	KUNIT_EXPECT_LT(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target + SZ_2M);
 	KUNIT_EXPECT_TRUE(test, asleep());
+}
+
+/* Two nodes, one of which the host shares nothing of from here on. */
+static void start_on_two(struct kunit *test, unsigned int bad)
+{
+	cc_fake_nodes(test, 2);
+	start(test, SZ_1G, SZ_8M, 0);
+	live(60 * HZ);
+	cc_fake.unsharable = BIT(bad);
+	cc_reserve_use(1);
+	cc_kccd_ask(CC_ASK_SHARE);
+}
+
+/* The page allocator, if it may choose, gives memory of the first one. */
+static const unsigned int node_params[] = { 0, 1 };
+
+static void node_desc(const unsigned int *nid, char *desc)
+{
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "node %u", *nid);
+}
+
+KUNIT_ARRAY_PARAM(node, node_params, node_desc);
+
+/* Where nothing can be shared of one node, the others have what is needed. */
+static void refusal_one_node(struct kunit *test)
+{
+	start_on_two(test, *(const unsigned int *)test->param_value);
+	live_quietly(test, HZ / 10);
+	for (int i = 0; i < 200 && cc_grow_backoff(cc_test_now) < 4 * HZ; i++)
+		live_quietly(test, HZ / 10);
+	cc_kccd_kick(CC_KICK_TICK);
+	live_quietly(test, 2 * HZ);
+	cc_test_now += cc_grow_backoff(cc_test_now);
+	KUNIT_ASSERT_EQ(test, take(test, 8, SZ_512K), 8);
+	live_quietly(test, HZ);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+
+	/* It is tried as often as its backoff allows, whatever the others do. */
+	cc_fake.calls[CC_FAKE_SHARE] = 0;
+	cc_convert_stats.failed[true] = 0;
+	for (int i = 0; i < 60; i++) {
+		KUNIT_EXPECT_EQ(test, take(test, 4, SZ_512K), 4);
+		live_quietly(test, HZ);
+		KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+	}
+	KUNIT_EXPECT_GE(test, cc_convert_stats.failed[true], 5);
+	KUNIT_EXPECT_LE(test, cc_convert_stats.failed[true], 20);
+	cc_test_check(test);
+}
+
+/* If it loses what it refuses, as little is risked, though the others grow. */
+static void refusal_lost_node(struct kunit *test)
+{
+	start_on_two(test, *(const unsigned int *)test->param_value);
+	cc_fake_fail(CC_FAKE_UNSHARE, 0, UINT_MAX);
+	for (int i = 0; i < 60; i++) {
+		KUNIT_EXPECT_EQ(test, take(test, 4, SZ_512K), 4);
+		live_quietly(test, HZ);
+	}
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.quarantined, SZ_4M);
+	cc_fake_fail(CC_FAKE_UNSHARE, 0, 0);
+}
+
+/* Nor does the next node wait for it. */
+static void refusal_next_node(struct kunit *test)
+{
+	cc_fake_nodes(test, 3);
+	start(test, SZ_128M, SZ_8M + SZ_1M, 0);
+	cc_fake.unsharable = BIT(1);
+	cc_reserve_use(1);
+	cc_reserve_use(2);
+	cc_kccd_ask(CC_ASK_SHARE);
+	live_quietly(test, 2 * HZ);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.node[2].bytes, cc_reserve_share());
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.node[1].bytes, 0);
+}
+
+/* A node that has no large piece is asked for small ones. */
+static void refusal_small_node(struct kunit *test)
+{
+	cc_fake_nodes(test, 2);
+	start(test, SZ_128M, SZ_8M, 0);
+	live(60 * HZ);
+	cc_fake.max_order = CC_FRAME_SHIFT - PAGE_SHIFT;
+	cc_reserve_use(1);
+	while (cc_reserve_take(&cc_classes[0], NUMA_NO_NODE, LONG_MAX))
+		;
+	LARGEST->starved = true;
+	cc_kccd_ask(CC_ASK_ALL);
+	cc_test_log_begin(test);
+	cc_kccd_pass(cc_test_now);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.node[1].bytes, cc_reserve_share());
+}
+
+/* A block that cannot be shared is not what is tried again. */
+static void refusal_unshared(struct kunit *test)
+{
+	start(test, SZ_128M, SZ_4M, 0);
+	cc_fake.gives_last = true;
+	grow_to(test, SZ_16M);
+	give(test, MANY);
+	live(60 * HZ);
+	cc_fake.unshared = cc_fake.last;
+	KUNIT_ASSERT_NOT_NULL(test, cc_fake.last);
+	KUNIT_ASSERT_EQ(test, take(test, 6, SZ_512K), 6);
+	live_quietly(test, HZ);
+	KUNIT_EXPECT_EQ(test, cc_convert_stats.failed[true], 1);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
+	cc_fake.unshared = NULL;
+}
+
+/* A lowered limit comes before the parts of nodes, and before min=. */
+static void refusal_lower_limit(struct kunit *test)
+{
+	cc_fake_nodes(test, 2);
+	start(test, SZ_128M, SZ_8M, 0);
+	cc_reserve_use(1);
+	cc_kccd_ask(CC_ASK_SHARE);
+	live(60 * HZ);
+	KUNIT_ASSERT_EQ(test, take(test, 12, SZ_512K), 12);
+	live(60 * HZ);
+	KUNIT_ASSERT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, cc_swiotlb.shared - SZ_2M));
+	live(60 * HZ);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared, cc_swiotlb.max);
+	give(test, MANY);
+	live(60 * HZ);
+
+	cc_fake_fail(CC_FAKE_UNSHARE, 0, 1);
+	cc_fake.unsharable = BIT(0) | BIT(1);
+	KUNIT_ASSERT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.reserve_min, 0));
+	live_quietly(test, 60 * HZ);
+	cc_fake.unsharable = 0;
+	KUNIT_ASSERT_GT(test, cc_swiotlb.quarantined, 0);
+	KUNIT_ASSERT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, cc_swiotlb.max));
+	live_quietly(test, 60 * HZ);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared + cc_swiotlb.quarantined, cc_swiotlb.max);
+	KUNIT_ASSERT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, SZ_4M));
+	KUNIT_ASSERT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_4M));
+	live_quietly(test, 60 * HZ);
+	KUNIT_EXPECT_LE(test, cc_swiotlb.shared + cc_swiotlb.quarantined, cc_swiotlb.max);
+	KUNIT_EXPECT_TRUE(test, asleep());
+}
+
+/* What a reclaim cannot return is not offered again, though it takes several passes. */
+static void refusal_leftover(struct kunit *test)
+{
+	unsigned int n = 0;
+	struct defects_test *t = test->priv;
+
+	start(test, SZ_512M, SZ_4M, 0);
+	grow_to(test, SZ_256M);
+	/* One slot in each second block of four stays. */
+	for (unsigned int i = 0; i < t->nr; i++) {
+		if (i % 8)
+			cc_test_give(t->tlb[i]);
+		else
+			t->tlb[n++] = t->tlb[i];
+	}
+	t->nr = n;
+	cc_kccd_reclaim();
+	live(10 * HZ);
+	KUNIT_EXPECT_LT(test, cc_kccd_freeable(), SZ_2M);
+	KUNIT_EXPECT_GT(test, cc_swiotlb.shared, SZ_64M);
+	cc_test_check(test);
 }
 
 /* A reboot waits for one conversion, not for all that was to be returned. */
@@ -289,6 +458,13 @@ static struct kunit_case refusal_cases[] = {
 	KUNIT_CASE(refusal_low_water),
 	KUNIT_CASE(refusal_probe),
 	KUNIT_CASE(refusal_node),
+	KUNIT_CASE_PARAM(refusal_one_node, node_gen_params),
+	KUNIT_CASE_PARAM(refusal_lost_node, node_gen_params),
+	KUNIT_CASE(refusal_next_node),
+	KUNIT_CASE(refusal_small_node),
+	KUNIT_CASE(refusal_unshared),
+	KUNIT_CASE(refusal_lower_limit),
+	KUNIT_CASE(refusal_leftover),
 	KUNIT_CASE(refusal_reboot),
 	{}
 };

@@ -19,6 +19,13 @@
 
 struct cc_convert_stats cc_convert_stats;
 
+/*
+ * What the host refused to share the last time, private again; under cc_swiotlb.mutex. The
+ * page allocator would give the same pages when memory is shared next.
+ */
+static struct page *aside;
+static unsigned int aside_order;
+
 static int convert(struct cc_block *block, bool share)
 {
 	ktime_t start = ktime_get();
@@ -55,6 +62,28 @@ static void block_free(struct cc_block *block, bool lost)
 		quarantine(block);
 	else
 		cc_free_memory(block->page, block->shift - PAGE_SHIFT);
+	block_free_metadata(block);
+}
+
+/**
+ * cc_block_free_aside() - free what could not be shared: nothing is to be shared for now
+ *
+ * Context: task, under cc_swiotlb.mutex.
+ */
+void cc_block_free_aside(void)
+{
+	lockdep_assert_held(&cc_swiotlb.mutex);
+	if (aside)
+		cc_free_memory(aside, aside_order);
+	aside = NULL;
+}
+
+/* A block that the host has refused to share, and that is private again. */
+static void put_aside(struct cc_block *block)
+{
+	cc_block_free_aside();
+	aside = block->page;
+	aside_order = block->shift - PAGE_SHIFT;
 	block_free_metadata(block);
 }
 
@@ -122,6 +151,14 @@ static struct cc_block *block_alloc_largest(unsigned long limit,
 	return block;
 }
 
+/* Was memory lost, and none of the node been shared since? */
+static bool lossy(int nid)
+{
+	if (nid == NUMA_NO_NODE)
+		return cc_nr_nodes == 1 && cc_swiotlb.node[0].lossy;
+	return cc_swiotlb.node[nid].lossy;
+}
+
 /**
  * cc_block_grow() - convert one more block and put it into the reserve
  * @limit: bytes that it may have at most
@@ -137,23 +174,30 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift, int nid)
 {
 	unsigned int published = 0;
 	struct cc_block *block;
+	struct cc_node *node;
 	unsigned long flags;
-	bool lost = false;
+	bool lost = false, refused = false;
 	int err;
 
 	lockdep_assert_held(&cc_swiotlb.mutex);
 	/* After a loss, until memory is shared, as little is risked as there can be. */
-	if (cc_swiotlb.lossy && min_shift > CC_FRAME_SHIFT) {
+	if (lossy(nid) && min_shift > CC_FRAME_SHIFT) {
 		err = cc_block_grow(limit, CC_FRAME_SHIFT, nid);
 		if (err)
 			return err;
 		limit -= BIT(CC_FRAME_SHIFT);
-	} else if (cc_swiotlb.lossy) {
+	} else if (lossy(nid)) {
 		limit = min(limit, BIT(CC_FRAME_SHIFT));
 	}
 	block = block_alloc_largest(limit, min_shift, nid);
 	if (!block)
 		return -ENOMEM;
+	if (nid == NUMA_NO_NODE && cc_nr_nodes > 1 && block->shift > CC_FRAME_SHIFT &&
+	    lossy(block->chunks[0].nid)) {
+		nid = block->chunks[0].nid;
+		block_free(block, false);
+		return cc_block_grow(limit, min_shift, nid);
+	}
 	for (; published < block->nr_chunks; published++) {
 		err = cc_chunk_publish(&block->chunks[published]);
 		if (err)
@@ -165,7 +209,10 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift, int nid)
 		err = -EIO;
 	if (err)
 		lost = convert(block, false);
-	cc_swiotlb.lossy = err && (cc_swiotlb.lossy || lost);
+	refused = err && !lost;
+	node = &cc_swiotlb.node[block->chunks[0].nid];
+	node->refuses = err;
+	node->lossy = err && (node->lossy || lost);
 	if (err)
 		goto unpublish;
 
@@ -183,7 +230,10 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift, int nid)
 unpublish:
 	while (published--)
 		cc_chunk_unpublish(&block->chunks[published]);
-	block_free(block, lost);
+	if (refused)
+		put_aside(block);
+	else
+		block_free(block, lost);
 	return err;
 }
 
@@ -192,7 +242,8 @@ static bool node_needs(const struct cc_block *block, unsigned long keep)
 {
 	const struct cc_node *node = &cc_swiotlb.node[block->chunks[0].nid];
 
-	return node->used &&
+	/* The limit comes before the parts of nodes. */
+	return node->used && cc_swiotlb.shared + cc_swiotlb.quarantined <= cc_swiotlb.max &&
 	       node->bytes < keep / cc_swiotlb.nr_used + (1UL << block->shift);
 }
 
@@ -311,7 +362,7 @@ static bool unshare(struct cc_block *block)
 		put_back(block, &cc_swiotlb.blocks);
 		return false;
 	}
-	cc_swiotlb.lossy |= lost;
+	cc_swiotlb.node[block->chunks[0].nid].lossy |= lost;
 	list_del(&block->node);
 	cc_swiotlb.shared -= bytes;
 	if (!lost)

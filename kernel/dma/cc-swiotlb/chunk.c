@@ -72,41 +72,49 @@ static bool node_holds(unsigned int shift, const struct cc_node *node)
 	return shift > CC_CHUNK_SHIFT && !list_empty(&node->whole);
 }
 
-/* The node with the largest reserve, if it holds a chunk of 1 << @shift bytes, or NULL. */
-static struct cc_node *richest_node(unsigned int shift)
+/* What a node has of chunks of a size, or, with CC_NR_CHUNK_SIZES, of whole blocks; or NULL. */
+static struct cc_chunk *first_chunk(struct cc_node *node, unsigned int size)
 {
-	struct cc_node *found = NULL;
+	struct cc_block *block;
 
-	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++) {
-		struct cc_node *node = &cc_swiotlb.node[nid];
+	if (size < CC_NR_CHUNK_SIZES)
+		return list_first_entry_or_null(&node->reserve[size], struct cc_chunk, node);
+	block = list_first_entry_or_null(&node->whole, struct cc_block, whole);
+	return block ? block->chunks : NULL;
+}
 
-		if (node_holds(shift, node) &&
-		    (!found || READ_ONCE(node->bytes) > READ_ONCE(found->bytes)))
-			found = node;
+/* The same of a node, or of the one with the largest reserve that has any. */
+static struct cc_chunk *richest_chunk(unsigned int size, int nid)
+{
+	struct cc_chunk *chunk = NULL;
+	unsigned long most = 0;
+
+	if (nid != NUMA_NO_NODE)
+		return first_chunk(&cc_swiotlb.node[nid], size);
+	for (unsigned int i = 0; i < cc_nr_nodes; i++) {
+		struct cc_node *node = &cc_swiotlb.node[i];
+
+		if (node->bytes > most && first_chunk(node, size)) {
+			most = node->bytes;
+			chunk = first_chunk(node, size);
+		}
 	}
-	return found;
+	return chunk;
 }
 
 /*
  * The smallest chunk of the reserve of 1 << @shift bytes at least, of a node or of any,
- * or NULL.
+ * or NULL. What is larger may be more than can be spared.
  */
 static struct cc_chunk *find_chunk(unsigned int shift, int nid)
 {
-	struct cc_node *node = nid == NUMA_NO_NODE ? richest_node(shift) :
-						     &cc_swiotlb.node[nid];
+	unsigned int size = max(shift, CC_FRAME_SHIFT) - CC_FRAME_SHIFT;
 	struct cc_chunk *chunk = NULL;
-	unsigned int i = max(shift, CC_FRAME_SHIFT) - CC_FRAME_SHIFT;
 
-	for (; node && i < CC_NR_CHUNK_SIZES && !chunk; i++)
-		chunk = list_first_entry_or_null(&node->reserve[i],
-						 struct cc_chunk, node);
-	if (node && shift > CC_CHUNK_SHIFT) {
-		struct cc_block *block = list_first_entry_or_null(&node->whole,
-								  struct cc_block, whole);
-
-		chunk = block ? block->chunks : NULL;
-	}
+	if (shift > CC_CHUNK_SHIFT)
+		return richest_chunk(CC_NR_CHUNK_SIZES, nid);
+	for (; size < CC_NR_CHUNK_SIZES && !chunk; size++)
+		chunk = richest_chunk(size, nid);
 	return chunk;
 }
 
@@ -148,9 +156,12 @@ static void split(struct cc_block *block)
  */
 bool cc_reserve_holds(unsigned int shift, int nid)
 {
-	if (nid == NUMA_NO_NODE)
-		return richest_node(shift);
-	return node_holds(shift, &cc_swiotlb.node[nid]);
+	if (nid != NUMA_NO_NODE)
+		return node_holds(shift, &cc_swiotlb.node[nid]);
+	for (unsigned int i = 0; i < cc_nr_nodes; i++)
+		if (node_holds(shift, &cc_swiotlb.node[i]))
+			return true;
+	return false;
 }
 
 /**

@@ -85,7 +85,6 @@ int cc_swiotlb_start(const struct cc_options *opts)
 	cc_swiotlb.shared = 0;
 	cc_swiotlb.peak = 0;
 	cc_swiotlb.quarantined = 0;
-	cc_swiotlb.lossy = false;
 	cc_swiotlb.coherent_held = (struct cc_held){};
 	cc_swiotlb.loans_held = (struct cc_held){};
 	cc_swiotlb.reserve_bytes = 0;
@@ -166,6 +165,7 @@ void cc_swiotlb_stop(void)
 	cc_swiotlb.stopping = false;
 	for (int i = 0; i < 3 && !list_empty(&cc_swiotlb.blocks); i++)
 		cc_block_shrink(0, ULONG_MAX);
+	cc_block_free_aside();
 	mutex_unlock(&cc_swiotlb.mutex);
 	if (!WARN_ON(!list_empty(&cc_swiotlb.blocks)))
 		cc_chunk_exit();

@@ -7,9 +7,9 @@
  * target. The target doubles when mappings have taken more than half of it before it was
  * full again, and decays when they do not (see kccd.c).
  *
- * Growth that fails is suspended, for each size of chunk and for the parts of nodes, for
- * 20 ms and twice as long after each further failure, up to 10 s. What it takes from the
- * reserve itself kicks nobody.
+ * Growth that fails is suspended, on the node whose memory could not be shared, or, if it
+ * fails on all, for that size of chunk: for 20 ms and twice as long after each further
+ * failure, up to 10 s. What it takes from the reserve itself kicks nobody.
  */
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
@@ -22,36 +22,35 @@
 struct cc_kccd_stats cc_kccd_stats;
 struct cc_growth cc_growth;
 
-/**
- * struct backoff - growth by chunks of one size, at least, or for nodes, after a failure
- * @wait:	until then it is suspended
- * @delay:	jiffies; 0: it worked the last time
- * @wanted:	somebody still waits for it
- */
-struct backoff {
-	struct cc_wait wait;
-	unsigned long delay;
-	bool wanted;
-};
-
-/* Under cc_swiotlb.mutex. The last one is of a node's part: as the bits of what is asked. */
-static struct backoff backoff[CC_NR_ASKS];
-static struct backoff *const node_backoff = &backoff[CC_NR_GROW_SIZES];
+/* Under cc_swiotlb.mutex. Those of nodes are in struct cc_node. */
+static struct cc_backoff backoff[CC_NR_GROW_SIZES];
 static unsigned long pass_grown;	/* bytes grown before this pass */
+
+/* All of them: of sizes, then of nodes; NULL after the last one. */
+static struct cc_backoff *backoff_nr(unsigned int nr)
+{
+	if (nr < CC_NR_GROW_SIZES)
+		return &backoff[nr];
+	nr -= CC_NR_GROW_SIZES;
+	return nr < cc_nr_nodes ? &cc_swiotlb.node[nr].backoff : NULL;
+}
+
+#define for_each_backoff(b, i)	for (unsigned int i = 0; ((b) = backoff_nr(i)); i++)
 
 /**
  * cc_grow_backoff() - how long growth is suspended after a failure
  * @now: the time in jiffies
  *
  * Context: any.
- * Return: jiffies, for the size of chunks that waits longest, or the nodes; 0 if none does.
+ * Return: jiffies, for the size of chunks or the node that waits longest; 0 if none does.
  */
 unsigned long cc_grow_backoff(unsigned long now)
 {
 	unsigned long longest = 0;
+	struct cc_backoff *b;
 
-	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
-		longest = max(longest, cc_wait_left(&backoff[i].wait, now));
+	for_each_backoff(b, i)
+		longest = max(longest, cc_wait_left(&b->wait, now));
 	return longest;
 }
 
@@ -127,45 +126,59 @@ static void report_failure(unsigned int min_shift, int err)
 			cc_swiotlb.max >> 10, cc_swiotlb.reserve_bytes >> 10);
 }
 
-/*
- * The NUMA node whose part of the reserve lacks most, of those that have memory; or
- * NUMA_NO_NODE.
- */
-static int neediest_node(void)
+/* Growth has failed: not again too soon. */
+static void back_off(struct cc_backoff *b, unsigned long now)
 {
-	unsigned long least = cc_reserve_share();
+	b->delay = clamp(2 * b->delay, CC_BACKOFF_MIN, CC_BACKOFF_MAX);
+	cc_wait_for(&b->wait, now, b->delay);
+}
+
+/* It has worked. */
+static void forget_failure(struct cc_backoff *b)
+{
+	b->delay = 0;
+	WRITE_ONCE(b->wait.span, 0);
+}
+
+/* Does a node lack something of its part of the reserve that it has memory for? */
+static bool lacks_share(const struct cc_node *node)
+{
+	return READ_ONCE(node->used) && !node->no_memory &&
+	       READ_ONCE(node->bytes) < cc_reserve_share();
+}
+
+/* The NUMA node that lacks most, of those that need not wait; or NUMA_NO_NODE. */
+static int neediest_node(unsigned long now)
+{
 	int found = NUMA_NO_NODE;
 
+	if (cc_nr_nodes == 1)
+		return NUMA_NO_NODE;
 	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++) {
 		const struct cc_node *node = &cc_swiotlb.node[nid];
-		unsigned long bytes = READ_ONCE(node->bytes);
 
-		if (READ_ONCE(node->used) && !node->refused && bytes < least) {
-			least = bytes;
+		if (lacks_share(node) && !cc_waits(&node->backoff.wait, now) &&
+		    (found == NUMA_NO_NODE ||
+		     READ_ONCE(node->bytes) < READ_ONCE(cc_swiotlb.node[found].bytes)))
 			found = nid;
-		}
 	}
 	return found;
 }
 
-/* A block of the node that needs it most, if there is one with memory; or an error. */
-static int grow_node(unsigned long limit, unsigned int min_shift)
+/* A block of a node, or an error. */
+static int grow_node(int nid, unsigned long limit, unsigned int min_shift, unsigned long now)
 {
-	int nid = cc_nr_nodes > 1 ? neediest_node() : NUMA_NO_NODE, err;
+	struct cc_node *node = &cc_swiotlb.node[nid];
+	int err = cc_block_grow(limit, min_shift, nid);
 
-	if (nid == NUMA_NO_NODE)
-		return -ENOMEM;
-	err = cc_block_grow(limit, min_shift, nid);
-	if (err)
-		cc_swiotlb.node[nid].refused = true;
+	/* That a node has no memory is no failure; that it cannot be shared is one. */
+	if (!err)
+		forget_failure(&node->backoff);
+	else if (err != -ENOMEM)
+		back_off(&node->backoff, now);
+	else if (min_shift == CC_FRAME_SHIFT)
+		node->no_memory = true;
 	return err;
-}
-
-/* Growth has failed: not again too soon. */
-static void back_off(struct backoff *b, unsigned long now)
-{
-	b->delay = clamp(2 * b->delay, CC_BACKOFF_MIN, CC_BACKOFF_MAX);
-	cc_wait_for(&b->wait, now, b->delay);
 }
 
 /* Bytes that may still be shared. */
@@ -180,10 +193,35 @@ static unsigned long room(void)
 static void forget_failures(unsigned long bytes)
 {
 	for (unsigned int size = 0; size < CC_NR_GROW_SIZES &&
-	     BIT(CC_FRAME_SHIFT + size) <= bytes; size++) {
-		backoff[size].delay = 0;
-		WRITE_ONCE(backoff[size].wait.span, 0);
-	}
+	     BIT(CC_FRAME_SHIFT + size) <= bytes; size++)
+		forget_failure(&backoff[size]);
+}
+
+/* Was memory of a node refused or lost the last time? */
+static bool any_bad_node(void)
+{
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+		if (cc_swiotlb.node[nid].refuses || cc_swiotlb.node[nid].lossy)
+			return true;
+	return false;
+}
+
+/*
+ * A block of the node that needs it most, or of any. The page allocator does not know where
+ * memory cannot be shared: if there is such a node, those that need not wait are asked one
+ * by one.
+ */
+static int grow_anywhere(unsigned int min_shift, unsigned long now)
+{
+	int nid = neediest_node(now), err = -ENOMEM;
+
+	if (nid != NUMA_NO_NODE)
+		err = grow_node(nid, room(), min_shift, now);
+	if (err && cc_nr_nodes > 1 && any_bad_node())
+		for (nid = 0; err && nid < cc_nr_nodes; nid++)
+			if (!cc_waits(&cc_swiotlb.node[nid].backoff.wait, now))
+				err = grow_node(nid, room(), min_shift, now);
+	return err ? cc_block_grow(room(), min_shift, NUMA_NO_NODE) : 0;
 }
 
 /*
@@ -194,7 +232,7 @@ static int grow(unsigned int size, unsigned long now)
 {
 	unsigned long before = cc_swiotlb.shared;
 	unsigned int min_shift = CC_FRAME_SHIFT + size;
-	struct backoff *b = &backoff[size];
+	struct cc_backoff *b = &backoff[size];
 	int err;
 
 	if (cc_kccd_stats.grown - pass_grown >= CC_PASS_BYTES ||
@@ -212,9 +250,7 @@ static int grow(unsigned int size, unsigned long now)
 		cc_growth.no_room |= BIT(size);
 		return -ENOSPC;
 	}
-	err = grow_node(room(), min_shift);
-	if (err == -ENOMEM)
-		err = cc_block_grow(room(), min_shift, NUMA_NO_NODE);
+	err = grow_anywhere(min_shift, now);
 	/* Something, maybe, even if not what was asked for. */
 	cc_kccd_stats.grown += cc_swiotlb.shared - before;
 	forget_failures(cc_swiotlb.shared - before);
@@ -271,21 +307,15 @@ static bool wants_memory(void)
  */
 static void balance(unsigned long now)
 {
-	unsigned long most = cc_swiotlb.target + max(cc_swiotlb.target,
-						     cc_swiotlb.nr_used * BIT(CC_BLOCK_SHIFT));
-	int err = 0;
+	unsigned long most = cc_swiotlb.target + max(cc_swiotlb.target, READ_ONCE(cc_swiotlb.nr_used) *
+						     BIT(CC_BLOCK_SHIFT));
+	int nid;
 
-	if (cc_waits(&node_backoff->wait, now)) {
-		node_backoff->wanted = true;
-		return;
-	}
-	if (node_backoff->delay)
-		for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
-			cc_swiotlb.node[nid].refused = false;
-	/* A node that has no memory is not asked again: then it is the next one's turn. */
-	while ((!err || err == -ENOMEM) && cc_nr_nodes > 1 && neediest_node() != NUMA_NO_NODE &&
+	/* A node that fails is not asked again: then it is the next one's turn. */
+	while ((nid = neediest_node(now)) != NUMA_NO_NODE &&
 	       READ_ONCE(cc_swiotlb.reserve_bytes) < most) {
 		unsigned long before = cc_swiotlb.shared;
+		int err;
 
 		if (cc_kccd_stats.grown - pass_grown >= CC_PASS_BYTES) {
 			cc_growth.unfinished = true;
@@ -297,18 +327,17 @@ static void balance(unsigned long now)
 			backoff[0].wanted = true;
 			break;
 		}
-		err = grow_node(BIT(CC_BLOCK_SHIFT), CC_FRAME_SHIFT);
+		err = grow_node(nid, BIT(CC_BLOCK_SHIFT), CC_FRAME_SHIFT, now);
+		if (err && err != -ENOMEM)
+			report_failure(CC_FRAME_SHIFT, err);
 		cc_kccd_stats.grown += cc_swiotlb.shared - before;
 		forget_failures(cc_swiotlb.shared - before);
 		cond_resched();
 	}
-	/* That a node has no memory is no failure; that it cannot be shared is one. */
-	if (err && err != -ENOMEM) {
-		report_failure(CC_FRAME_SHIFT, err);
-		node_backoff->wanted = true;
-		back_off(node_backoff, now);
-	} else if (neediest_node() == NUMA_NO_NODE) {
-		node_backoff->delay = 0;
+	for (nid = 0; nid < cc_nr_nodes; nid++) {
+		struct cc_node *node = &cc_swiotlb.node[nid];
+
+		node->backoff.wanted = cc_waits(&node->backoff.wait, now) && lacks_share(node);
 	}
 }
 
@@ -352,11 +381,13 @@ void cc_grow_begin(void)
  */
 void cc_grow(unsigned long now)
 {
+	struct cc_backoff *b;
+
 	lockdep_assert_held(&cc_swiotlb.mutex);
 	cc_growth.unfinished = false;
 	cc_growth.no_room = 0;
-	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
-		backoff[i].wanted = false;
+	for_each_backoff(b, i)
+		b->wanted = false;
 	raise_target();
 	feed_starved(now);
 	/* What is taken meanwhile counts, too. */
@@ -379,8 +410,10 @@ void cc_grow(unsigned long now)
  */
 bool cc_grow_due(unsigned long now)
 {
-	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
-		if (backoff[i].wanted && !cc_waits(&backoff[i].wait, now))
+	struct cc_backoff *b;
+
+	for_each_backoff(b, i)
+		if (b->wanted && !cc_waits(&b->wait, now))
 			return true;
 	return false;
 }
@@ -395,10 +428,11 @@ bool cc_grow_due(unsigned long now)
 unsigned long cc_grow_sleep(unsigned long now)
 {
 	unsigned long sleep = MAX_SCHEDULE_TIMEOUT;
+	struct cc_backoff *b;
 
-	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
-		if (backoff[i].wanted)
-			sleep = cc_sooner(sleep, &backoff[i].wait, now);
+	for_each_backoff(b, i)
+		if (b->wanted)
+			sleep = cc_sooner(sleep, &b->wait, now);
 	return sleep;
 }
 
@@ -416,7 +450,7 @@ unsigned int cc_grow_vain(unsigned int asked)
 	/* Whatever it was asked for, it may be this that was missing. */
 	if (wants_memory())
 		return asked;
-	for (unsigned int i = 0; i < CC_NR_ASKS; i++)
+	for (unsigned int i = 0; i < CC_NR_GROW_SIZES; i++)
 		if (backoff[i].wanted)
 			vain |= BIT(i);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)

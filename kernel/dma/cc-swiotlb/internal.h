@@ -71,6 +71,8 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
+#include "backoff.h"
+
 #define CC_SLOT_MIN_SHIFT	9
 #define CC_SLOT_MAX_SHIFT	21
 #define CC_NR_CLASSES		(CC_SLOT_MAX_SHIFT - CC_SLOT_MIN_SHIFT + 1)
@@ -342,14 +344,21 @@ struct cc_class {
  *		cc_swiotlb.lock
  * @bytes:	sum of @reserve; under cc_swiotlb.lock
  * @used:	a CPU of the node maps; under cc_swiotlb.lock
- * @refused:	nothing of it could be shared when it was tried last; under cc_swiotlb.mutex
+ * @no_memory:	it had none when it was tried last; under cc_swiotlb.mutex
+ * @refuses:	a block of it could not be shared the last time; under cc_swiotlb.mutex
+ * @lossy:	a block was quarantined, and none of the node has been shared since; under
+ *		cc_swiotlb.mutex
+ * @backoff:	of what is its part; under cc_swiotlb.mutex
  */
 struct cc_node {
 	struct list_head reserve[CC_NR_CHUNK_SIZES];
 	struct list_head whole;
 	unsigned long bytes;
 	bool used;
-	bool refused;
+	bool no_memory;
+	bool refuses;
+	bool lossy;
+	struct cc_backoff backoff;
 };
 
 /**
@@ -381,7 +390,6 @@ struct cc_held {
  * @reserve_min: the reserve that kccd keeps when idle
  * @target:	the reserve that kccd keeps now
  * @quarantined: of unknown state and leaked for ever
- * @lossy:	a block was quarantined, and none has been shared since; under @mutex
  * @coherent_held: coherent allocations that were freed while a page was held; under @lock
  * @loans_held:	the same of loans; under @lock
  */
@@ -403,7 +411,6 @@ struct cc_swiotlb {
 	unsigned long reserve_min;
 	unsigned long target;
 	unsigned long quarantined;
-	bool lossy;
 	struct cc_held coherent_held;
 	struct cc_held loans_held;
 };
@@ -549,6 +556,7 @@ struct cc_convert_stats {
 extern struct cc_convert_stats cc_convert_stats;
 
 int cc_block_grow(unsigned long limit, unsigned int min_shift, int nid);
+void cc_block_free_aside(void);
 unsigned long cc_block_shrink(unsigned long keep, unsigned long limit);
 
 /* holders.c */

@@ -43,8 +43,9 @@ static unsigned long shrink_delay;	/* jiffies between tries; 0: it worked the la
 static unsigned long next_tick;
 static unsigned int quiet;		/* ticks in a row without news */
 static unsigned long moves_seen;
-static unsigned long taken_tick;	/* the same at the last tick */
+static unsigned long taken_tick;	/* cc_swiotlb.taken at the last tick */
 static unsigned long surplus;		/* bytes of the reserve to be returned */
+static bool reclaimed;			/* of these, some for the shrinker */
 static unsigned long leftover;		/* bytes that the last reclaim left */
 
 /* The first quiet tick only sets the marks of the second one. */
@@ -202,6 +203,16 @@ static bool shrink_failed(unsigned long failures, unsigned long done, unsigned l
 	return true;
 }
 
+/* What may go without less being left than min= wants, unless the limit wants it. */
+static unsigned long beyond_min(void)
+{
+	unsigned long shared = READ_ONCE(cc_swiotlb.shared);
+
+	if (shared + READ_ONCE(cc_swiotlb.quarantined) > READ_ONCE(cc_swiotlb.max))
+		return shared;
+	return shared - min(shared, READ_ONCE(cc_swiotlb.min));
+}
+
 /* Return what the reserve has too much, as much as a pass may. */
 static void return_surplus(unsigned long now)
 {
@@ -209,9 +220,7 @@ static void return_surplus(unsigned long now)
 	unsigned long lost_before = cc_swiotlb.quarantined;
 	/* After a failure, the rest stays where mappings find it. */
 	unsigned long pass_bytes = shrink_delay ? BIT(CC_BLOCK_SHIFT) : CC_PASS_BYTES;
-	unsigned long most = min3(surplus, pass_bytes,
-				  cc_swiotlb.shared - min(cc_swiotlb.shared,
-							  cc_swiotlb.min));
+	unsigned long most = min3(surplus, pass_bytes, beyond_min());
 	unsigned long done = cc_block_shrink(reserve_keep(), most);
 
 	cc_kccd_stats.returned += done;
@@ -232,7 +241,6 @@ static void return_surplus(unsigned long now)
 static unsigned long idle_bytes(void)
 {
 	unsigned long bytes = READ_ONCE(cc_swiotlb.reserve_bytes);
-	unsigned long shared = READ_ONCE(cc_swiotlb.shared);
 
 	for (unsigned int i = 0; i < CC_NR_OWNERS; i++) {
 		struct cc_class *class = &cc_classes[i];
@@ -241,7 +249,7 @@ static unsigned long idle_bytes(void)
 		bytes += (free - min(free, READ_ONCE(class->mark))) << class->shift;
 	}
 	bytes -= min(bytes, READ_ONCE(cc_swiotlb.reserve_min));
-	return min(bytes, shared - min(shared, READ_ONCE(cc_swiotlb.min)));
+	return min(bytes, beyond_min());
 }
 
 /* What a reclaim cannot return, and what has become of that since. */
@@ -306,7 +314,7 @@ static void move_down(unsigned long now, bool reclaiming)
 
 	cc_kccd_stats.ticks++;
 	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
-		cc_swiotlb.node[nid].refused = false;
+		cc_swiotlb.node[nid].no_memory = false;
 	WRITE_ONCE(cc_kicks.tick, false);
 	/* Before a grace period. To share while memory is reclaimed would be no help. */
 	if (!reclaiming)
@@ -383,6 +391,7 @@ static bool drain_all(unsigned long now)
 
 static unsigned long pass(unsigned long now)
 {
+	unsigned long grown = cc_kccd_stats.grown;
 	bool reclaiming = drain_all(now), tick;
 
 	cc_grow_begin();
@@ -399,10 +408,16 @@ static unsigned long pass(unsigned long now)
 	if (cc_growth.starved && !cc_waits(&drain_wait, now))
 		empty_magazines(now);
 	cc_grow_note_full();
+	/* What is beyond the target, since it came in larger pieces, goes back. */
+	if (cc_kccd_stats.grown != grown)
+		start_ticks(now);
+	reclaimed |= reclaiming;
 	if (surplus && !cc_waits(&shrink_wait, now))
 		return_surplus(now);
-	if (tick)
-		note_leftover(reclaiming);
+	/* All that was reclaimed has gone in this pass, or in several. */
+	if (tick || (reclaimed && !surplus))
+		note_leftover(reclaiming || (reclaimed && !surplus));
+	reclaimed &= !!surplus;
 	/* Last, since it takes long, and memory is short. */
 	if (READ_ONCE(cc_kicks.holders) && !cc_waits(&holders_wait, now)) {
 		WRITE_ONCE(cc_kicks.holders, false);
@@ -429,8 +444,10 @@ unsigned long cc_kccd_pass(unsigned long now)
 
 	mutex_lock(&cc_swiotlb.mutex);
 	cc_kccd_stats.passes++;
-	if (!cc_swiotlb.stopping)
+	if (!READ_ONCE(cc_swiotlb.stopping))
 		sleep = pass(now);
+	if (sleep == MAX_SCHEDULE_TIMEOUT)
+		cc_block_free_aside();
 	mutex_unlock(&cc_swiotlb.mutex);
 	memalloc_noio_restore(noio);
 	return sleep;
@@ -636,6 +653,7 @@ int cc_kccd_start(void)
 	quiet = CC_QUIET_TICKS;
 	taken_tick = 0;
 	surplus = 0;
+	reclaimed = false;
 	leftover = 0;
 	atomic_set(&cc_kicks.asked, CC_ASK_ALL);
 
