@@ -142,12 +142,39 @@ static void defects_request_at_once(struct kunit *test)
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
 }
 
+static unsigned int nr_wakes;
+static void (*wake)(struct irq_work *work);
+
+static void count_wake(struct irq_work *work)
+{
+	nr_wakes++;
+	wake(work);
+}
+
+/* Count how often kccd is woken, until wakes_end(). */
+void wakes_begin(void)
+{
+	irq_work_sync(&cc_kicks.work);
+	nr_wakes = 0;
+	wake = cc_kicks.work.func;
+	cc_kicks.work.func = count_wake;
+}
+
+unsigned int wakes(void)
+{
+	irq_work_sync(&cc_kicks.work);
+	return nr_wakes;
+}
+
+void wakes_end(void)
+{
+	irq_work_sync(&cc_kicks.work);
+	cc_kicks.work.func = wake;
+}
+
 /* Nor does one that came while the pass was under way: the thread is woken for the next. */
 static void defects_request_wakes(struct kunit *test)
 {
-	struct wait_queue_entry wait;
-	unsigned int wakes = 0;
-
 	start(test, SZ_64M, SZ_8M, 0);
 	live(10 * HZ);
 	kick();
@@ -159,15 +186,11 @@ static void defects_request_wakes(struct kunit *test)
 	while (cc_kccd_pending(cc_test_now));
 	KUNIT_EXPECT_NULL(test, cc_fake.converted);
 
-	irq_work_sync(&cc_kicks.work);
-	init_waitqueue_func_entry(&wait, count_wake);
-	wait.private = &wakes;
-	add_wait_queue(&cc_kicks.wait, &wait);
+	wakes_begin();
 	KUNIT_EXPECT_EQ(test, take(test, 4, SZ_512K), 4);
-	irq_work_sync(&cc_kicks.work);
-	remove_wait_queue(&cc_kicks.wait, &wait);
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
-	KUNIT_EXPECT_GT(test, wakes, 0);
+	KUNIT_EXPECT_GT(test, wakes(), 0);
+	wakes_end();
 }
 
 /* A request that comes while a pass is under way needs another one. */

@@ -6,7 +6,6 @@
 #define _CC_SWIOTLB_DEFECTS_TEST_H
 
 #include <linux/gfp.h>
-#include <linux/wait.h>
 
 #include "cc_test.h"
 
@@ -110,13 +109,9 @@ static inline bool asleep(void)
 	       !cc_kccd_pending(cc_test_now);
 }
 
-/* A wait queue entry that counts who is woken, in the unsigned int that is its private. */
-static inline int count_wake(struct wait_queue_entry *wait, unsigned int mode, int flags,
-			     void *key)
-{
-	(*(unsigned int *)wait->private)++;
-	return 0;
-}
+void wakes_begin(void);
+unsigned int wakes(void);
+void wakes_end(void);
 
 /**
  * struct graces - grace periods since count_grace_periods()

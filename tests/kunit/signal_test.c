@@ -6,7 +6,6 @@
 #include <linux/cc_loan.h>
 #include <linux/irq_work.h>
 #include <linux/mm.h>
-#include <linux/wait.h>
 
 #include "defects_test.h"
 
@@ -32,22 +31,25 @@ static void fall_asleep(struct kunit *test)
 /* The first slot that rests in a magazine wakes kccd, and the next one does not. */
 static void signal_first_slot(struct kunit *test)
 {
-	struct wait_queue_entry wait;
-	unsigned int wakes = 0;
-
 	start(test, SZ_128M, SZ_8M, 0);
 	KUNIT_ASSERT_EQ(test, take(test, 2, SZ_4K), 2);
 	fall_asleep(test);
-	init_waitqueue_func_entry(&wait, count_wake);
-	wait.private = &wakes;
-	add_wait_queue(&cc_kicks.wait, &wait);
+	wakes_begin();
 	for (unsigned int i = 0; i < 2; i++) {
 		give(test, 1);
-		irq_work_sync(&cc_kicks.work);
-		KUNIT_EXPECT_EQ(test, wakes, 1);
+		KUNIT_EXPECT_EQ(test, wakes(), 1);
 	}
-	remove_wait_queue(&cc_kicks.wait, &wait);
+	wakes_end();
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+}
+
+/*
+ * Where interrupts are threads, a CPU that never leaves its real-time task would keep the
+ * signal of all CPUs in its queue.
+ */
+static void signal_hard(struct kunit *test)
+{
+	KUNIT_EXPECT_TRUE(test, irq_work_is_hard(&cc_kicks.work));
 }
 
 /* A mapping that leaves the rest of its batch in the magazine. */
@@ -131,6 +133,7 @@ static void signal_coherent_starved(struct kunit *test)
 
 static struct kunit_case signal_cases[] = {
 	KUNIT_CASE(signal_first_slot),
+	KUNIT_CASE(signal_hard),
 	KUNIT_CASE(signal_rest_of_batch),
 	KUNIT_CASE(signal_foreign),
 	KUNIT_CASE(signal_coherent_free),

@@ -68,7 +68,6 @@
 #include <linux/swiotlb.h>
 #include <linux/threads.h>
 #include <linux/types.h>
-#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include "backoff.h"
@@ -430,7 +429,7 @@ enum cc_kick {
  * @holders:	CC_KICK_HOLDERS; kccd's pass clears it
  */
 struct cc_kicks {
-	wait_queue_head_t wait;
+	struct rcuwait wait;
 	struct irq_work work;
 	atomic_t asked;
 	bool tick;

@@ -24,6 +24,7 @@
 #include <linux/freezer.h>
 #include <linux/kthread.h>
 #include <linux/rcupdate.h>
+#include <linux/rcuwait.h>
 #include <linux/reboot.h>
 #include <linux/sched/mm.h>
 #include <linux/shrinker.h>
@@ -547,8 +548,9 @@ static int kccd_main(void *unused)
 	while (!kthread_freezable_should_stop(NULL)) {
 		unsigned long sleep = cc_kccd_pass(jiffies);
 
-		wait_event_freezable_timeout(cc_kicks.wait, kthread_should_stop() ||
-					     cc_kccd_pending(jiffies), sleep);
+		rcuwait_wait_event_timeout(&cc_kicks.wait, kthread_should_stop() ||
+					   cc_kccd_pending(jiffies),
+					   TASK_INTERRUPTIBLE | TASK_FREEZABLE, sleep);
 	}
 	return 0;
 }

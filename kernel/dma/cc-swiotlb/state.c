@@ -2,6 +2,8 @@
 /*
  * What all files of the allocator share: its state, and the signal that wakes kccd.
  */
+#include <linux/rcuwait.h>
+
 #define CREATE_TRACE_POINTS
 #include <trace/events/cc_swiotlb.h>
 
@@ -27,21 +29,27 @@ struct cc_chunk_table *cc_by_frame = &cc_no_chunks;
  */
 struct cc_slot *cc_slots __read_mostly;
 
+/* In hard interrupt context, even on PREEMPT_RT. */
 static void kick_wake(struct irq_work *work)
 {
-	wake_up(&cc_kicks.wait);
+	rcuwait_wake_up(&cc_kicks.wait);
 }
 
+/*
+ * All CPUs share the one work. If it had to wait for a thread of the CPU that has queued
+ * it, as on PREEMPT_RT others do, a real-time task there would make kccd deaf.
+ */
 struct cc_kicks cc_kicks = {
-	.wait = __WAIT_QUEUE_HEAD_INITIALIZER(cc_kicks.wait),
-	.work = IRQ_WORK_INIT(kick_wake),
+	.wait = __RCUWAIT_INITIALIZER(cc_kicks.wait),
+	.work = IRQ_WORK_INIT_HARD(kick_wake),
 };
 
 /**
  * cc_kccd_kick() - tell kccd what has happened
  * @kick: what
  *
- * Context: any. The irq_work makes it safe under any lock, and on PREEMPT_RT.
+ * Context: any. The irq_work makes it safe under any lock, and on PREEMPT_RT: there, too,
+ * it is run by an interrupt.
  */
 void cc_kccd_kick(enum cc_kick kick)
 {
