@@ -3,6 +3,7 @@
  * What is taken from the reserve and what goes back: no more than is needed, by whoever
  * needs it, and what was needed in between is not returned to the host.
  */
+#include <kunit/test-bug.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
 
@@ -30,6 +31,32 @@ static void reserve_taken_once(struct kunit *test)
 		KUNIT_EXPECT_TRUE(test, cc_reserve_take(class, 0, 1));
 		KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_bytes, before - SZ_512K);
 	}
+	cc_test_check(test);
+}
+
+static unsigned int joined;
+
+static void look_at_chunk(const struct cc_chunk *chunk)
+{
+	struct cc_class_node *node = &chunk->class->node[chunk->nid];
+	struct kunit *test = kunit_get_current_test();
+
+	joined++;
+	KUNIT_EXPECT_LE(test, (size_t)atomic_long_read(&node->pool_free) << chunk->shift,
+			gen_pool_avail(&node->pool));
+}
+
+/* Who sees that a class has a slot finds it, or would take a chunk more. */
+static void reserve_counted_last(struct kunit *test)
+{
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_4K)];
+
+	start(test, SZ_128M, SZ_8M, 0);
+	joined = 0;
+	kunit_activate_static_stub(test, cc_chunk_point, look_at_chunk);
+	KUNIT_EXPECT_TRUE(test, cc_reserve_take(class, 0, 1));
+	kunit_deactivate_static_stub(test, cc_chunk_point);
+	KUNIT_EXPECT_EQ(test, joined, 1);
 	cc_test_check(test);
 }
 
@@ -116,6 +143,7 @@ static void reserve_coherent_target(struct kunit *test)
 
 static struct kunit_case reserve_cases[] = {
 	KUNIT_CASE(reserve_taken_once),
+	KUNIT_CASE(reserve_counted_last),
 	KUNIT_CASE(reserve_smallest),
 	KUNIT_CASE(reserve_low_water),
 	KUNIT_CASE(reserve_after_coherent),

@@ -2,6 +2,7 @@
 /*
  * Chunks: how they move between the reserve and the classes.
  */
+#include <kunit/static_stub.h>
 #include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/page_ref.h>
@@ -272,6 +273,17 @@ static bool uncount_pages(const struct cc_chunk *chunk)
 	return false;
 }
 
+/**
+ * cc_chunk_point() - where tests look at a class that has found a chunk
+ * @chunk: the chunk, which the class has and does not count
+ *
+ * Context: under cc_swiotlb.lock.
+ */
+void cc_chunk_point(const struct cc_chunk *chunk)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_chunk_point, chunk);
+}
+
 /* Make a chunk that is in no list the class's. Under cc_swiotlb.lock. */
 static void chunk_join(struct cc_chunk *chunk, struct cc_class *class)
 {
@@ -283,10 +295,17 @@ static void chunk_join(struct cc_chunk *chunk, struct cc_class *class)
 		count_pages(chunk);
 	list_add_tail(&chunk->node, &class->chunks);
 	WRITE_ONCE(class->nr_slots, class->nr_slots + cc_chunk_slots(chunk));
-	atomic_long_add(cc_chunk_slots(chunk), &class->node[chunk->nid].pool_free);
 	gen_pool_add_chunk(&class->node[chunk->nid].pool, chunk->gpc,
 			   (unsigned long)chunk->pool.vaddr, chunk->pool.start,
 			   cc_chunk_bytes(chunk), chunk);
+	if (IS_ENABLED(CONFIG_KUNIT))
+		cc_chunk_point(chunk);
+	/*
+	 * Who sees the slots counted finds the chunk, or he would take another one. Who
+	 * does not see them comes here for the lock, or waits for it before he gives up.
+	 */
+	smp_mb__before_atomic();
+	atomic_long_add(cc_chunk_slots(chunk), &class->node[chunk->nid].pool_free);
 }
 
 /* Has the class as many free slots on a node, or on all of them? */
@@ -301,7 +320,8 @@ static bool has_free(const struct cc_class *class, int nid, unsigned long want)
 static bool within_share(const struct cc_class *class, size_t bytes)
 {
 	return class != &cc_classes[CC_COHERENT] ||
-	       (class->nr_slots << class->shift) + bytes <= cc_swiotlb.max / CC_COHERENT_SHARE;
+	       (class->nr_slots << class->shift) + bytes <=
+	       READ_ONCE(cc_swiotlb.max) / CC_COHERENT_SHARE;
 }
 
 /* Does the reserve have so much, and a node its part of it, when @bytes have gone? */
@@ -487,6 +507,7 @@ static unsigned long retire_some(struct cc_class *class, unsigned long nr_slots,
 		}
 		node = cc_chunk_class_node(chunk);
 		gen_pool_del_chunk(&node->pool, chunk->gpc, &node->hint);
+		/* Who still sees these counted finds none, as if he had come later. */
 		atomic_long_sub(slots, &node->pool_free);
 		WRITE_ONCE(class->nr_slots, class->nr_slots - slots);
 		done += slots;

@@ -285,7 +285,7 @@ struct cc_depot {
  * struct cc_class_node - the slots of a class on one NUMA node
  * @pool:	free slots, but for those in magazines and in the depot
  * @hint:	chunk of @pool that had free slots last
- * @pool_free:	number of free slots in @pool
+ * @pool_free:	number of free slots in @pool; while a chunk leaves that, more
  * @depot:	whole magazines
  */
 struct cc_class_node {
@@ -528,6 +528,7 @@ void cc_chunk_unpublish(struct cc_chunk *chunk);
 /* chunk.c */
 int cc_chunk_init(void);
 void cc_chunk_exit(void);
+void cc_chunk_point(const struct cc_chunk *chunk);
 void cc_reserve_add(struct cc_chunk *chunk);
 void cc_reserve_del(struct cc_chunk *chunk);
 unsigned int cc_chunk_put(const struct cc_chunk *chunk, size_t offset, size_t size);
