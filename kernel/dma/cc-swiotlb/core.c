@@ -12,6 +12,7 @@
  */
 #define pr_fmt(fmt) "cc-swiotlb: " fmt
 
+#include <kunit/static_stub.h>
 #include <linux/init.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
@@ -62,6 +63,7 @@ bool cc_swiotlb_deselect(const char *why)
  */
 bool __init cc_swiotlb_veto(bool remap)
 {
+	KUNIT_STATIC_STUB_REDIRECT(cc_swiotlb_veto, remap);
 	if (remap)
 		return cc_swiotlb_deselect("bounce buffers must be remapped (Xen)");
 	/* Elsewhere swiotlb-xen maps through swiotlb's functions. */
