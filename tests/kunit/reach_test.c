@@ -8,6 +8,7 @@
 #include <linux/mm.h>
 #include <linux/swiotlb.h>
 
+#include "../map.h"
 #include "cc_test.h"
 
 static const size_t sizes[] = { 1, 512, 513, SZ_4K, SZ_64K };
@@ -193,7 +194,7 @@ static void reach_slots(struct kunit *test)
 
 #ifdef CONFIG_IOMMU_DMA
 /* The flag has accessors in kernels that have the attribute. */
-static void set_iommu(struct device *dev, bool on)
+static void set_iommu(struct kunit *test, struct device *dev, bool on)
 {
 #ifdef __DMA_ATTR_ALLOC_CC_SHARED
 	dev_assign_dma_iommu(dev, on);
@@ -201,6 +202,20 @@ static void set_iommu(struct device *dev, bool on)
 	dev->dma_iommu = on;
 #endif
 }
+#else
+static bool is_behind(struct device *dev)
+{
+	return true;
+}
+
+static void set_iommu(struct kunit *test, struct device *dev, bool on)
+{
+	if (on)
+		kunit_activate_static_stub(test, cc_behind_iommu, is_behind);
+	else
+		kunit_deactivate_static_stub(test, cc_behind_iommu);
+}
+#endif
 
 /* Behind an IOMMU, a device does not use the address of the memory. */
 static void reach_iommu(struct kunit *test)
@@ -212,7 +227,7 @@ static void reach_iommu(struct kunit *test)
 	dev->coherent_dma_mask = SZ_1M - 1;
 	dev->dma_parms->segment_boundary_mask = SZ_4K - 1;
 	KUNIT_EXPECT_LT(test, swiotlb_max_mapping_size(dev), SZ_256K + 1);
-	set_iommu(dev, true);
+	set_iommu(test, dev, true);
 	KUNIT_EXPECT_EQ(test, swiotlb_max_mapping_size(dev), SZ_512K - 512);
 	for (unsigned int i = 0; i < 3; i++) {
 		memset(buf, i, SZ_64K);
@@ -222,20 +237,17 @@ static void reach_iommu(struct kunit *test)
 		KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb), i, SZ_64K - 5));
 		cc_test_unmap(dev, tlb, SZ_64K - 5, DMA_TO_DEVICE);
 	}
-	set_iommu(dev, false);
+	set_iommu(test, dev, false);
 	KUNIT_EXPECT_EQ(test, 3, cc_test_sum(CC_MAPS));
 	KUNIT_EXPECT_EQ(test, 0, cc_test_sum(CC_LEGACY));
 	cc_test_check(test);
 }
-#endif
 
 static struct kunit_case reach_cases[] = {
 	KUNIT_CASE_PARAM(reach_mask, mask_gen_params),
 	KUNIT_CASE_PARAM(reach_legacy, limit_gen_params),
 	KUNIT_CASE(reach_slots),
-#ifdef CONFIG_IOMMU_DMA
 	KUNIT_CASE(reach_iommu),
-#endif
 	{}
 };
 

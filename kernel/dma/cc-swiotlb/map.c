@@ -6,6 +6,7 @@
  * Functions that do what is rare are apart and called last, so that the usual
  * path saves no register.
  */
+#include <kunit/static_stub.h>
 #include <linux/bitops.h>
 #include <linux/dma-map-ops.h>
 #include <linux/iommu-dma.h>
@@ -13,6 +14,19 @@
 #include <trace/events/cc_swiotlb.h>
 
 #include "map.h"
+
+/**
+ * cc_behind_iommu() - does an IOMMU translate what a device sees?
+ * @dev: device
+ *
+ * Context: any.
+ * Return: true if so: then it is not the address of the memory that the device uses.
+ */
+bool cc_behind_iommu(struct device *dev)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_behind_iommu, dev);
+	return use_dma_iommu(dev);
+}
 
 /*
  * Does the device reach the buffer, and is that within one segment? As in
@@ -24,8 +38,7 @@ static bool reaches(struct device *dev, phys_addr_t tlb_addr, size_t size)
 	dma_addr_t end = addr + size - 1;
 	unsigned long boundary = dma_get_seg_boundary(dev);
 
-	/* Behind an IOMMU, it is not this address that the device will use. */
-	if (use_dma_iommu(dev))
+	if (cc_behind_iommu(dev))
 		return true;
 	return addr != DMA_MAPPING_ERROR && addr <= end &&
 	       end <= min_not_zero(*dev->dma_mask, dev->bus_dma_limit) &&
@@ -59,7 +72,7 @@ size_t cc_swiotlb_max_mapping_size(struct device *dev)
 
 	if (min_align_mask >> CC_OFFSET_BITS)
 		return 0;
-	if (!use_dma_iommu(dev) && !reaches_all(dev))
+	if (!cc_behind_iommu(dev) && !reaches_all(dev))
 		return 0;
 	return BIT(cc_promised_shift) - round_up(min_align_mask, 1U << CC_SLOT_MIN_SHIFT);
 }

@@ -27,6 +27,7 @@
 #include "slot.h"
 
 extern bool cc_larger_reported;
+bool cc_behind_iommu(struct device *dev);
 
 /* Take a slot; @slot is set unless 0 is returned. Preemption disabled. */
 static __always_inline u32 cc_magazine_pop(u64 __percpu *head, struct cc_slot **slot)
