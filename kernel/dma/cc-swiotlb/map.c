@@ -105,7 +105,9 @@ bool cc_larger_reported; /* not static for its test */
 static void report_larger(struct device *dev, size_t size, unsigned int nr,
 			  unsigned long attrs)
 {
-	if (!(attrs & DMA_ATTR_NO_WARN) && !xchg(&cc_larger_reported, true))
+	/* Often, and by all CPUs: most only read. */
+	if (!(attrs & DMA_ATTR_NO_WARN) && !READ_ONCE(cc_larger_reported) &&
+	    !xchg(&cc_larger_reported, true))
 		report(dev, size, nr, "mapped in a larger slot");
 }
 
