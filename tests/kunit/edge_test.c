@@ -175,14 +175,38 @@ static void edge_bus_limit(struct kunit *test)
 	cc_test_check(test);
 }
 
+/*
+ * A bus that reaches everything says so by a limit, too, as on all machines with ACPI on
+ * arm64. A slot at hand is taken without a detour.
+ */
+static void edge_wide_bus(struct kunit *test)
+{
+	struct cc_magazine *mag = cc_test_magazine(cc_test_class(SZ_4K));
+	struct edge_test *t = test->priv;
+	phys_addr_t tlb = leave(test, SZ_4K);
+	u64 loaded = mag->loaded;
+	dma_addr_t addr;
+
+	t->dev->bus_dma_limit = U64_MAX;
+	addr = map(test, SZ_4K);
+	KUNIT_EXPECT_EQ(test, addr, phys_to_dma_unencrypted(t->dev, tlb));
+	KUNIT_EXPECT_EQ(test, (mag->loaded & CC_CHAIN_TID_MASK) - (loaded & CC_CHAIN_TID_MASK),
+			CC_CHAIN_TID);
+	unmap(test, addr, SZ_4K);
+	t->dev->bus_dma_limit = 0;
+	cc_test_check(test);
+}
+
 /* Where a bus has memory elsewhere, a slot at hand is given with the address there. */
 static void edge_range_map(struct kunit *test)
 {
 	static const struct bus_dma_region elsewhere[] = {
 		{ .dma_start = BIT_ULL(40), .size = BIT_ULL(40) }, {}
 	};
+	struct cc_magazine *mag = cc_test_magazine(cc_test_class(SZ_4K));
 	struct edge_test *t = test->priv;
 	phys_addr_t tlb;
+	u64 loaded;
 
 	if (IS_ENABLED(CONFIG_ARCH_HAS_PHYS_TO_DMA))
 		kunit_skip(test, "the architecture has addresses of its own");
@@ -190,7 +214,11 @@ static void edge_range_map(struct kunit *test)
 	t->dev->dma_range_map = elsewhere;
 	KUNIT_EXPECT_NE(test, phys_to_dma_unencrypted(t->dev, tlb),
 			phys_to_dma_unencrypted(t->wide, tlb));
+	loaded = mag->loaded;
 	KUNIT_EXPECT_EQ(test, map(test, SZ_4K), phys_to_dma_unencrypted(t->dev, tlb));
+	/* That is known before a slot is looked at. */
+	KUNIT_EXPECT_EQ(test, (mag->loaded & CC_CHAIN_TID_MASK) - (loaded & CC_CHAIN_TID_MASK),
+			CC_CHAIN_TID);
 	cc_test_unmap(t->dev, tlb, SZ_4K, DMA_TO_DEVICE);
 	/* It would be freed with the device. */
 	t->dev->dma_range_map = NULL;
@@ -239,6 +267,7 @@ static struct kunit_case edge_cases[] = {
 	KUNIT_CASE(edge_nothing),
 	KUNIT_CASE_PARAM(edge_segment, segment_gen_params),
 	KUNIT_CASE(edge_bus_limit),
+	KUNIT_CASE(edge_wide_bus),
 	KUNIT_CASE(edge_range_map),
 	KUNIT_CASE(edge_holds),
 	KUNIT_CASE(edge_needs_sync),

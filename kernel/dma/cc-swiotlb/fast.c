@@ -9,22 +9,44 @@
 
 #include "map.h"
 
-/* Maybe the device does not reach the slot; cc_swiotlb_map() will find out. */
-static noinline dma_addr_t unreached(struct device *dev, phys_addr_t orig_addr,
-				     size_t size, enum dma_data_direction dir,
-				     unsigned long attrs, struct cc_slot *slot)
-{
-	cc_slot_give(slot - cc_slots);
-	preempt_enable();
-	return swiotlb_map_slow(dev, orig_addr, size, dir, attrs);
-}
-
 /* The device will write all of it: nothing is copied in. */
 static noinline dma_addr_t map_stale(struct device *dev, phys_addr_t orig_addr,
 				     phys_addr_t tlb_addr)
 {
 	cc_swiotlb_set_stale(dev, tlb_addr);
 	return swiotlb_map_fill(dev, orig_addr, 0, tlb_addr);
+}
+
+static __always_inline dma_addr_t map_fill(struct device *dev, phys_addr_t orig_addr,
+					   size_t size, enum dma_data_direction dir,
+					   unsigned long attrs, phys_addr_t tlb_addr)
+{
+	if ((attrs & DMA_ATTR_OVERWRITE) && dir == DMA_FROM_DEVICE)
+		return map_stale(dev, orig_addr, tlb_addr);
+	return swiotlb_map_fill(dev, orig_addr, size, tlb_addr);
+}
+
+/*
+ * Maybe the device does not reach the slot, or sees it elsewhere. If it does not, another
+ * slot may be found. Enables preemption.
+ */
+static noinline dma_addr_t map_checked(struct device *dev, phys_addr_t orig_addr,
+				       size_t size, enum dma_data_direction dir,
+				       unsigned long attrs, struct cc_slot *slot)
+{
+	size_t offset = orig_addr & dma_get_min_align_mask(dev);
+	u32 index = slot - cc_slots;
+	phys_addr_t tlb_addr;
+
+	if (!cc_reaches(dev, slot->base + offset, size)) {
+		cc_slot_give(index);
+		preempt_enable();
+		return swiotlb_map_slow(dev, orig_addr, size, dir, attrs);
+	}
+	tlb_addr = cc_slot_fill(dev, orig_addr, size, offset, slot,
+				cc_chunk_by_index(index)->class - cc_classes);
+	map_fill(dev, orig_addr, size, dir, attrs, tlb_addr);
+	return phys_to_dma_unencrypted(dev, tlb_addr);
 }
 
 /* Inlined twice: for any attributes, and for none, which is what most mappings have. */
@@ -51,11 +73,9 @@ static __always_inline dma_addr_t map(struct device *dev, phys_addr_t orig_addr,
 		goto slow;
 	}
 	if (unlikely(!cc_reaches_simply(dev, slot)))
-		return unreached(dev, orig_addr, size, dir, attrs, slot);
+		return map_checked(dev, orig_addr, size, dir, attrs, slot);
 	tlb_addr = cc_slot_fill(dev, orig_addr, size, offset, slot, nr);
-	if ((attrs & DMA_ATTR_OVERWRITE) && dir == DMA_FROM_DEVICE)
-		return map_stale(dev, orig_addr, tlb_addr);
-	return swiotlb_map_fill(dev, orig_addr, size, tlb_addr);
+	return map_fill(dev, orig_addr, size, dir, attrs, tlb_addr);
 
 slow:
 	return swiotlb_map_slow(dev, orig_addr, size, dir, attrs);

@@ -28,11 +28,18 @@ bool cc_behind_iommu(struct device *dev)
 	return use_dma_iommu(dev);
 }
 
-/*
- * Does the device reach the buffer, and is that within one segment? As in
- * dma_capable(), DMA_MAPPING_ERROR is the address of what has none.
+/**
+ * cc_reaches() - does a device reach a buffer, and is that within one segment?
+ * @dev: device
+ * @tlb_addr: physical address of the buffer
+ * @size: bytes
+ *
+ * As in dma_capable(), DMA_MAPPING_ERROR is the address of what has none.
+ *
+ * Context: any.
+ * Return: true if so.
  */
-static bool reaches(struct device *dev, phys_addr_t tlb_addr, size_t size)
+bool cc_reaches(struct device *dev, phys_addr_t tlb_addr, size_t size)
 {
 	dma_addr_t addr = phys_to_dma_unencrypted(dev, tlb_addr);
 	dma_addr_t end = addr + size - 1;
@@ -167,7 +174,7 @@ static noinline phys_addr_t map_checked(struct device *dev,
 {
 	struct cc_slot *slot = cc_slot_by_index(index);
 
-	if (reaches(dev, slot->base + offset, size))
+	if (cc_reaches(dev, slot->base + offset, size))
 		return fill(dev, orig_addr, size, offset, slot,
 			    cc_chunk_by_index(index)->class - cc_classes);
 	cc_slot_give_home(index);
@@ -216,7 +223,7 @@ static noinline phys_addr_t map_lasting(struct device *dev, phys_addr_t orig_add
 	preempt_disable();
 	index = cc_magazine_take_lasting();
 	slot = cc_slot_by_index(index);
-	if (index && !reaches(dev, slot->base + offset, size)) {
+	if (index && !cc_reaches(dev, slot->base + offset, size)) {
 		cc_depot_pass(index);
 		index = 0;
 	}

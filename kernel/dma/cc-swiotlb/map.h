@@ -28,6 +28,7 @@
 
 extern bool cc_larger_reported;
 bool cc_behind_iommu(struct device *dev);
+bool cc_reaches(struct device *dev, phys_addr_t tlb_addr, size_t size);
 
 /* Take a slot; @slot is set unless 0 is returned. Preemption disabled. */
 static __always_inline u32 cc_magazine_pop(u64 __percpu *head, struct cc_slot **slot)
@@ -150,15 +151,17 @@ static __always_inline bool cc_within_segment(struct device *dev)
 	return dma_get_seg_boundary(dev) >= CC_SLOT_MAX - 1;
 }
 
-/* Does the device reach the slot? True only if its mask is its one limit. */
+/* Does the device reach the slot? True only if that is simple to say. */
 static __always_inline bool cc_reaches_simply(struct device *dev,
 					      const struct cc_slot *slot)
 {
-	phys_addr_t end = slot->base + CC_SLOT_MAX - 1;
+	dma_addr_t end;
 
-	return !IS_ENABLED(CONFIG_ARCH_HAS_PHYS_TO_DMA) &&
-	       !dev->dma_range_map && !dev->bus_dma_limit &&
-	       phys_to_dma_unencrypted(dev, end) <= *dev->dma_mask;
+	if (IS_ENABLED(CONFIG_ARCH_HAS_PHYS_TO_DMA) || dev->dma_range_map)
+		return false;
+	end = phys_to_dma_unencrypted(dev, slot->base + CC_SLOT_MAX - 1);
+	/* There is no limit if it is 0, which becomes the largest. */
+	return end <= *dev->dma_mask && end <= dev->bus_dma_limit - 1;
 }
 
 /* Make @slot, of class @nr, that of the buffer. Enables preemption. */
