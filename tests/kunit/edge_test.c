@@ -6,7 +6,9 @@
  */
 #include <linux/dma-direct.h>
 #include <linux/dma-map-ops.h>
+#include <linux/nodemask.h>
 #include <linux/swiotlb.h>
+#include <linux/topology.h>
 
 #include "cc_test.h"
 
@@ -261,6 +263,30 @@ static void edge_needs_sync(struct kunit *test)
 	}
 }
 
+#ifdef CONFIG_USE_PERCPU_NUMA_NODE_ID
+/*
+ * A CPU on a node without memory, as the processor of a board whose slots are empty. Not
+ * all architectures name the nearest node that has some.
+ */
+static void edge_no_memory(struct kunit *test)
+{
+	int cpu = raw_smp_processor_id(), node = cpu_to_node(cpu), nid, found;
+	unsigned long flags;
+
+	for (nid = 0; nid < MAX_NUMNODES && node_state(nid, N_MEMORY); nid++)
+		;
+	if (nid == MAX_NUMNODES)
+		kunit_skip(test, "all nodes have memory");
+	local_irq_save(flags);
+	set_cpu_numa_node(cpu, nid);
+	found = cc_cpu_node(cpu);
+	set_cpu_numa_node(cpu, node);
+	local_irq_restore(flags);
+	KUNIT_EXPECT_TRUE(test, node_state(found, N_MEMORY));
+	KUNIT_EXPECT_LT(test, found, nr_node_ids);
+}
+#endif
+
 static struct kunit_case edge_cases[] = {
 	KUNIT_CASE(edge_counts_too_large),
 	KUNIT_CASE(edge_too_large),
@@ -271,6 +297,9 @@ static struct kunit_case edge_cases[] = {
 	KUNIT_CASE(edge_range_map),
 	KUNIT_CASE(edge_holds),
 	KUNIT_CASE(edge_needs_sync),
+#ifdef CONFIG_USE_PERCPU_NUMA_NODE_ID
+	KUNIT_CASE(edge_no_memory),
+#endif
 	{}
 };
 

@@ -9,6 +9,8 @@
 #include <linux/kasan.h>
 #include <linux/mem_encrypt.h>
 #include <linux/mm.h>
+#include <linux/nodemask.h>
+#include <linux/numa.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/set_memory.h>
@@ -35,13 +37,16 @@ unsigned int cc_count_nodes(void)
  * @cpu: the CPU
  *
  * Context: any.
- * Return: a node, which may have no memory left.
+ * Return: the nearest node that has memory, of which none may be left.
  */
 int cc_cpu_node(unsigned int cpu)
 {
 	KUNIT_STATIC_STUB_REDIRECT(cc_cpu_node, cpu);
-	/* NUMA_NO_NODE until the CPU has been seen. */
-	return max(cpu_to_mem(cpu), 0);
+	/*
+	 * Where the architecture knows of nodes without memory, or the CPU's has some, the
+	 * first look answers. NUMA_NO_NODE until the CPU has been seen.
+	 */
+	return max(numa_nearest_node(cpu_to_mem(cpu), N_MEMORY), 0);
 }
 
 /**
