@@ -418,8 +418,10 @@ static noinline void unmap_slow(struct device *dev, phys_addr_t tlb_addr,
  * @pool: the pool that holds @tlb_addr
  *
  * Warns once if that is not what is mapped. If it is not the start of a mapping
- * of this device, nothing is changed. What is in a coherent allocation or in a loan was
- * never bounced, but found here by its address: that is no mistake of anybody.
+ * of this device, nothing is changed; but without a mapping nothing keeps the memory
+ * here, and on a preemptible kernel it may go while this looks at it. What is in a
+ * coherent allocation or in a loan was never bounced, but found here by its address: that
+ * is no mistake of anybody.
  *
  * Context: any but NMI, on any CPU.
  */
