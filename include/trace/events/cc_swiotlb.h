@@ -46,7 +46,10 @@ TRACE_EVENT(cc_swiotlb_unmap,
 		      __entry->slot)
 );
 
-/* A CPU got a chain of slots from its spare magazine, depot, or gen_pool. */
+/*
+ * A CPU got a chain of slots: its spare magazine, what was in its inbox or collected for
+ * another CPU, or from depot or gen_pool; of another node, one slot.
+ */
 TRACE_EVENT(cc_swiotlb_refill,
 	    TP_PROTO(unsigned int shift, unsigned int count),
 	    TP_ARGS(shift, count),

@@ -77,7 +77,7 @@ bool __init cc_swiotlb_veto(bool remap)
  * The first blocks are there when it returns.
  *
  * Context: task.
- * Return: 0 or an error; then nothing has changed.
+ * Return: 0 or an error; then nothing is shared, and swiotlb does not come here.
  */
 int cc_swiotlb_start(const struct cc_options *opts)
 {

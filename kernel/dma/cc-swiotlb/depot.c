@@ -11,7 +11,8 @@
 /**
  * cc_depot_push() - put a chain into the depot of its NUMA node
  * @class: class of its slots
- * @chain: at least one slot, all of one node
+ * @chain: at least one slot; the first one says which node. Others may be of another
+ *	one, if an interrupt has collected them: who takes them has to look
  *
  * Context: any but NMI.
  */

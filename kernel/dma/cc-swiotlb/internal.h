@@ -88,7 +88,7 @@
 #define CC_BLOCK_SHIFT		21
 /* The largest class whose slots fit into a chunk. It is always in use. */
 #define CC_CHUNK_CLASS		(CC_CHUNK_SHIFT - CC_SLOT_MIN_SHIFT)
-/* A limit below would not even leave two slots of it. */
+/* A limit below would not even leave one whole block. */
 #define CC_MAX_LEAST		BIT(CC_BLOCK_SHIFT)
 /* Drivers are told of larger ones, which take whole blocks, if there is this much. */
 #define CC_LARGE_MAX		SZ_64M
@@ -302,12 +302,12 @@ struct cc_class_node {
  * @mag_size:	slots in a full magazine; 0: this class bypasses the magazines
  * @batch:	slots taken from a gen_pool at once
  * @mark:	slots that kccd keeps free; from the command line
- * @need:	decaying maximum of @peak: what kccd leaves to the class
  * @node:	what it has on each NUMA node
  * @nr_slots:	slots of all chunks; under cc_swiotlb.lock
  * @chunks:	under cc_swiotlb.lock
  * @nr_joined:	chunks that have ever been in it; under cc_swiotlb.lock
  * @seen_joined: what @nr_joined was in kccd's last tick
+ * @need:	decaying maximum of @peak: what kccd leaves to the class
  * @starved:	a mapping found no chunk in the reserve that is large enough
  * @wanted:	log2 of the bytes that it has to hold: @shift, or those of pages, or of
  *		a block
@@ -316,19 +316,19 @@ struct cc_class_node {
  * @last_peak:	the same in the second before
  */
 struct cc_class {
-	/* The fast path reads these; nobody else writes into their line. */
+	/* The fast path reads these; nobody writes into their line but who sets a mark. */
 	u8 shift;
 	bool enabled;
 	u8 mag_size;
 	u8 batch;
 	unsigned long mark;
-	unsigned long need;
 	struct cc_class_node *node;
 
 	unsigned long nr_slots ____cacheline_aligned_in_smp;
 	struct list_head chunks;
 	unsigned long nr_joined;
 	unsigned long seen_joined;
+	unsigned long need;
 	bool starved;
 	u8 wanted;
 	unsigned long high;

@@ -90,6 +90,7 @@ static void report(struct device *dev, size_t size, unsigned int nr,
 {
 	unsigned long shared = READ_ONCE(cc_swiotlb.shared);
 	unsigned long sum = shared + READ_ONCE(cc_swiotlb.quarantined);
+	unsigned long limit = READ_ONCE(cc_swiotlb.max);
 
 	if (!cc_swiotlb_max_mapping_size(dev))
 		dev_warn_ratelimited(dev,
@@ -100,9 +101,9 @@ static void report(struct device *dev, size_t size, unsigned int nr,
 				     "cc-swiotlb: %zu bytes %s: no free %lu-byte slot, reserve %lu KiB, %lu of at most %lu KiB shared; raise cc_swiotlb=%s\n",
 				     size, what, BIT(cc_classes[nr].shift),
 				     READ_ONCE(cc_swiotlb.reserve_bytes) >> 10,
-				     shared >> 10, cc_swiotlb.max >> 10,
+				     shared >> 10, limit >> 10,
 				     sum + BIT(max(cc_classes[nr].wanted, CC_FRAME_SHIFT)) <=
-				     cc_swiotlb.max ?
+				     limit ?
 				     "reserve=" : "max=");
 }
 
