@@ -5,7 +5,7 @@
 # four CPUs x86_64, arm64, riscv, s390 (big endian) and powerpc (big endian, pages of
 # 64 KiB); without an argument all, which are those that Kconfig lets choose it.
 # Without KVER and KSRC for both kernels. Writes out/kunit.json. Each argument of
-# kunit.py in $KUNIT_ARGS is passed on. Fails if a case failed.
+# kunit.py in $KUNIT_ARGS is passed on. Last line "N passed, M failed", of all cases.
 . "$(dirname "$0")/lib.sh"
 
 "$top/scripts/deps.sh"
@@ -36,7 +36,7 @@ without_kvm() {
 	PATH=$shim:$PATH
 }
 
-cases() { # status: how many
+cases() { # status: how many, of architecture $arch
 	jq "[.. | .test_cases? // empty | .[] | select(.status == \"$1\")] | length" "$out/kunit-$kver-$arch.json"
 }
 
@@ -82,20 +82,18 @@ for arch; do
 	step "KUnit on $arch"
 	log=$out/kunit-$kver-$arch.log
 	rm -f "$out/kunit-$kver-$arch.json"
+	status=0
 	# shellcheck disable=SC2086 # a list of words
-	kunit_py "$t" run "${args[@]}" ${KUNIT_ARGS:-} >"$log" 2>&1 || failed=1
+	kunit_py "$t" run "${args[@]}" ${KUNIT_ARGS:-} >"$log" 2>&1 || status=$?
 	[ -s "$out/kunit-$kver-$arch.json" ] || {
 		tail -20 "$log" >&2
-		die "KUnit did not run on $arch: see $log"
+		judge failed "$arch" "KUnit did not run: see $log"
+		continue
 	}
 	grep -E '\[(FAILED|CRASHED)\]|^# .*(FAIL|EXPECT|ASSERT)' "$log" >&2 || true
-	emit "$arch" cc passed "$(cases PASS)" tests
-	emit "$arch" cc failed "$(($(cases FAIL) + $(cases ERROR)))" tests
+	bad=$(($(cases FAIL) + $(cases ERROR)))
+	[ $status = 0 ] || [ $bad != 0 ] || bad=1 # a kernel that did not get to its end
+	judge_sums "$arch" "$(cases PASS)" $bad 0 "$(cases SKIP) skip themselves"
 	emit "$arch" cc skipped "$(cases SKIP)" tests
-	step "KUnit on $arch: $(grep -o 'Testing complete.*' "$log")"
 done
-if [ $failed != 0 ]; then
-	finish false
-	exit 1
-fi
-finish true
+conclude

@@ -57,6 +57,18 @@ step() {
 	printf '[%3d:%02d] %s\n' $((t / 60)) $((t % 60)) "$*" >&2
 }
 
+# One of $steps, which takes long; how long, is said the next time.
+nth=0 steps=0
+begin_step() { # what, name under which the time is kept
+	step_time=$cache/times/$2 step_began=$(date +%s)
+	step "$((nth += 1)) of $steps: $1$([ ! -f "$step_time" ] || echo "; took $(<"$step_time") s the last time")"
+}
+end_step() { # into $took, seconds
+	took=$(($(date +%s) - step_began))
+	mkdir -p "$cache/times"
+	echo $took >"$step_time"
+}
+
 need() { # command...
 	local c package
 	for c; do
@@ -78,9 +90,17 @@ whole_number() {
 	[[ $v =~ ^(0|[1-9][0-9]{0,8})$ && $v -ge $2 ]] || die "$1=$v: set it to a whole number from $2 on"
 }
 
-# Names that the user may give: if it is set, there is one in it at least.
+# What a verb is to do it is told by variables.
+no_arguments() { # argument...
+	[ $# = 0 ] || die "${0##*/} takes no arguments, and would ignore '$*': its first comment has the variables that it takes"
+}
+
+# Names that the user may give: if it is set, there is one in it at least. They are then in
+# $given, as they are: a * in them means no file.
 some_names() { # variable
 	[[ -z ${!1:-} || ${!1} = *[![:space:]]* ]] || die "$1 is blank: give a name, or leave it out"
+	# shellcheck disable=SC2034 # for the scripts
+	read -r -d '' -a given <<<"${!1:-}" || true
 }
 
 # A switch that the user may set; then it is 1 or nothing.
@@ -386,16 +406,41 @@ bad_lines() { # console.log
 
 # What is judged: for each thing a line of KTAP and a record, with a reason where there
 # is one to give. The number of those that failed decides about the verb.
-passed=0 failed=0 skipped=0 judged=0
-judge() { # passed|failed|unavailable, what, reason
-	local n=$((judged += 1))
-	[ $n -gt 1 ] || echo 'KTAP version 1'
+passed=0 failed=0 skipped=0 judged=0 planned=
+ktap_plan() { # how many lines there will be, where that is known before the first one
+	planned=1
+	printf '%s\n' 'KTAP version 1' "1..$1"
+}
+ktap() { # passed|failed|unavailable, what, reason: the line
+	[ "$planned$judged" != 0 ] || echo 'KTAP version 1'
+	judged=$((judged + 1))
 	case $1 in
-	passed) passed=$((passed + 1)) && echo "ok $n $2 # $3" ;;
-	failed) failed=$((failed + 1)) && echo "not ok $n $2 # $3" ;;
-	unavailable) skipped=$((skipped + 1)) && echo "ok $n $2 # SKIP $3" ;;
+	passed) echo "ok $judged $2 # $3" ;;
+	failed) echo "not ok $judged $2 # $3" ;;
+	unavailable) echo "ok $judged $2 # SKIP $3" ;;
+	esac
+}
+judge() { # passed|failed|unavailable, what, reason
+	ktap "$@"
+	case $1 in
+	passed) passed=$((passed + 1)) ;;
+	failed) failed=$((failed + 1)) ;;
+	unavailable) skipped=$((skipped + 1)) ;;
 	esac
 	emit "$2" cc "$1" 1 tests
+}
+
+# What something else has judged: one line for all of it, and its numbers.
+judge_sums() { # what, passed, failed, unavailable, [what else there is to say]
+	local how=passed said="$2 passed, $3 failed"
+	[ "$4" = 0 ] || said+=", $4 skipped"
+	[ "$2" != 0 ] || [ "$4" = 0 ] || how=unavailable
+	[ "$3" = 0 ] || how=failed
+	ktap $how "$1" "$said${5:+; $5}"
+	passed=$((passed + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
+	emit "$1" cc passed "$2" tests
+	emit "$1" cc failed "$3" tests
+	[ "$4" = 0 ] || emit "$1" cc unavailable "$4" tests
 }
 
 # check <name> <command...>: judge by whether it succeeds; its output goes to a log and
@@ -467,7 +512,7 @@ conclude() {
 	else
 		finish false
 	fi
-	[ $judged = 0 ] || echo "1..$judged"
+	[ "$planned" ] || [ $judged = 0 ] || echo "1..$judged"
 	printf '%s passed, %s failed' $passed $failed
 	if [ $skipped = 0 ]; then
 		echo

@@ -137,6 +137,14 @@ ended 'a checkpatch that dies is not silent' 0 '^checkpatch.pl ended with status
 echo 'print ":1: WARNING:X: x", $/, "include/trace/events/x.h:1: CHECK:OPEN_ENDED_LINE: x", $/; exit 1' >"$tmp/cache/cc-swiotlb/src/linux-6.12/scripts/checkpatch.pl"
 verb 'checkpatch a.patch | grep -c .'
 ended 'it is asked about style, but for trace events' 0 '^1$'
+mkdir "$repo"/{kernel,lib,include,tests/kunit,tools,patches}
+touch "$repo"/{lib/a.c,patches/b.patch}
+KVER=6.12 run "$repo/scripts/checkpatch-run.sh"
+ended 'checkpatch-run: it fails on what is reported' 1 '^0 passed, 2 failed$'
+ok 'checkpatch-run: and says what it is of' grep -q '^# .*/b.patch:1: WARNING:X: x' "$tmp/said"
+: >"$tmp/cache/cc-swiotlb/src/linux-6.12/scripts/checkpatch.pl"
+KVER=6.12 run "$repo/scripts/checkpatch-run.sh"
+ended 'checkpatch-run: and on nothing else' 0 '^2 passed, 0 failed$'
 
 # Both versions
 echo '. "$(dirname "$0")/lib.sh"
@@ -326,17 +334,80 @@ verb 'dir='"$tmp"'/herd7 suite=sid; fetch_packages() { :; }; . <(sed -n "/^fetch
 ended 'herd7: what cannot be unpacked is an error' 0 '^has nothing$'
 ok 'herd7: and is not there' test ! -e "$tmp/herd7/root"
 
+# kunit and coverage
+tree=$tmp/kunit
+mkdir -p "$tree/kernel/dma/cc-swiotlb/tests"
+touch "$tree/kernel/dma/cc-swiotlb/core.c"
+mv "$repo/scripts/apply.sh" "$tmp/apply.sh"
+echo "echo '$tree'" | fake apply
+program "$tmp/bin/python3" <<'EOF'
+cases() { echo "{\"test_cases\": [$(printf '{"status": "%s"}\n' "$@" | paste -sd,)]}" >"$json"; }
+for a; do
+	case $a in --json=*) json=${a#*=} ;; esac
+done
+mkdir -p build-coverage/{kernel/dma/cc-swiotlb,lib}
+touch build-coverage/{kernel/dma/cc-swiotlb/core,lib/genalloc-ext}.gcda
+case $FAKE in
+passes) cases PASS SKIP PASS ;;
+fails) cases PASS FAIL ERROR && exit 1 ;;
+ends) cases PASS && exit 1 ;;
+none) exit 1 ;;
+esac
+EOF
+program "$tmp/bin/gcov" <<'EOF'
+f=${3%.gcda}.c
+jq -n --arg f "$f" --argjson n "$([ "$FAKE" = all ] && echo 0 || echo -3)" '{files: [{file: $f, lines: [range(10) | {line_number: ., count: ([$n + 10 - ., 0] | max)}]}]}'
+EOF
+for f in 'passes 0 2 0' 'fails 1 1 2' 'ends 1 1 1' 'none 1 0 1'; do
+	read -r FAKE wanted p f <<<"$f"
+	KVER=7.3 run "$repo/scripts/kunit.sh" uml
+	ended "kunit: $FAKE" "$wanted" "^$p passed, $f failed$"
+	ok "kunit: $FAKE, as a line of KTAP" grep -qE "^$([ "$wanted" = 0 ] || echo 'not ')ok 1 uml # ($p passed, $f failed|KUnit did not run)" "$tmp/said"
+done
+FAKE=''
+KVER=7.3 FAKE=all run "$repo/scripts/coverage.sh"
+ended 'coverage: all lines' 0 '^2 passed, 0 failed$'
+KVER=7.3 run "$repo/scripts/coverage.sh"
+ended 'coverage: too few' 1 '^not ok 1 kernel/dma/cc-swiotlb/core.c # 70 % of 10 lines, not 7 8 9: add the tests'
+ok 'coverage: which is recorded' jq -e '.pass == false and ([.results[] | select(.metric == "line_coverage").value] == [0.7, 0.7])' "$out/coverage.json"
+rm "$tmp/bin/python3" "$tmp/bin/gcov"
+mv "$tmp/apply.sh" "$repo/scripts/apply.sh"
+
 # test
 program "$repo/tests/tools/some-test.sh" </dev/null
 for s in static series-check litmus smoke kunit; do
 	fake $s <<-'EOF'
 		[ "$FAKE $(basename "$0")" != 'ended static.sh' ] || { touch "$REPO/out/begun" && exec sleep 20; }
-		echo '{"results": [{"metric": "passed", "value": 1}]}' >"$REPO/out/$(basename "$0" .sh).json"
+		[ "$FAKE $(basename "$0")" != 'gone litmus.sh' ] || exit 77
+		echo '{"results": [{"metric": "passed", "value": 2}]}' >"$REPO/out/$(basename "$0" .sh).json"
+		printf '%s\n' 'KTAP version 1' 'ok 1 one' 'ok 2 two' 1..2 '2 passed, 0 failed'
 		[ "$FAKE" != "$(basename "$0" .sh)" ]
 	EOF
 done
+# At each depth a head with a plan, and as many results, in order; above a result those that
+# it is of.
+ktap_holds() { # file
+	awk '
+		{ match($0, /^ */); d = RLENGTH / 2; s = substr($0, RLENGTH + 1) }
+		s == "KTAP version 1" { bad += head || left[d]; head = 1; next }
+		s ~ /^1\.\.[0-9]+$/ { bad += !head; left[d] = substr(s, 4); n[d] = 0; plans++ }
+		s ~ /^(not )?ok [0-9]+ / {
+			split(s, w)
+			bad += left[d]-- < 1 || left[d + 1] || (w[1] == "not" ? w[3] : w[2]) != ++n[d]
+		}
+		{ bad += head && s !~ /^1\.\./; head = 0 }
+		END { exit bad || plans != '"$2"' || left[0] }' "$1"
+}
 FAKE=smoke KSRC=$tmp/cache/cc-swiotlb/src/linux-6.12 run "$repo/scripts/test.sh"
-ended 'test: a verb that fails after it has recorded has failed' 1 '^7 passed, 1 failed$'
+ended 'test: a verb that fails after it has recorded has failed' 1 '^13 passed, 1 failed$'
+ok 'test: and says so' grep -q '^  not ok 5 smoke-6.12 # 2 passed, 1 failed; ' "$tmp/said"
+grep -v '^\[' "$tmp/said" >"$tmp/ktap"
+ok 'test: it speaks KTAP' ktap_holds "$tmp/ktap" 8
+ok 'test: the sum is the last line' bash -c 'tail -n 1 "$1" | grep -qx "13 passed, 1 failed"' - "$tmp/said"
+ok 'test: and in the record' jq -e '[.results[] | select(.metric == "passed").value] | add == 13' "$out/test.json"
+FAKE=gone KVER=6.12 run "$repo/scripts/test.sh"
+ended 'test: a verb that cannot be had is skipped' 0 '^11 passed, 0 failed, 1 skipped$'
+ok 'test: by a line of KTAP, too' grep -q '^  ok 3 litmus-6.12 # SKIP ' "$tmp/said"
 FAKE=ended KVER=7.3 "$repo/scripts/test.sh" >"$tmp/said" 2>&1 &
 for ((i = 0; i < 500; i++)); do [ ! -e "$out/begun" ] || break; sleep 0.01; done
 kill $!
