@@ -7,6 +7,7 @@
 # tree that cc-swiotlb is compared with, without the series but for the patch that
 # counts what is copied. "apply.sh pristine": the kernel as it came.
 . "$(dirname "$0")/lib.sh"
+[ $# -le 1 ] || die "apply.sh makes one tree, and would ignore '${*:2}': call it once for each"
 . "$(dirname "$0")/stage.sh"
 
 "$top/scripts/deps.sh" --only patch rsync xz-utils
@@ -35,5 +36,5 @@ pristine)
 	;;
 *) die "apply.sh: no '$1': use seam, peer, pristine or nothing" ;;
 esac
-step "patched tree: $changed files changed"
+step "${t##*/}: $changed files changed"
 echo "$t"

@@ -13,6 +13,7 @@
 # ROUNDS=0: only count. Per disk 1 or 256 requests are in flight, never more than 512 MiB
 # in all. Writes out/bench-fio.json.
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 "$top/scripts/deps.sh" iperf3
 switch QUICK

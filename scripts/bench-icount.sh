@@ -8,6 +8,7 @@
 # (tests/bench/irqsoff.c) while 2 GiB are shared and returned. Writes
 # out/bench-icount.json; fails if a run fails, does not repeat, or exceeds a bound.
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 "$top/scripts/deps.sh" gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-system-arm mmdebstrap
 record_to bench-icount

@@ -7,6 +7,7 @@
 # Writes out/bench-native.json; fails if a run lacks figures.
 [ -n "${KSRC:-}" ] || export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 only_newest
 . "$(dirname "$0")/stage.sh"
 

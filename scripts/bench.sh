@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # make bench: all benchmarks, then out/bench.json, out/bench.md and out/plots/.
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 whole_number ROUNDS 1
 rm -f "$out"/bench{,-native,-icount,-fio}.json # of another run

@@ -5,6 +5,7 @@
 # check needs, and legacy and dynamic have the one arm64 patch without which no
 # protected guest does DMA. Prints the path of the image.
 . "$(dirname "$0")/lib.sh"
+[ $# -le 1 ] || die "cvm-build.sh builds one variant, and would ignore '${*:2}': call it once for each"
 
 variant=${1:-}
 case $variant in

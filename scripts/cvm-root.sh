@@ -4,6 +4,7 @@
 # an ext2 image with QEMU (the host's root) and an initramfs (the guest's).
 # Both are kept in the cache. Prints the two paths.
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 suite=trixie # its QEMU, 10.0, drives protected guests; bookworm's does not
 packages=qemu-system-arm,busybox-static,dmsetup,fio

@@ -9,6 +9,7 @@
 # Evidence goes to out/cvm/<guest>/, figures to out/cvm.json.
 [ -n "${KSRC:-}" ] || export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 only_newest
 
 some_names GUESTS

@@ -19,6 +19,7 @@
 # Prints a table and what ccstat shows at the end of the run, writes out/demo.json
 # and out/plots/demo-memory.{svg,png}, fails if a "must" of one of them is not met.
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 switch ALL
 "$top/scripts/deps.sh"

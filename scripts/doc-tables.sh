@@ -7,6 +7,7 @@
 # failed, stays as it is. The same out/ gives the same text.
 # shellcheck disable=SC2016 # the variables are jq's
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 "$top/scripts/deps.sh" --only jq
 tmp=$(mktemp -d)

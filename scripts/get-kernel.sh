@@ -4,6 +4,7 @@
 # Prints the directory. The system's own apt set-up is read, never changed. Exits
 # with 77 if the archive can be reached and no suite has this version any more.
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 case $kver in
 6.12) suites='bookworm-security trixie' ;;

@@ -4,6 +4,7 @@
 # of tests/stress/, ccstat and poison.
 # Rebuilt only when one of them changed. Prints the path.
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 need busybox fio mke2fs e2fsck mkfs.xfs dmsetup cpio gzip make gcc
 programs=(fio mke2fs e2fsck mkfs.xfs dmsetup)

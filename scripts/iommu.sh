@@ -5,6 +5,7 @@
 # memory above 4 GiB. Buffers that do not fill their pages are bounced, so that the
 # device does not see what else is there. Writes out/iommu.json.
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 "$top/scripts/deps.sh" acpica-tools
 record_to iommu

@@ -8,11 +8,12 @@
 # LITMUS='<name>...': these only, by the names of their files or parts of them.
 # Writes out/litmus.json.
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 some_names LITMUS
 shopt -s nullglob
 tests=()
-for name in ${LITMUS:-.}; do
+for name in "${given[@]:-.}"; do
 	found=("$top/tests/litmus"/*"$name"*)
 	[ ${#found[@]} -gt 0 ] || die "tests/litmus has no '$name': take a name from there"
 	tests+=("${found[@]}")

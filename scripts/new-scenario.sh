@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # make new-scenario NAME=<name>: a scenario of "make stress" to begin with.
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 name=${NAME:-}
 [[ $name =~ ^[a-z][a-z0-9]*$ ]] || die "NAME='$name' is no name of a scenario: use NAME=<lower-case letters and digits>"

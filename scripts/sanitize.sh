@@ -13,6 +13,7 @@
 #   rt      a kernel of which every part can be preempted, with the lock debugging that
 #           tells raw spinlocks from others; x86_64, without the slow tests
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 some_names SANITIZER
 "$top/scripts/deps.sh"
@@ -25,8 +26,9 @@ declare -A config=(
 	[rt]='PREEMPT_RT=y PROVE_LOCKING=y PROVE_RAW_LOCK_NESTING=y DEBUG_ATOMIC_SLEEP=y DEBUG_KERNEL=y'
 )
 declare -A arch=([kasan]=uml [debug]=x86_64 [kcsan]=x86_64 [rt]=x86_64)
-names=${SANITIZER:-kasan debug kcsan rt}
-for s in $names; do
+names=("${given[@]}")
+[ ${#names[@]} -gt 0 ] || names=(kasan debug kcsan rt)
+for s in "${names[@]}"; do
 	[ "${config[$s]:-}" ] || die "no sanitizer '$s': use kasan, debug, kcsan or rt"
 done
 [ "$asked" ] || for_each_version "$@"
@@ -51,7 +53,7 @@ no_reports() { # name
 	[ -s "$t/build-$1/test.log" ] && ! bad_lines "$t/build-$1/test.log"
 }
 
-for s in $names; do
+for s in "${names[@]}"; do
 	check "$s" run "$s"
 	emit "$s" cc tests "$(jq '[.. | .test_cases? // empty | .[] | select(.status == "PASS")] | length' \
 		"$out/kunit-$kver-${arch[$s]}.json" 2>/dev/null || echo 0)" tests

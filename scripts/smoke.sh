@@ -3,6 +3,7 @@
 # make smoke: boot the patched kernel with lockdep and DMA debugging, and run a
 # short verified I/O through cc-swiotlb on the demo's devices. Writes out/smoke.json.
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 "$top/scripts/deps.sh"
 record_to smoke

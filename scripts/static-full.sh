@@ -4,6 +4,7 @@
 # compilers of five architectures, with each Kconfig option that matters on and off,
 # coccinelle, and the documents with sphinx. Writes out/static-full.json.
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 "$top/scripts/deps.sh" clang-19 lld-19 llvm-19 coccinelle ocaml python3-sphinx "${triplet[@]/#/gcc-}"
 t=$("$top/scripts/apply.sh")

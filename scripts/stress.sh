@@ -10,12 +10,14 @@
 # Writes out/stress.json; fails if something that must hold with cc does not. What
 # legacy and dynamic do is recorded beside it.
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 whole_number MINUTES 1
 whole_number BURST_MIB 1
 some_names SCENARIO
 scenarios=()
-for s in ${SCENARIO:-$(cd "$top/tests/stress" && grep -L '^# Only by its name' -- *)}; do
+[ ${#given[@]} -gt 0 ] || mapfile -t given < <(cd "$top/tests/stress" && grep -L '^# Only by its name' -- *)
+for s in "${given[@]}"; do
 	[ -f "$top/tests/stress/$s" ] ||
 		die "no scenario '$s': use one of $(cd "$top/tests/stress" && echo *), or make new-scenario NAME=$s"
 	scenarios+=("$s")

@@ -4,6 +4,7 @@
 # the tests of the tools. Takes hours. Writes out/test-all.json; last line "N passed, M
 # failed". What the verbs recorded is in out/test-all/, under the names of the checks.
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 "$top/scripts/deps.sh"
 record_to test-all

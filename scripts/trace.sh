@@ -5,6 +5,7 @@
 # tools/ccstat/cc-addr.py in gdb, which looks into that guest.
 # Writes out/trace.json and a log of each; last line "N passed, M failed".
 . "$(dirname "$0")/lib.sh"
+no_arguments "$@"
 
 "$top/scripts/deps.sh" bpftrace linux-perf trace-cmd gdb
 step "kernel $kver${KSRC:+ of $KSRC}"

@@ -69,6 +69,17 @@ for names in 'stress SCENARIO' 'litmus LITMUS' 'mutants MUTANT' 'sanitize SANITI
 	run env "$names= " "$repo/scripts/$s.sh"
 	ended "$s: no name is not a name" 1 "^error: $names is blank"
 done
+for s in apply,pristine bench bench-{fio,icount,native} checkpatch-run coverage cvm cvm-build,cc demo doc-tables get-kernel \
+	initramfs iommu litmus new-scenario sanitize smoke static-full stress test test-all trace; do
+	IFS=, read -r s a <<<"$s"
+	run "$repo/scripts/$s.sh" ${a:+"$a"} hotplug
+	ended "$s: what it would ignore is an error" 1 "^error: $s.sh .*'hotplug'"
+done
+for names in 'stress SCENARIO no.scenario' 'litmus LITMUS tests/litmus.has.no' 'sanitize SANITIZER no.sanitizer'; do
+	read -r s names said <<<"$names"
+	run env -C "$repo" "$names=s*" "$repo/scripts/$s.sh"
+	ended "$s: a name is no pattern of files" 1 "^error: $said 's\*'"
+done
 verb 'need no-such-command'
 ended 'what is not installed is in the packages of make deps' 1 "^error: no-such-command is not installed: run 'make deps'"
 verb 'command() { false; }; need perf'
