@@ -207,7 +207,7 @@ twice() { # name bzImage granules swiotlb-argument
 		[$a[0], $b[0]] | transpose
 		| map((.[0] | total) / (.[1] | total) - 1 | fabs) | max * 10000 | round / 100')
 	emit "$1" "${5:-legacy}" repeat_difference "$again" %
-	must "$1: percent by which two runs differ" "$again < 1"
+	must "$1: two runs differ by less than 1 %" "$again < 1"
 }
 
 # Records of a run; what is left without copy and unbounced path is the overhead.
@@ -339,15 +339,16 @@ echo
 echo "Interrupts off, instructions at most, mean, and how often, while $(of irqsoff grown_mib) MiB are shared and returned:"
 jq -rs 'map(select(.function)) | sort_by(-.max)[] | "  \(.function) \(.max), \(.mean), \(.sections)"' "$dir/irqsoff/counts"
 echo
-must 'interrupts off at most' "$(of irqsoff sections) > 0 and $(of irqsoff max) <= 20000"
-must 'interrupts that came when they were thought to be off' "$(of irqsoff lost_track) == 0"
+must 'cc: interrupts are off for 20000 instructions at most while memory is shared and returned' \
+	"$(of irqsoff sections) > 0 and $(of irqsoff max) <= 20000"
+must 'cc: no interrupt came when interrupts were thought to be off' "$(of irqsoff lost_track) == 0"
 for n in cc arm64-cc; do
-	must "$n: mappings of all sizes" "$(of $n-512K overhead_instructions) > 0"
+	must "$n: mappings of all sizes succeed" "$(of $n-512K overhead_instructions) > 0"
 done
-must 'overhead of cc' "$(of cc-4K overhead_instructions) <= 200"
-must 'and without the optional patch, which is worth a tenth of it' \
+must 'cc: map and unmap of 4 KiB take 200 instructions at most' "$(of cc-4K overhead_instructions) <= 200"
+must 'cc: the last patch of the series, which is optional, saves a tenth of them' \
 	"$(of cc-4K overhead_instructions) <= 0.9 * $(of seam-4K overhead_instructions)"
-must 'overhead of cc on arm64, a fifth of legacy at most' \
+must 'cc on arm64: a fifth of the instructions of legacy at most' \
 	"$(of arm64-cc-4K overhead_instructions) <= $(of arm64-legacy-4K overhead_instructions) / 5"
 # A static key that is off is a NOP, and counts as an instruction here. What an unmap
 # is spared is more than they are.
@@ -357,16 +358,16 @@ for pair in 'legacy not-selected' 'none not-selected-none' 'legacy-from not-sele
 	nops=$(jq -n "$(of "$s-4K" nops) - $(of "$n-4K" nops)")
 	emit "$s-4K" "${n%-from}" more_nops "$nops" instructions
 	emit "$s-4K" "${n%-from}" more_instructions "$more" instructions
-	must "$s: instructions more than unpatched, $nops of them NOPs" "$more <= 0"
+	must "$s: no more instructions than unpatched, with $nops more NOPs among them" "$more <= 0"
 done
-must 'boot with cc against legacy, instructions' "$(of cc boot_us) <= $(of legacy boot_us)"
-must 'boot with cc against legacy, free memory in KiB' "$(of cc boot_free_kib) >= $(of legacy boot_free_kib)"
-must 'LOCK prefixes with cc, two CPUs' "$(of cc-2cpus locked_instructions) == 0"
-must 'cli, sti, pushf, popf with cc' "$(of cc-2cpus irq_flag_instructions) == 0"
-must 'cache lines that both CPUs write, legacy, to see that they are found' "$(of legacy-2cpus shared_lines_written) > 0"
-must 'cache lines that both CPUs write, cc' "$(of cc-2cpus shared_lines_written) == 0"
-must 'cc_swiotlb_find_pool' "$(of cc find_pool_instructions) <= 25"
-must "cc_swiotlb_find_pool with $(of cc-10000-chunks chunks) chunks" "$(of cc-10000-chunks find_pool_instructions) == $(of cc find_pool_instructions)"
+must 'cc: to boot takes no more instructions than with legacy' "$(of cc boot_us) <= $(of legacy boot_us)"
+must 'cc: after boot no less memory is free than with legacy' "$(of cc boot_free_kib) >= $(of legacy boot_free_kib)"
+must 'cc, two CPUs: no LOCK prefix' "$(of cc-2cpus locked_instructions) == 0"
+must 'cc, two CPUs: no cli, sti, pushf or popf' "$(of cc-2cpus irq_flag_instructions) == 0"
+must 'legacy, two CPUs: cache lines that both write are found' "$(of legacy-2cpus shared_lines_written) > 0"
+must 'cc, two CPUs: no cache line that both write' "$(of cc-2cpus shared_lines_written) == 0"
+must 'cc_swiotlb_find_pool takes 25 instructions at most' "$(of cc find_pool_instructions) <= 25"
+must "cc_swiotlb_find_pool with $(of cc-10000-chunks chunks) chunks takes as many" "$(of cc-10000-chunks find_pool_instructions) == $(of cc find_pool_instructions)"
 
 step "wrote out/bench-icount.json"
 conclude
