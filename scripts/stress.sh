@@ -4,7 +4,8 @@
 # tests/stress/: what it is about, what the host does and what must hold, and what the
 # guest does. SCENARIO='<name>...' for some; without it all but those that say so.
 #
-#   MINUTES=n       duration of mkfs21 (each allocator) and of soak
+#   MINUTES=n       duration of mkfs21, for each allocator (5 by its name, 2 among all), and
+#                   of soak (30)
 #   BURST_MIB=n     in flight in burst (2560); decay takes 1024
 #
 # Writes out/stress.json; fails if something that must hold with cc does not. What
