@@ -399,9 +399,9 @@ quiet_log() { # directory that qemu.sh was given
 	[ -s "$1/console.log" ] && ! bad_lines "$1/console.log"
 }
 
-# Lines of a guest's console that must never appear.
+# Lines of a guest's console that must never appear: those of tests/guest/cvm-run, too.
 bad_lines() { # console.log
-	grep -aE 'WARNING:|BUG:|Oops|Call Trace|general protection|soft lockup|hard LOCKUP|rcu.*detected.*stall|blocked for more than|sleeping function|scheduling while atomic|possible .* (deadlock|dependency)|suspicious RCU|Kernel panic|corruption' "$1"
+	grep -aE 'WARNING:|BUG:|Oops|Call [Tt]race|general protection|soft lockup|hard LOCKUP|hung task|rcu.*detected.*stall|blocked for more than|sleeping function|scheduling while atomic|possible .* (deadlock|dependency)|suspicious RCU|Kernel panic|corruption' "$1"
 }
 
 # What is judged: for each thing a line of KTAP and a record, with a reason where there

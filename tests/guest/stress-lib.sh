@@ -4,7 +4,6 @@
 # shellcheck source=lib.sh
 . /tests/lib.sh
 
-tracing=/sys/kernel/tracing
 mount -t tracefs tracing $tracing
 # shellcheck disable=SC2034 # used by the tests
 disks=$(cd /dev && ls -d nvme?n1 nvme??n1 2>/dev/null)
@@ -86,19 +85,6 @@ send_stats() { # when
 	done
 }
 
-# Count the maps that fail: cc does by itself.
-watch_failures() {
-	[ ! -r $cc/map_failures ] || return 0
-	# shellcheck disable=SC2016 # $retval is the kernel's
-	echo 'r:stress/map swiotlb_tbl_map_single ret=$retval:x64' >$tracing/kprobe_events || fail 'no probe on maps'
-	echo 'hist:keys=ret if ret == 0xffffffffffffffff' >$tracing/events/stress/map/trigger
-}
-
-map_failures() {
-	cat $cc/map_failures 2>/dev/null ||
-		sed -n 's/.* hitcount: *\([0-9]*\).*/\1/p' $tracing/events/stress/map/hist | awk '{ s += $1 } END { print s + 0 }'
-}
-
 mib_of() { # field of /proc/meminfo
 	awk -v f="$1:" '$1 == f { print int($2 / 1024) }' /proc/meminfo
 }
@@ -125,21 +111,14 @@ disk_io() { # name argument...
 }
 
 # Ten times a second until /tmp/sampling is gone, into /tmp/samples: time in
-# 1/100 s, bytes shared, bytes of slots in use, requests done and in flight.
+# 1/100 s, bytes shared, bytes in use, requests done and in flight.
 sample() {
 	local up shared used finished flying name r w f
 	: >/tmp/sampling
 	while [ -e /tmp/sampling ]; do
 		read -r up _ </proc/uptime
-		used=0 finished=0 flying=0
-		if [ -r $cc/used_bytes ]; then
-			read -r shared <$cc/shared_bytes
-			read -r used <$cc/used_bytes
-		else
-			read -r shared <$dbg/swiotlb/io_tlb_nslabs
-			read -r used <$dbg/swiotlb/io_tlb_used
-			shared=$((shared * 2048)) used=$((used * 2048))
-		fi
+		finished=0 flying=0
+		read_memory
 		while read -r _ _ name r _ _ _ w _ _ _ f _; do
 			case $name in
 			nvme*n1) finished=$((finished + r + w)) flying=$((flying + f)) ;;

@@ -214,7 +214,14 @@ echo '{"metric": "maps", "value": 1, "unit": ""}' >"$2/results.jsonl"
 EOF
 FAKE=no-build run "$repo/scripts/demo.sh"
 ended 'demo: a kernel that does not build ends it' 1
-ok 'demo: at once, and without a record' test ! -e "$out/demo.json" -a "$(grep -c 'swiotlb=' "$tmp/said")" = 0
+ok 'demo: at once, and without a record' test ! -e "$out/demo.json" -a "$(grep -c 'swiotlb=' "$tmp/said")" = 1
+mkdir -p "$tmp/cache/cc-swiotlb/times"
+echo 17 >"$tmp/cache/cc-swiotlb/times/demo-legacy-6.12"
+run "$repo/scripts/demo.sh"
+ended 'demo: which step of how many, and how long it took' 1 '3 of 3: legacy, swiotlb=32768,force; took 17 s the last time$'
+ok 'demo: how long it takes now is kept' grep -qx '[0-9]' "$tmp/cache/cc-swiotlb/times/demo-legacy-6.12"
+ALL=1 run "$repo/scripts/demo.sh"
+ended 'demo: all kernels' 1 '6 of 6: configured-off, '
 FAKE=gone run "$repo/scripts/demo.sh"
 ended 'demo: a kernel that cannot be had skips it' 77
 mkdir -p "$out/demo/cc/files"
@@ -295,6 +302,25 @@ run "$tmp/bin/file-system" 2 'write error: Input/output error'
 ended 'guest: an error is not want of space' 1 '^FAIL: ext4 has 2 files: .*Input/output error'
 run "$tmp/bin/file-system" 0 'write error: No space left on device'
 ended 'guest: and no file at all is an error' 1 '^FAIL: ext4 has 0 files'
+
+# What guests say of memory: with swiotlb's own pool, in lib.sh and in cvm-run
+mkdir -p "$tmp/guest/cc" "$tmp/guest/swiotlb"
+for f in cc/shared_bytes:1000 cc/shared_peak_bytes:5000 cc/used_bytes:100 swiotlb/io_tlb_{nslabs:3,used:1,copied_in:7,copied_out:8}; do
+	echo "${f#*:}" >"$tmp/guest/${f%:*}"
+done
+{
+	sed 's|^dbg=.*|dbg=$guest|; s|^cc=.*|cc=$guest/cc|' "$top/tests/guest/lib.sh"
+	echo 'read_memory; echo $shared $used $(shared) $(shared_peak) $(copied_bytes in) $(copied_bytes both) $(map_failures)'
+	sed -n '/^shared() {/,/^}/p' "$top/tests/guest/cvm-run"
+	echo 'echo $(shared) $(shared shared_peak_bytes)'
+} >"$tmp/bin/memory"
+echo 4 >"$tmp/guest/cc/map_failures"
+guest=$tmp/guest run sh "$tmp/bin/memory"
+ok 'guest: memory of both pools' diff "$tmp/said" <(printf '%s\n' '7144 2148 7144 11144 7 15 4' '7144 11144')
+rm -r "$tmp/guest/cc"
+sed -i 's/ $(shared_peak)//; s/ $(map_failures)//' "$tmp/bin/memory"
+guest=$tmp/guest run sh "$tmp/bin/memory"
+ok 'guest: and without cc-swiotlb' diff "$tmp/said" <(printf '%s\n' '6144 2048 6144 7 15' '6144 6144')
 
 # luks
 mkdir -p "$out/luks/usual"
@@ -515,6 +541,33 @@ ended 'series-check: where it begins has to be there' 1 "^error: no patch 'three
 ok 'series-check: and it says what is' grep -q '^ *0002-two.patch$' "$tmp/said"
 FROM=two KVER=7.3 run "$repo/scripts/series-check.sh" quick
 ended 'series-check: quick begins nowhere' 1 '^error: FROM=two: '
+
+# cvm
+fake cvm-build <<'EOF'
+[ "$FAKE" != gone-7.3 ] || exit 77
+exit 1
+EOF
+for f in 'gone-7.3 77' 'fails 1'; do
+	read -r FAKE wanted <<<"$f"
+	GUESTS=control run "$repo/scripts/cvm.sh"
+	ended "cvm: a kernel that ${FAKE%-*}" "$wanted"
+done
+FAKE=''
+# What is in cvm's guest is one file, which also runs where lib.sh is not.
+bad_of() { # file, function
+	sed -n "/^$2() {/,/^}/s/.* -[a-z]*E '\(.*\)'.*/\1/p" "$top/$1"
+}
+ok 'cvm: what no log of a kernel may have is there twice, the same' test -n "$(bad_of scripts/lib.sh bad_lines)" -a \
+	"$(bad_of scripts/lib.sh bad_lines)" = "$(bad_of tests/guest/cvm-run kernel_complaints)"
+
+# bench
+for s in bench-native bench-icount bench-fio; do
+	fake $s <<<'echo "$KVER $(basename "$0")" >"$REPO/out/bench.md"'
+done
+KVER=6.12 run "$repo/scripts/bench.sh"
+ended 'bench: says that one of them measures another version' 0 'bench-native measures Linux 7.3, the others 6.12'
+KVER=7.3 run "$repo/scripts/bench.sh"
+ok 'bench: and only then' bash -c '! grep -q "the others" "$1"' - "$tmp/said"
 
 # test-all
 for s in static-full series-check litmus kunit sanitize smoke demo trace iommu nvme-errors luks stress coverage mutants cvm bench; do
