@@ -2,24 +2,17 @@
 # Every verb is a script of the same name in scripts/.
 # KVER=6.12 or 7.3, else what README.md says; KSRC=<a kernel tree of your own> instead of Debian's.
 
-ifdef KVER
-export KVER
-endif
-ifdef KSRC
-export KSRC
-endif
-
 help: ## this text
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "make %-15s %s\n", $$1, $$2 }'
 
-deps: ## install the Debian packages that are missing of those that most verbs need; the others install theirs
+deps: ## install the Debian packages that most verbs need; what only one verb needs, that verb installs
 apply: ## patch a copy of the kernel tree, print where it is
 series: ## the patches as one sends them to a list, for git am, into out/series/<version>/
 series-check: ## each patch of the series: applies, builds, passes checkpatch and its KUnit tests; BUILDS='<name>...': less
-build: ## the guest kernels: with swiotlb as it is but that it counts copies, with SWIOTLB_DYNAMIC too, with the series
-demo: ## verified I/O in a guest with cc, none and legacy, compared in one table; ALL=1: unpatched kernels, too
-test: ## what must pass before a commit
-test-all: ## every check and benchmark, on both kernels, but coverage, mutants, cvm and bench on 7.3; hours
+build: ## three kernels for guests: legacy and dynamic, without the series (they only count copies), and cc, with it
+demo: ## verified I/O in a guest with cc, none and legacy; a table and a plot, after 15 to 30 minutes the first time; ALL=1: kernels without the series, too
+test: ## what must pass before a commit; 30 to 60 minutes the first time
+test-all: ## every check and benchmark; takes hours. Both kernels; coverage, mutants, cvm and bench: 7.3 alone
 cvm: ## protected guests under an emulated pKVM host: isolation, verified I/O, a hostile host; GUESTS='<name>...': these
 bench: ## all benchmarks, their tables and plots
 doc-tables: ## write what was measured into README.md and Documentation/
@@ -37,7 +30,7 @@ kunit: ## the KUnit suites of both kernels, on UML and on five architectures in 
 sanitize: ## the KUnit suites under KASAN, KCSAN, lockdep and more, and on PREEMPT_RT; SANITIZER='<name>...': these
 litmus: ## what is done without a lock, by the kernel's memory model; LITMUS='<name>...': these
 mutants: ## bugs put in on purpose, which KUnit must notice, on 7.3; MUTANT='<name>...': these
-coverage: ## the lines that KUnit reaches, file by file
+coverage: ## how many lines of each file KUnit runs through, and which ones it does not
 static: ## checkpatch, shellcheck, sparse, W=1, kernel-doc
 static-full: ## these, clang, five architectures, Kconfig variants, coccinelle
 checkpatch-run: ## the kernel's checkpatch --strict alone
