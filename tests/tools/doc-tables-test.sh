@@ -70,6 +70,11 @@ result bench-icount <<-END
 	legacy-256K legacy overhead_instructions 6000
 	cc-4K cc overhead_instructions 111
 	cc-256K cc overhead_instructions 112
+	seam-4K cc overhead_instructions 133.4
+	$(for size in 16 64 128 512; do
+		printf "%s-${size}K %s overhead_instructions 1$size\n" legacy legacy cc cc
+	done
+	printf 'not-selected-%sK legacy overhead_instructions 7\n' 4 16 64 128 256 512)
 	cc-2cpus cc locked_instructions 0
 	cc-2cpus cc irq_flag_instructions 0
 	$(for size in 4 16 64 128 256 512; do
@@ -77,11 +82,20 @@ result bench-icount <<-END
 		echo "arm64-cc-${size}K cc overhead_instructions 4$size"
 	done)
 END
-# Of the disks one kind of job, and nothing of the network
-for size in 512 4k 16k 64k 128k 512k mixed; do
-	printf "1disks-randread-$size-1 %s 1\n" 'legacy instructions_per_io' 'cc instructions_per_io' \
-		'cc mib_s_over_legacy' 'cc mib_s_over_legacy_max' 'cc magazine_hit_rate' 'cc waste'
-done | result bench-fio
+# Of the disks one kind of job, what the tables about copies have, and nothing of the network
+{
+	for size in 512 4k 16k 64k 128k 512k mixed; do
+		printf "1disks-randread-$size-1 %s 1\n" 'legacy instructions_per_io' 'cc instructions_per_io' \
+			'cc mib_s_over_legacy' 'cc mib_s_over_legacy_max' 'cc magazine_hit_rate' 'cc waste'
+	done
+	for job in {raw,luks}-rand{read,write}-{4k,64k,512k}; do
+		for backend in none legacy dynamic cc; do
+			printf "$job-16 $backend %s\n" 'copied_bytes_per_byte 1' 'instructions_per_io 100' 'mib_s 12.34'
+		done
+	done
+	printf 'luks-randread-%s cc mib_s_over_legacy %s\n' 4k-16 0.904 64k-16 1.2 512k-16 0.5
+	echo 'luks-bounced-randread-64k-16 cc instructions_per_io 125'
+} | result bench-fio
 # A scenario that measures, of others than the one in a document
 result stress <<-END
 	decay cc shared_after_bytes 1
@@ -89,11 +103,19 @@ END
 result bench-native <<-END
 	depot-list cc ns 13.14
 	depot-none cc ns 21
+	$(for backend in legacy legacy:-1GiB dynamic cc cc:-1GiB; do
+		printf "%s${backend#"${backend%:*}"} ${backend%:*} ns 25\n" fill{0,50,90,99}-{512,2048,4096,16384,65536,131072,262144,524288} | tr -d :
+	done)
 END
 ok 'some was measured' write
 ok 'a table' has "$benchmarks" depot '^depot, a list of magazines +13\.1$'
 ok 'it has kernel, machine, date and commit' \
 	has "$benchmarks" depot '^\*Linux 6\.12\.999, bench-native bed on 7 cores of Z80, 2031-02-03, commit c0ffee0\*$'
+ok 'instructions without the last patch' has "$benchmarks" backends '^cc, without the last patch +133$'
+ok 'beside those with it' has "$benchmarks" backends '^cc +111 +116 +164 +1128 +112 +1512$'
+ok 'what is copied, and how fast' test "$(part "$benchmarks" copies-6.12 | grep -cE '^luks, randread +64k +(1|100|12.34) +.* (1|100|12.34)$')" = 3
+ok 'where cc is slower, that is said' bash -c "$(declare -f part); part '$benchmarks' copies-6.12 | tr '\n' ' ' |
+	grep -F 'takes 0.8 of the instructions' | grep -qF '0.9 at 4k, 1.2 at 64k, 0.5 at 512k. So cc is the slower one at 4k and 512k.'"
 ok 'a sentence' has "$core" irqs-off '1234 instructions at most \(Linux 6\.12\.999\)'
 ok 'another one' has "$core" fast-path '4000'
 ok 'what lacks a result stays' said 'block-size: stays as it is, a result is missing'
