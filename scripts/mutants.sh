@@ -12,12 +12,12 @@
 [ -n "${KSRC:-}" ] || export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
 only_newest
-
+no_arguments "$@"
 some_names MUTANT
 "$top/scripts/deps.sh"
 shopt -s nullglob
 mutants=()
-for name in ${MUTANT:-.patch}; do
+for name in "${given[@]:-.patch}"; do
 	found=("$top/tests/mutants"/*"${name%.patch}"*.patch)
 	[ ${#found[@]} -gt 0 ] || die "tests/mutants has no '$name': take a name from there"
 	mutants+=("${found[@]}")
