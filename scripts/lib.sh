@@ -249,8 +249,9 @@ else
 fi
 
 # The kernel's checkpatch --strict: prints what it reports, or that it failed.
-# FILE_PATH_CHANGES asks about MAINTAINERS, which a patch of its own changes; commits are
-# unknown without a git repository; it does not know how TRACE_EVENT() is indented.
+# FILE_PATH_CHANGES asks about MAINTAINERS, of which the cover letter says why it stays as
+# it is; commits are unknown without a git repository; it does not know how TRACE_EVENT()
+# is indented.
 checkpatch() { # argument...
 	local said status=0
 	said=$(GIT_DIR=none perl "$src/scripts/checkpatch.pl" --root="$src" --strict --no-summary --terse --show-types \

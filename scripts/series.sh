@@ -29,6 +29,10 @@ export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
 version=$(tree_version "$src")
 dir=${1:-$out/series/${version%.*}}
 lock "series-$tree"
+# All at once, so that a kernel that differs has each hunk named that fails; then one by one.
+stage_begin
+stage_series
+stage_end
 stage_begin
 repo=$stage.git
 

@@ -118,12 +118,17 @@ ok 'a tree of a newer point release: the series of its version' ended 0 '^series
 KVER=7.3 KSRC=$tmp/linux-6.12 run '' bash "$tmp/repo/scripts/series-of.sh"
 ok 'a tree that is not of KVER: an error' ended 1 '^error: .*6.12.999, not 7.3'
 
-KSRC=$tmp/linux-7.4 run '' "$top/scripts/apply.sh"
-ok 'hunks that fail are named, with patch and file' ended 1 'patches/7.3/.*\.patch: hunk .* of kernel/dma/swiotlb.c$'
-ok 'and so is the version' ended 1 '^error: Linux 7.4.0 '
 hunks() { # hunks of the series in this file
 	cat "$top/patches/7.3"/*.patch | awk -v f="$1" '/^--- a/ { n = $2 == "a/" f } /^@@/ && n { c++ } END { print c }'
 }
-ok 'all of them' [ "$(grep -c 'hunk .* of kernel/dma/swiotlb.c' "$tmp/said")" = "$(hunks kernel/dma/swiotlb.c)" ]
+export GIT_AUTHOR_NAME='A U Thor' GIT_AUTHOR_EMAIL=author@example.com
+for script in apply.sh "series.sh $tmp/patches"; do
+	# shellcheck disable=SC2086 # with its argument
+	KSRC=$tmp/linux-7.4 run '' "$top/scripts"/$script
+	what=${script%.sh*}
+	ok "$what: hunks that fail are named, with patch and file" ended 1 'patches/7.3/.*\.patch: hunk .* of kernel/dma/swiotlb.c$'
+	ok "$what: and so is the version" ended 1 '^error: Linux 7.4.0 '
+	ok "$what: all of them" [ "$(grep -c 'hunk .* of kernel/dma/swiotlb.c' "$tmp/said")" = "$(hunks kernel/dma/swiotlb.c)" ]
+done
 
 tap_end
