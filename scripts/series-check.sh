@@ -4,10 +4,12 @@
 # checkpatch --strict has nothing to say, UML and x86_64 build without a new warning with
 # CC_SWIOTLB on and off where the patch can matter, and the KUnit tests that are there by
 # then pass on UML, but for the slow ones. In the end the tree is that of "make apply".
-# "series-check.sh quick" does all but to build. Without KVER and KSRC for all versions.
-# Writes out/series-check.json.
+# Last, as somebody does who has only the patches: git am on a repository of that kernel,
+# and kunit.py as the cover letter says. "series-check.sh quick" builds nothing and leaves
+# that out. Without KVER and KSRC for all versions. Writes out/series-check.json.
 #
-#   BUILDS='uml-on x86_64-on'   only these (and uml-off x86_64-off: default all)
+#   BUILDS='uml-on x86_64-on'   only these (and uml-off x86_64-off: default all, and am,
+#                               which is the last check: alone, no patch is built by itself)
 #   FROM=<part of a file name>  what comes before that patch is applied, and not built;
 #                               not with quick
 . "$(dirname "$0")/lib.sh"
@@ -24,7 +26,7 @@ quick) [ -z "${FROM:-}" ] || die "FROM=$FROM: quick builds no patch, so none is 
 *) die "series-check.sh: no '$quick': use quick or nothing" ;;
 esac
 some_names BUILDS
-all_builds='uml-on x86_64-on uml-off x86_64-off'
+all_builds='uml-on x86_64-on uml-off x86_64-off am'
 for b in ${BUILDS:-}; do
 	[[ " $all_builds " = *" $b "* ]] || die "no build '$b': use some of $all_builds"
 done
@@ -191,6 +193,7 @@ before() {
 	local b other
 	make_tree "$t" --link
 	for b in $all_builds; do
+		[ "$b" != am ] || continue
 		for other in "$t/build-${b%-*}"-*; do
 			[ -d "$t/build-$b" ] || [ ! -f "$other/warnings-before" ] || cp -a "$other" "$t/build-$b"
 		done
@@ -198,6 +201,34 @@ before() {
 		sort -u -o "$t/build-$b/warnings-before" "$t/build-$b"/warnings{,-before}
 		build "$b" || return
 	done
+}
+
+# With no script of this repository: $src is not touched, since git writes new files.
+git_am_kunit() {
+	local d=$src-am log=$out/series-check-am-$kver.log said
+	copy_kernel "$d" --link
+	cd "$d"
+	# The objects are thrown away, and to compress them takes most of the time.
+	git init -q
+	git config core.compression 0
+	git add -Af .
+	git commit -q -m "Linux $(tree_version "$d")"
+	git am -q --empty=drop "$patches"/[0-9]*.patch || return
+	[ "$(git rev-list --count HEAD)" = $((1 + ${#sent[@]})) ] || {
+		echo "git am has made $(git rev-list --count HEAD) commits of ${#sent[@]} patches and the kernel"
+		return 1
+	}
+	env -i PATH="$PATH" HOME="${HOME:-/}" ${CCACHE_DIR:+CCACHE_DIR="$CCACHE_DIR"} CCACHE_DEPEND=1 tools/testing/kunit/kunit.py run \
+		--kunitconfig=kernel/dma/cc-swiotlb/tests --timeout=900 --make_options 'CC=ccache gcc' >"$log" 2>&1 || {
+		grep -E '\[(FAILED|CRASHED)\]|^# .*(FAIL|EXPECT|ASSERT)' "$log" || tail -n 20 "$log"
+		return 1
+	}
+	said=$(grep -o 'Testing complete.*' "$log")
+	echo "$said"
+	# What was left out of the build would pass, too.
+	[[ $said =~ passed:\ [1-9] ]] || return
+	cd "$top"
+	rm -rf "$d"
 }
 
 apply_all() {
@@ -215,14 +246,20 @@ pristine
 if [ "$quick" ]; then
 	check applies apply_all
 	check checkpatch style
+elif [ "$all_builds" = am ]; then
+	check applies apply_all
 else
 	check unpatched before
 	for p in "${sent[@]:0:first}"; do
 		am "$p" || die "$(basename "$p" .patch) cannot be applied"
 	done
+	before=$passed
 	for p in "${sent[@]:first}"; do
 		check "$(basename "$p" .patch)" one "$p"
 	done
+	# For the cover letter, only if nothing was left out
+	[ "${BUILDS:-}${FROM:-}" ] || emit series cc patches_passed $((passed - before)) patches
 fi
 check same-tree same_tree
+[ "$quick" ] || [[ " $all_builds " != *' am '* ]] || check git-am-and-kunit git_am_kunit
 conclude

@@ -55,15 +55,17 @@ outdated() { # verb
 }
 
 # A figure of out/*.json: <verb>:<name>:<backend>:<metric>, or <verb> for the kernel
-# that it is of; fails if it was not measured, or by a run that failed.
+# that it is of; of a run for both versions, that of this one. Fails if it was not
+# measured, or by a run that failed.
 figure() {
 	local verb name backend metric value
 	IFS=: read -r verb name backend metric <<<"$1"
 	[ "$verb" != version ] || { echo "$version" && return; }
-	value=$(jq -r --arg n "$name" --arg b "$backend" --arg m "$metric" '
-		def of($metric): [.results[] | select(.name == $n and .backend == $b and .metric == $metric) | .value][0];
+	value=$(jq -r --arg n "$name" --arg v "$kver" --arg b "$backend" --arg m "$metric" '
+		def of($metric): [.results[] | select((.name == $n or .name == $n + "-" + $v)
+			and .backend == $b and .metric == $metric) | .value][0];
 		if .pass != true then empty
-		elif $n == "" then .kernel // empty
+		elif $n == "" then .kernel // empty | ((split(" ")[] | select(startswith($v + "."))) // .)
 		elif $m == "ns" and of("failed") then "fails"
 		else of($m) | if . == null then empty elif type != "number" then .
 			elif $m | endswith("_bytes") then "\(. / 1048576 | round) MiB"

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # The fast static checks: checkpatch --strict, shellcheck, sparse and W=1 on our
 # objects and on the files in kernel/ and lib/ that we patch, kernel-doc, and calls
-# between our files that go the wrong way; and whether the guests' kernels configure as
-# they are to.
+# between our files that go the wrong way; whether the guests' kernels configure as
+# they are to; and how much the allocator adds to swiotlb.c before it is called.
 # Writes out/static.json.
 . "$(dirname "$0")/lib.sh"
 
@@ -78,6 +78,13 @@ duplicates() {
 	comm -12 <(lines "$first") <(lines "$last") | wc -l
 }
 
+# What swiotlb.c gets so that it calls the allocator: without the command line, and without
+# the shorter way, which is optional.
+seam() { # version
+	(cd "$top/patches/$1" && cat cc-swiotlb-structures.patch swiotlb-let-cc-swiotlb-allocate.patch) |
+		awk '/^--- / { ours = $2 == "a/kernel/dma/swiotlb.c" } /^\+/ && !/^\+\+\+ / && ours { n++ } END { print n + 0 }'
+}
+
 check shellcheck shell
 check checkpatch "$top/scripts/checkpatch-run.sh"
 check kernel-doc kernel_doc
@@ -88,5 +95,10 @@ check layers "$top/scripts/layers.sh" "$t/build-static"
 check order "$top/scripts/series-order.sh" "$t/build-static"
 n=$(duplicates)
 emit patches cc lines_in_both_versions "$n" lines
+for v in "${versions[@]}"; do
+	n_seam=$(seam "$v")
+	emit "seam-$v" cc added_lines "$n_seam" lines
+	must "seam-$v" "0 < $n_seam and $n_seam <= 80"
+done
 step "patches/${versions[0]} and patches/${versions[-1]} have $n changed lines in common"
 conclude

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The list of the series: what does not fit it is refused by name; and no series goes
-# out without its sender's name. In copies of the repository. TAP on stdout.
+# The list of the series: what does not fit it is refused by name; no series goes out
+# without its sender's name; and each figure that the cover letter or a message asks for is
+# one that a script records. In copies of the repository. TAP on stdout.
 set -eu
 
 . "$(dirname "$0")/tap.sh"
@@ -69,4 +70,80 @@ hooks() { # kernel version
 status=0
 diff <(hooks 6.12) <(hooks 7.3) >"$tmp/said" || status=1
 tap $status 'both kernels call the same functions' "$tmp/said"
+
+# Would a script record that, by that name? By what its source says.
+has() { # file, extended regular expression that a line must contain, for each further one, too
+	local file=$top/$1
+	for pattern in "${@:2}"; do
+		grep -qsE -- "$pattern" "$file" || return
+	done
+}
+# shellcheck disable=SC2016 # what scripts have in them
+recorded() { # verb:name:backend:metric, or verb
+	local verb name backend metric rest
+	IFS=: read -r verb name backend metric rest <<<"$1"
+	[ "$1" != version ] || return 0
+	[ -z "$rest" ] && has "scripts/$verb.sh" "^record_to $verb\\>" || return
+	[ "$1" != "$verb" ] || return 0
+	[ "$metric" ] || return
+	case $verb in
+	bench-icount)
+		[[ $metric != overhead_* ]] || name=${name%-4K}
+		case $name in
+		*-2cpus) [ "$name" = "$backend-2cpus" ] && has scripts/bench-icount.sh "emit \\\$n-2cpus \\\$n $metric " "^for n in ([a-z]+ )*$backend( |;)" ;;
+		*) has scripts/bench-icount.sh "^twice $name " "rec\\(\\\$s; \"$metric\";" && case $backend in
+			cc) has scripts/bench-icount.sh "^collect $name cc\$" ;;
+			legacy) has scripts/bench-icount.sh "^for n in ([a-z-]+ )*$name( |;)" '^	collect \$n legacy$' ;;
+			*) false ;;
+			esac ;;
+		esac
+		;;
+	bench-native)
+		# "fill99-4096-1GiB"
+		[[ $name =~ ^(fill[0-9]+-)([0-9]+)(-1GiB)?$ ]] || return
+		has scripts/bench-native.sh "^fills='(.* )?${BASH_REMATCH[1]}( .*)?'\$" &&
+			has scripts/bench-native.sh "^	native $backend${BASH_REMATCH[3]:+-1g} " || return
+		[[ " 512 2048 4096 16384 65536 131072 262144 524288 " = *" ${BASH_REMATCH[2]} "* ]] &&
+			has tests/bench/swiotlb-bench/swiotlb_bench.c "print10\\(name, sizes\\[i\\], \"$metric\","
+		;;
+	demo)
+		[ "$name" = demo ] && has scripts/demo.sh "(if|then) collect $backend demo $backend;" \
+			"emit (demo cc|\"\\\$2\" \"\\\$3\") $metric |for m in ([a-z_]+ )*$metric( |;)"
+		;;
+	iommu)
+		[ "$name" = iommu ] && [ "$backend" = cc ] &&
+			has scripts/iommu.sh "for d in (.* )?${metric%%_*}( |;)" "is \"\\\$\\{d\\}_${metric#*_}\""
+		;;
+	kunit)
+		{ [[ " uml x86_64 " = *" $name "* ]] || has scripts/lib.sh "\\[$name\\]=[a-z0-9]+-linux-gnu"; } &&
+			has scripts/kunit.sh "emit \"\\\$arch\" $backend $metric "
+		;;
+	mutants) has scripts/mutants.sh "^emit $name $backend $metric " ;;
+	series-check) has scripts/series-check.sh "emit $name $backend $metric " ;;
+	static) has scripts/static.sh "emit \"$name-\\\$v\" $backend $metric " ;;
+	stress)
+		has "tests/stress/$name" "\\($backend $metric\\)" || return
+		case $metric in
+		shared_*_bytes) has tests/guest/stress-lib.sh '^	emit "shared_\$1_bytes"' ;;
+		*) has "tests/stress/$name" "emit $metric " ;;
+		esac
+		;;
+	*) false ;; # say here how to find its figures
+	esac
+}
+status=0
+grep -oh '{[^{}]*}' "$top/patches/cover" "$top"/patches/messages/* | tr -d '{}' | sort -u >"$tmp/figures"
+while read -r f; do
+	recorded "$f" || { status=1 && echo "{$f}: no script records that"; }
+done <"$tmp/figures" >"$tmp/said"
+tap $status "each figure of cover letter and messages is recorded ($(wc -l <"$tmp/figures"))" "$tmp/said"
+# A letter more in any part of one is noticed.
+status=0
+while IFS=: read -r verb name backend metric; do
+	for f in "${verb}x:$name:$backend:$metric" "$verb:x$name:$backend:$metric" "$verb:$name:${backend}x:$metric" \
+		"$verb:$name:$backend:${metric}x" "$verb:$name:$backend"; do
+		! recorded "$f" || { status=1 && echo "$f"; }
+	done
+done < <(grep : "$tmp/figures") >"$tmp/said"
+tap $status 'and a wrong one is noticed' "$tmp/said"
 tap_end
