@@ -11,6 +11,7 @@
 need patch
 hunks_dir=$top/patches/$kver
 stage='' leave_out=0 # not what the environment says
+patch_lines=650
 
 # Where a file of this repository goes in the kernel: sets $to
 kernel_path() {
@@ -34,9 +35,10 @@ kernel_files() {
 
 # The list: patch i is ${patch_name[i]}, with ${patch_hunks[i]} (a file name or
 # nothing) and ${patch_files[i]} (of this repository, one a line). A patch of which
-# nothing is for this version is not in it.
+# nothing is for this version is not in it. $long_patches may have any number of lines.
 read_series() {
 	local list=$top/patches/series what rest i=-1 n=0
+	long_patches=''
 	local -a name=() hunk=() file=()
 	[ -f "$list" ] || die "patches/series is missing: restore it from git"
 	while read -r what rest; do
@@ -55,6 +57,7 @@ read_series() {
 			[ -s "$hunks_dir/${hunk[i]}" ] ||
 				die "patches/series:$n: patches/$kver/${hunk[i]} is missing or empty: restore it from git"
 			;;
+		long) long_patches+=" ${name[i]} " ;;
 		*)
 			[ -f "$top/$what" ] || die "patches/series:$n: there is no $what: correct the list"
 			file[i]+=$what$'\n'
@@ -69,7 +72,20 @@ read_series() {
 	check_series
 }
 
-# Every file is in exactly one patch of the list.
+# The patches with more lines than somebody reads at once, but for those that say so
+too_long() {
+	local i args=()
+	for ((i = 0; i < ${#patch_name[@]}; i++)); do
+		[[ $long_patches != *" ${patch_name[i]} "* ]] || continue
+		mapfile -t -O ${#args[@]} args < <(echo "name=${patch_name[i]}" && printf %s "${patch_files[i]}" &&
+			{ [ -z "${patch_hunks[i]}" ] || echo "patches/$kver/${patch_hunks[i]}"; })
+	done
+	(cd "$top" && awk -v most=$patch_lines '
+		FILENAME !~ /\.patch$/ || /^[-+]/ && !/^(---|\+\+\+) / { lines[name]++ }
+		END { for (name in lines) if (lines[name] > most) print name " (" lines[name] ")" }' "${args[@]}" | sort)
+}
+
+# Every file is in exactly one patch of the list, and the patches are not too long.
 check_series() {
 	local wrong
 	wrong=$(printf '%s' "${patch_files[@]}" | sort | uniq -d)
@@ -80,6 +96,8 @@ check_series() {
 	[ -z "$wrong" ] || die "patches/$kver: ${wrong//$'\n'/, } in no patch of patches/series: say where it belongs"
 	wrong=$(comm -13 <(sed -n 's/^patch //p' "$top/patches/series" | sort) <(cd "$top/patches/messages" && printf '%s\n' *))
 	[ -z "$wrong" ] || die "patches/messages: ${wrong//$'\n'/, } of no patch in patches/series: correct one of them"
+	wrong=$(too_long)
+	[ -z "$wrong" ] || die "patches/series: more than $patch_lines lines: ${wrong//$'\n'/, }: split it, or say 'long' there"
 }
 
 stage_begin() {

@@ -55,6 +55,11 @@ fresh
 touch "$tmp/repo/patches/messages/more"
 refused 'a message without a patch' 'patches/messages: more of no patch'
 fresh
+seq 400 >>"$tmp/repo/kernel/dma/cc-swiotlb/chunk.c"
+refused 'a patch that is too long' 'patches/series: more than 650 lines: cc-swiotlb-chunks ([0-9]*)'
+sed -i 's|^	kernel/dma/cc-swiotlb/chunk.c|&\n	long|' "$tmp/repo/patches/series"
+refused 'but for one that says so' 'Linux 7.3.1 differs'
+fresh
 touch "$tmp/repo/Documentation/core-api/more.rst"
 refused 'a document in no patch' 'patches/series: Documentation/core-api/more.rst in no patch'
 fresh
@@ -107,7 +112,7 @@ recorded() { # verb:name:backend:metric, or verb
 			has tests/bench/swiotlb-bench/swiotlb_bench.c "print10\\(name, sizes\\[i\\], \"$metric\","
 		;;
 	demo)
-		[ "$name" = demo ] && has scripts/demo.sh "(if|then) collect $backend demo $backend;" \
+		[ "$name" = demo ] && has scripts/demo.sh "collect $backend demo $backend(;|$)" \
 			"emit (demo cc|\"\\\$2\" \"\\\$3\") $metric |for m in ([a-z_]+ )*$metric( |;)"
 		;;
 	iommu)
