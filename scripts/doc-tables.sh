@@ -429,7 +429,8 @@ fast_path() {
 		read -r locked flags cc legacy <"$tmp/counted"
 		echo "Counted on Linux $(kernel bench-icount), x86_64: a map and an unmap of 4 KiB from the magazine" \
 			"execute $locked instructions with a LOCK prefix, and $flags that touch the interrupt flag." \
-			"Besides the copy they take $cc instructions. With the pool at boot they take $legacy."
+			"With \`\`fast.c\`\` they take $cc instructions besides the copy and what a mapping takes" \
+			"that does not bounce. With the pool at boot they take $legacy."
 	} | fmt -w 80
 }
 

@@ -106,8 +106,8 @@ documented 'litmus: every test' "$top/Documentation/core-api/cc-swiotlb.rst" < <
 sed -n '/^\.SH COLUMNS/,/^\.PP/s/^\.BR\? //p' "$top/tools/ccstat/ccstat.8" >"$tmp/columns"
 documented 'ccstat: every column is in the man page' "$tmp/columns" < <(sed -n 's/^\t{ "\([A-Z_/%]*\)", [0-9]*, [A-Z].*/\1/p' "$top/tools/ccstat/ccstat.c")
 
-# What only this repository has is no use to the reader of a kernel.
-grep -n '``make [a-z]\|tests/' "$top"/Documentation/admin-guide/*.rst >"$tmp/missing" || true
-tap "$(wc -l <"$tmp/missing")" 'guides: nothing of this repository' "$tmp/missing"
-
+# What only this repository has is no use to the reader of a kernel, and that kernel is of
+# one version.
+(cd "$top/Documentation" && grep -n '``make [a-z]\|tests/\|\<series\>\|Linux [67]\.[0-9]* \|\<[67]\.[0-9][0-9]*\>\($\|[^.]\)' */*.rst) >"$tmp/missing" || true
+tap "$(wc -l <"$tmp/missing")" 'in the kernel: no command, series or two versions of this repository' "$tmp/missing"
 tap_end
