@@ -188,12 +188,18 @@ one() { # patch
 	return $status
 }
 
+builds_but_am() {
+	local b
+	for b in $all_builds; do
+		[ "$b" = am ] || echo "$b"
+	done
+}
+
 # Before the series, on and off are the same: the objects of one do for the other.
 before() {
 	local b other
 	make_tree "$t" --link
-	for b in $all_builds; do
-		[ "$b" != am ] || continue
+	for b in $(builds_but_am); do
 		for other in "$t/build-${b%-*}"-*; do
 			[ -d "$t/build-$b" ] || [ ! -f "$other/warnings-before" ] || cp -a "$other" "$t/build-$b"
 		done
@@ -203,11 +209,11 @@ before() {
 	done
 }
 
-# With no script of this repository: $src is not touched, since git writes new files.
-git_am_kunit() {
-	local d=$src-am log=$out/series-check-am-$kver.log said
+# With no script of this repository. Hard links to $src do: git writes files anew.
+git_am_kunit() (
+	d=$src-am log=$out/series-check-am-$kver.log
 	copy_kernel "$d" --link
-	cd "$d"
+	cd "$d" || return
 	# The objects are thrown away, and to compress them takes most of the time.
 	git init -q
 	git config core.compression 0
@@ -226,10 +232,8 @@ git_am_kunit() {
 	said=$(grep -o 'Testing complete.*' "$log")
 	echo "$said"
 	# What was left out of the build would pass, too.
-	[[ $said =~ passed:\ [1-9] ]] || return
-	cd "$top"
-	rm -rf "$d"
-}
+	[[ $said =~ passed:\ [1-9] ]] && rm -rf "$d"
+)
 
 apply_all() {
 	local p
@@ -246,19 +250,19 @@ pristine
 if [ "$quick" ]; then
 	check applies apply_all
 	check checkpatch style
-elif [ "$all_builds" = am ]; then
+elif [ -z "$(builds_but_am)" ]; then
 	check applies apply_all
 else
 	check unpatched before
 	for p in "${sent[@]:0:first}"; do
 		am "$p" || die "$(basename "$p" .patch) cannot be applied"
 	done
-	before=$passed
+	n=$passed
 	for p in "${sent[@]:first}"; do
 		check "$(basename "$p" .patch)" one "$p"
 	done
 	# For the cover letter, only if nothing was left out
-	[ "${BUILDS:-}${FROM:-}" ] || emit series cc patches_passed $((passed - before)) patches
+	[ "${BUILDS:-}${FROM:-}" ] || emit series cc patches_passed $((passed - n)) patches
 fi
 check same-tree same_tree
 [ "$quick" ] || [[ " $all_builds " != *' am '* ]] || check git-am-and-kunit git_am_kunit
