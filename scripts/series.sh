@@ -4,7 +4,8 @@
 # scratch repository, into out/series/<version>/. "git am" applies it to a tree of that
 # version. Author and sign-off are git's identity of whoever runs this. The cover letter
 # is patches/cover; its figures and those of the messages come from out/*.json, and what
-# was not measured, or by a run that failed, is left out. Without KVER and KSRC for all versions. Prints the directories.
+# was not measured, or by a run that failed, is left out. Without KVER and KSRC for all
+# versions. Prints the directories.
 # series.sh [directory]: there instead and to nobody, for a check of it; for one version,
 # and what is there may only be patches, which it replaces.
 . "$(dirname "$0")/lib.sh"
