@@ -121,7 +121,7 @@ recorded() { # verb:name:backend:metric, or verb
 		;;
 	kunit)
 		{ [[ " uml x86_64 " = *" $name "* ]] || has scripts/lib.sh "\\[$name\\]=[a-z0-9]+-linux-gnu"; } &&
-			has scripts/kunit.sh "emit \"\\\$arch\" $backend $metric "
+			has scripts/kunit.sh 'judge_sums "\$arch" ' && has scripts/lib.sh "emit \"\\\$1\" $backend $metric "
 		;;
 	mutants) has scripts/mutants.sh "^emit $name $backend $metric " ;;
 	series-check) has scripts/series-check.sh "emit $name $backend $metric " ;;
