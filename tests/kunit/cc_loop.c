@@ -377,9 +377,11 @@ void cc_loop_check_promises(struct cc_loop *loop)
  */
 void cc_loop_check_nodes(struct cc_loop *loop)
 {
+	bool can_have = !cc_arena.bad_nodes && has_room(CC_BLOCK_SHIFT) &&
+			cc_arena_has(CC_BLOCK_SHIFT);
+
 	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
-		CC_RULE(loop, !node_lacks(nid) || cc_swiotlb.node[nid].no_memory ||
-			cc_arena.bad_nodes || !has_room(CC_BLOCK_SHIFT) || !cc_arena_has(CC_BLOCK_SHIFT) ||
+		CC_RULE(loop, !can_have || !node_lacks(nid) || cc_swiotlb.node[nid].no_memory ||
 			cc_swiotlb.reserve_bytes >= 2 * cc_swiotlb.target,
 			"node %u: %lu of %lu", nid, cc_swiotlb.node[nid].bytes,
 			cc_reserve_share());

@@ -35,8 +35,6 @@ static struct cc_backoff *backoff_nr(unsigned int nr)
 	return nr < cc_nr_nodes ? &cc_swiotlb.node[nr].backoff : NULL;
 }
 
-#define for_each_backoff(b, i)	for (unsigned int i = 0; ((b) = backoff_nr(i)); i++)
-
 /**
  * cc_grow_backoff() - how long growth is suspended after a failure
  * @now: the time in jiffies
@@ -49,7 +47,7 @@ unsigned long cc_grow_backoff(unsigned long now)
 	unsigned long longest = 0;
 	struct cc_backoff *b;
 
-	for_each_backoff(b, i)
+	for (unsigned int i = 0; (b = backoff_nr(i)); i++)
 		longest = max(longest, cc_wait_left(&b->wait, now));
 	return longest;
 }
@@ -307,8 +305,8 @@ static bool wants_memory(void)
  */
 static void balance(unsigned long now)
 {
-	unsigned long most = cc_swiotlb.target + max(cc_swiotlb.target, READ_ONCE(cc_swiotlb.nr_used) *
-						     BIT(CC_BLOCK_SHIFT));
+	unsigned long parts = READ_ONCE(cc_swiotlb.nr_used) * BIT(CC_BLOCK_SHIFT);
+	unsigned long most = cc_swiotlb.target + max(cc_swiotlb.target, parts);
 	int nid;
 
 	/* A node that fails is not asked again: then it is the next one's turn. */
@@ -386,7 +384,7 @@ void cc_grow(unsigned long now)
 	lockdep_assert_held(&cc_swiotlb.mutex);
 	cc_growth.unfinished = false;
 	cc_growth.no_room = 0;
-	for_each_backoff(b, i)
+	for (unsigned int i = 0; (b = backoff_nr(i)); i++)
 		b->wanted = false;
 	raise_target();
 	feed_starved(now);
@@ -412,7 +410,7 @@ bool cc_grow_due(unsigned long now)
 {
 	struct cc_backoff *b;
 
-	for_each_backoff(b, i)
+	for (unsigned int i = 0; (b = backoff_nr(i)); i++)
 		if (b->wanted && !cc_waits(&b->wait, now))
 			return true;
 	return false;
@@ -430,7 +428,7 @@ unsigned long cc_grow_sleep(unsigned long now)
 	unsigned long sleep = MAX_SCHEDULE_TIMEOUT;
 	struct cc_backoff *b;
 
-	for_each_backoff(b, i)
+	for (unsigned int i = 0; (b = backoff_nr(i)); i++)
 		if (b->wanted)
 			sleep = cc_sooner(sleep, &b->wait, now);
 	return sleep;
