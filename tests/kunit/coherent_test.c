@@ -129,6 +129,15 @@ static void coherent_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, alloc_for(t->dev, PAGE_SIZE, GFP_KERNEL), 0);
 	KUNIT_EXPECT_EQ(test, cc_coherent_sum(CC_COHERENT_OTHER), other + 5);
 	t->dev->dma_mask = &t->dev->coherent_dma_mask;
+	t->dev->bus_dma_limit = 0;
+#ifdef CONFIG_DMA_CMA
+	/* A device with memory of its own shall have that. Nobody looks into it here. */
+	t->dev->cma_area = (struct cma *)t;
+	KUNIT_EXPECT_EQ(test, alloc_for(t->dev, PAGE_SIZE, GFP_KERNEL), 0);
+	t->dev->cma_area = NULL;
+	KUNIT_EXPECT_EQ(test, cc_coherent_sum(CC_COHERENT_OTHER), other + 6);
+#endif
+	give(test, alloc(test, PAGE_SIZE), PAGE_SIZE);
 }
 
 /* Nothing that lives for ever shares a chunk with mappings. */

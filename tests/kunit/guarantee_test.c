@@ -58,6 +58,7 @@ MODULE_PARM_DESC(machines, "number of random machines");
  * @lasts: some mappings of pages last
  * @storm: interrupt at each point, for the class that is being taken of
  * @kccd: it runs, too, now and then
+ * @max: what the limit is lowered to meanwhile, if not 0 and if that is possible
  * @live: mappings
  * @nr_live: how many there are
  * @broken: a mapping was not served as promised
@@ -79,6 +80,7 @@ struct machine {
 	unsigned int depth;
 	bool storm;
 	bool kccd;
+	unsigned long max;
 	phys_addr_t *live;
 	unsigned int nr_live;
 	bool broken;
@@ -177,6 +179,8 @@ static void run_kccd(struct machine *m)
 		cc_kccd_reclaim();
 	if (!rnd(m, 4))
 		cc_kccd_set_mark(&cc_classes[m->class[rnd(m, m->nr_classes)]], rnd(m, 16));
+	if (m->max && !rnd(m, 4))
+		cc_kccd_set(&cc_swiotlb.max, m->max);
 	cc_test_now += rnd(m, 2 * HZ);
 	cc_kccd_pass(cc_test_now);
 }
@@ -199,7 +203,7 @@ static void use_up(struct machine *m)
 	}
 }
 
-static unsigned int choose_classes(struct machine *m)
+static void choose_classes(struct machine *m)
 {
 	m->nr_classes = 0;
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
@@ -207,7 +211,6 @@ static unsigned int choose_classes(struct machine *m)
 			m->class[m->nr_classes++] = i;
 	if (!m->nr_classes)
 		m->class[m->nr_classes++] = CC_CHUNK_CLASS;
-	return m->nr_classes;
 }
 
 /* What so many CPUs would have; and fewer, as at a low limit. */
@@ -239,6 +242,19 @@ static void random_options(struct machine *m, struct cc_options *opts)
 	}
 }
 
+/* Each by a CPU of its node, as the one was that has mapped it, if its magazine had it. */
+static void give_all(struct machine *m)
+{
+	while (m->nr_live) {
+		phys_addr_t tlb = m->live[--m->nr_live];
+		unsigned int nid = cc_chunk_by_addr(tlb)->nid;
+
+		if (nid < m->nr_cpus)
+			run_on(m, nid);
+		cc_test_give(tlb);
+	}
+}
+
 /* Give back what all CPUs hold, and make their counters those of this one. */
 static void merge_cpus(struct machine *m)
 {
@@ -265,9 +281,22 @@ static void spread_reserve(struct machine *m)
 	cc_test_grow();
 }
 
+/* Bytes that the guarantee is about. */
+static unsigned long promise(struct machine *m)
+{
+	unsigned long reserve = min(cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min);
+	/* What lasts is a class of its own. */
+	unsigned long waste = (m->nr_classes + m->lasts) *
+		(cc_arena.nr_nodes * SZ_512K + m->nr_cpus * CONTEXTS * BATCH_BYTES);
+
+	/* That much goes back, in whole blocks. */
+	if (m->max)
+		waste += cc_swiotlb.shared - m->max + BIT(CC_BLOCK_SHIFT);
+	return reserve > waste ? reserve - waste : 0;
+}
+
 static void one_machine(struct kunit *test, struct machine *m)
 {
-	unsigned long reserve, waste;
 	struct cc_options opts;
 
 	prandom_seed_state(&m->rnd, m->seed);
@@ -284,22 +313,21 @@ static void one_machine(struct kunit *test, struct machine *m)
 	m->nr_live = 0;
 	m->used = 0;
 	m->kccd = rnd(m, 2);
+	m->max = 0;
+	if (m->kccd && rnd(m, 2))
+		m->max = cc_swiotlb.shared - rnd(m, min(cc_swiotlb.shared, SZ_4M));
 	choose_magazines(m);
-	reserve = min(cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min);
-	/* What lasts is a class of its own. */
+	choose_classes(m);
 	m->lasts = rnd(m, 2);
-	waste = (choose_classes(m) + m->lasts) *
-		(cc_arena.nr_nodes * SZ_512K + m->nr_cpus * CONTEXTS * BATCH_BYTES);
-	m->promised = reserve > waste ? reserve - waste : 0;
+	m->promised = promise(m);
 
 	/* From here on nothing can be had. */
 	cc_arena.limit = 0;
 	if (rnd(m, 4))
 		strand_batches(m);
 	use_up(m);
+	give_all(m);
 	merge_cpus(m);
-	while (m->nr_live--)
-		cc_test_give(m->live[m->nr_live]);
 	cc_test_check(test);
 	cc_test_stop(test);
 	KUNIT_EXPECT_TRUE(test, cc_arena_check());
@@ -310,7 +338,7 @@ static void guarantee_machines(struct kunit *test)
 {
 	struct machine *m = test->priv;
 	unsigned long served = 0;
-	unsigned int covered = 0;
+	unsigned int covered = 0, nodes = 0, lowered = 0;
 
 	m->seed = seed ?: get_random_u32() / 2;
 	kunit_info(test, "cc_swiotlb_guarantee.seed=%u, %u machines", m->seed, machines);
@@ -318,11 +346,16 @@ static void guarantee_machines(struct kunit *test)
 		one_machine(test, m);
 		served += m->used;
 		covered += m->used > 0;
+		nodes += m->used > 0 && cc_arena.nr_nodes > 1;
+		lowered += m->used > 0 && cc_swiotlb.max < SZ_64M;
 		cond_resched();
 	}
-	kunit_info(test, "%lu KiB served on %u machines", served >> 10, covered);
+	kunit_info(test, "%lu KiB served on %u machines, %u of several nodes, %u with less memory",
+		   served >> 10, covered, nodes, lowered);
 	/* On most of them the reserve covers something. */
 	KUNIT_EXPECT_GT(test, covered, machines / 4);
+	KUNIT_EXPECT_GT(test, nodes, machines / 16);
+	KUNIT_EXPECT_GT(test, lowered, machines / 64);
 }
 
 static void free_live(void *live)

@@ -63,6 +63,13 @@ static void host_no_io(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, current->flags & PF_MEMALLOC_NOIO);
 }
 
+/* What is allocated under the mutex may fail rather than wait, and must not wait for I/O. */
+static void host_gfp(struct kunit *test)
+{
+	KUNIT_EXPECT_TRUE(test, CC_GFP & __GFP_NORETRY);
+	KUNIT_EXPECT_FALSE(test, CC_GFP & (__GFP_IO | __GFP_FS | __GFP_NOFAIL));
+}
+
 /* A conversion that lacks memory is not a page allocator that has none. */
 static void host_no_memory(struct kunit *test)
 {
@@ -145,6 +152,7 @@ static void host_table(struct kunit *test)
 static struct kunit_case host_cases[] = {
 	KUNIT_CASE(host_try_hard),
 	KUNIT_CASE(host_no_io),
+	KUNIT_CASE(host_gfp),
 	KUNIT_CASE(host_no_memory),
 	KUNIT_CASE(host_kexec),
 	KUNIT_CASE(host_table),

@@ -374,8 +374,23 @@ static void numa_mark(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&larger->node[0].pool_free), larger->mark);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&larger->node[1].pool_free), 0);
-	larger->mark = 0;
 	unmap(test, 0, i);
+
+	/* Two that look at the same time take what each took for the other's: kccd sees it. */
+	move_to(test, 0);
+	larger->mark = cc_class_free(larger);
+	for (int nid = 0; nid < 2; nid++) {
+		move_to(test, nid);
+		t->tlb[nid] = cc_swiotlb_map(t->dev, t->buf, 2 * SIZE, 0, 0);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(t->tlb[nid]));
+		KUNIT_EXPECT_EQ(test, node_of(t->tlb[nid]), nid);
+	}
+	KUNIT_EXPECT_LT(test, cc_class_free(larger), larger->mark);
+	KUNIT_EXPECT_EQ(test, cc_test_grow(), 0);
+	KUNIT_EXPECT_GE(test, cc_class_free(larger), larger->mark);
+	unmap(test, 0, 2);
+	larger->mark = 0;
+	cc_test_check(test);
 }
 
 /* A node without memory does not make kccd share that of others for ever. */

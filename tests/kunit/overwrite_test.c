@@ -22,14 +22,24 @@
 #define BEFORE		0x5a
 #define WRITTEN		0xa5
 
+/**
+ * struct overwrite_test - what a test has
+ * @dev: the device that maps
+ * @other: another one, whose data lie in the slots
+ * @buf: memory to be mapped
+ * @forced: whether all DMA had to bounce before
+ * @shared: what swiotlb knew of its memory before
+ */
 struct overwrite_test {
 	struct device *dev;
 	struct device *other;
 	u8 *buf;
-	bool force;
+	bool forced;
+	bool shared;
 };
 
-static int overwrite_init(struct kunit *test)
+/* Drivers' calls are bounced, too. */
+static int start(struct kunit *test, bool forced)
 {
 	struct overwrite_test *t = kunit_kzalloc(test, sizeof(*t), GFP_KERNEL);
 
@@ -41,10 +51,15 @@ static int overwrite_init(struct kunit *test)
 	t->dev = cc_test_device(test, DMA_BIT_MASK(64), 511);
 	t->other = cc_test_device(test, DMA_BIT_MASK(64), 511);
 	t->buf = cc_test_buffer(test, SZ_64K);
-	/* Drivers' calls are bounced, too. */
-	t->force = t->dev->dma_io_tlb_mem->force_bounce;
-	t->dev->dma_io_tlb_mem->force_bounce = true;
+	t->forced = t->dev->dma_io_tlb_mem->force_bounce;
+	t->dev->dma_io_tlb_mem->force_bounce = forced;
 	return 0;
+}
+
+/* All of the DMA bounces, as in the guests of older kernels. */
+static int forced_init(struct kunit *test)
+{
+	return start(test, true);
 }
 
 static void overwrite_exit(struct kunit *test)
@@ -52,7 +67,7 @@ static void overwrite_exit(struct kunit *test)
 	struct overwrite_test *t = test->priv;
 
 	if (t && t->dev)
-		t->dev->dma_io_tlb_mem->force_bounce = t->force;
+		t->dev->dma_io_tlb_mem->force_bounce = t->forced;
 	cc_test_stop(test);
 }
 
@@ -269,22 +284,54 @@ static void overwrite_untrusted(struct kunit *test)
 	}
 }
 
-/* Gate: a device with a pool of its own has nothing of this. */
-static void overwrite_restricted(struct kunit *test)
+/* A pool of its own, which is swiotlb's default pool under another name. */
+static struct io_tlb_mem *own_pool(struct kunit *test, const struct io_tlb_mem *mem)
 {
-	struct overwrite_test *t = test->priv;
 	struct io_tlb_mem *own = kunit_kzalloc(test, sizeof(*own), GFP_KERNEL);
-	struct io_tlb_mem *mem = t->dev->dma_io_tlb_mem;
-	dma_addr_t addr;
 
 	KUNIT_ASSERT_NOT_NULL(test, own);
+	*own = *mem;
+#ifdef CONFIG_SWIOTLB_DYNAMIC
+	own->can_grow = false;
+	INIT_LIST_HEAD(&own->pools);
+	list_add(&own->defpool.node, &own->pools);
+#endif
+	return own;
+}
+
+/*
+ * Gate: a device with a pool of its own has nothing of this: a copy is made, and not into
+ * a slot, whether one is at hand for the fast path or not.
+ */
+static void overwrite_restricted(struct kunit *test)
+{
+	static const size_t sizes[] = { SZ_4K, SZ_32K };
+	struct overwrite_test *t = test->priv;
+	struct io_tlb_mem *mem = t->dev->dma_io_tlb_mem;
+	struct io_tlb_mem *own = own_pool(test, mem);
+
 	leave(test, SZ_4K, 1);
-	t->dev->dma_io_tlb_mem = own;
-	addr = swiotlb_map(t->dev, virt_to_phys(t->buf), SIZE, DMA_FROM_DEVICE,
-			   DMA_ATTR_OVERWRITE | DMA_ATTR_NO_WARN);
-	t->dev->dma_io_tlb_mem = mem;
-	KUNIT_EXPECT_EQ(test, addr, DMA_MAPPING_ERROR);
-	KUNIT_EXPECT_EQ(test, cc_used_bytes(), 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(sizes); i++) {
+		phys_addr_t tlb;
+		dma_addr_t addr;
+
+		memset(t->buf, BEFORE, SZ_64K);
+		t->dev->dma_io_tlb_mem = own;
+		addr = swiotlb_map(t->dev, virt_to_phys(t->buf), sizes[i], DMA_FROM_DEVICE,
+				   DMA_ATTR_OVERWRITE);
+		tlb = dma_to_phys(t->dev, addr);
+		if (addr == DMA_MAPPING_ERROR || cc_swiotlb_find_pool(tlb)) {
+			t->dev->dma_io_tlb_mem = mem;
+			KUNIT_FAIL_AND_ABORT(test, "%zu bytes not mapped in the pool", sizes[i]);
+		}
+		KUNIT_EXPECT_NULL(test, memchr_inv(cc_test_virt(tlb), BEFORE, sizes[i]));
+		KUNIT_EXPECT_EQ(test, cc_used_bytes(), 0);
+		*(u8 *)cc_test_virt(tlb) = WRITTEN;
+		swiotlb_tbl_unmap_single(t->dev, tlb, sizes[i], DMA_FROM_DEVICE, 0);
+		t->dev->dma_io_tlb_mem = mem;
+		KUNIT_EXPECT_EQ(test, t->buf[0], WRITTEN);
+		KUNIT_EXPECT_NULL(test, memchr_inv(t->buf + 1, BEFORE, SZ_64K - 1));
+	}
 }
 
 /* The legacy pool copies in, as ever; so it copies out, whatever unmap says. */
@@ -470,31 +517,68 @@ static void overwrite_zeroed(struct kunit *test)
 	KUNIT_EXPECT_NE_MSG(test, nr, 0, "none of the dirty memory was taken");
 }
 
-static struct kunit_case overwrite_cases[] = {
-	KUNIT_CASE(overwrite_success),
-	KUNIT_CASE(overwrite_no_slot),
-	KUNIT_CASE_PARAM(overwrite_failed, failed_gen_params),
-	KUNIT_CASE(overwrite_sync),
-	KUNIT_CASE_PARAM(overwrite_direction, dir_gen_params),
-	KUNIT_CASE(overwrite_untrusted),
-	KUNIT_CASE(overwrite_restricted),
-	KUNIT_CASE(overwrite_legacy),
-	KUNIT_CASE(overwrite_partial),
-	KUNIT_CASE_PARAM(overwrite_table, table_gen_params),
-	KUNIT_CASE(overwrite_misuse),
-	KUNIT_CASE(overwrite_holder),
-	KUNIT_CASE(overwrite_zeroed),
-	{}
+/* They are the same in both suites, and each needs its own. */
+static struct kunit_case overwrite_cases[2][14] = {
+	[0 ... 1] = {
+		KUNIT_CASE(overwrite_success),
+		KUNIT_CASE(overwrite_no_slot),
+		KUNIT_CASE_PARAM(overwrite_failed, failed_gen_params),
+		KUNIT_CASE(overwrite_sync),
+		KUNIT_CASE_PARAM(overwrite_direction, dir_gen_params),
+		KUNIT_CASE(overwrite_untrusted),
+		KUNIT_CASE(overwrite_restricted),
+		KUNIT_CASE(overwrite_legacy),
+		KUNIT_CASE(overwrite_partial),
+		KUNIT_CASE_PARAM(overwrite_table, table_gen_params),
+		KUNIT_CASE(overwrite_misuse),
+		KUNIT_CASE(overwrite_holder),
+		KUNIT_CASE(overwrite_zeroed),
+		{}
+	}
 };
 
 static struct kunit_suite overwrite_suite = {
 	.name = "cc_swiotlb_overwrite",
-	.init = overwrite_init,
+	.init = forced_init,
 	.exit = overwrite_exit,
-	.test_cases = overwrite_cases,
+	.test_cases = overwrite_cases[0],
 };
 
 kunit_test_suite(overwrite_suite);
+
+/* Linux 6.12 has no other confidential devices, and elsewhere the platform says which are. */
+#if defined(__DMA_ATTR_ALLOC_CC_SHARED) && !defined(CONFIG_ARCH_HAS_FORCE_DMA_UNENCRYPTED)
+/* dma-direct finds out for each buffer that it bounces. */
+static int confidential_init(struct kunit *test)
+{
+	struct overwrite_test *t;
+	int err = start(test, false);
+
+	t = test->priv;
+	t->shared = cc_test_set_shared(t->dev->dma_io_tlb_mem, true);
+	cc_test_confidential = t->dev;
+	return err;
+}
+
+static void confidential_exit(struct kunit *test)
+{
+	struct overwrite_test *t = test->priv;
+
+	cc_test_confidential = NULL;
+	if (t && t->dev)
+		cc_test_set_shared(t->dev->dma_io_tlb_mem, t->shared);
+	overwrite_exit(test);
+}
+
+static struct kunit_suite confidential_suite = {
+	.name = "cc_swiotlb_overwrite_confidential",
+	.init = confidential_init,
+	.exit = confidential_exit,
+	.test_cases = overwrite_cases[1],
+};
+
+kunit_test_suite(confidential_suite);
+#endif
 
 MODULE_DESCRIPTION("Tests of cc-swiotlb without a copy of the original");
 MODULE_LICENSE("GPL");

@@ -168,6 +168,7 @@ static u64 take_from_class(struct cc_class *class, const struct how *how,
 	return chain;
 }
 
+#if IS_ENABLED(CONFIG_KUNIT)
 /**
  * cc_magazine_point() - where tests place an interrupt
  * @class: class that slots are taken of
@@ -180,6 +181,7 @@ void cc_magazine_point(struct cc_class *class)
 {
 	KUNIT_STATIC_STUB_REDIRECT(cc_magazine_point, class);
 }
+#endif
 
 static void point(struct cc_class *class)
 {
@@ -243,9 +245,11 @@ static u32 take(struct cc_class *class, const struct how *how,
 /* The same, but one slot of a node that is not this CPU's, where all others stay. */
 static u32 take_remote(struct cc_class *class, const struct how *how)
 {
-	u64 chain = take_foreign(class, false);
 	u32 index;
+	u64 chain;
 
+	point(class);
+	chain = take_foreign(class, false);
 	if (!chain)
 		chain = take_from_pool(class, how);
 	if (!chain)
@@ -253,6 +257,7 @@ static u32 take_remote(struct cc_class *class, const struct how *how)
 	if (!chain)
 		return 0;
 
+	point(class);
 	index = take_first(class, chain);
 	this_cpu_inc(cc_cpu.mag[class - cc_classes].count[CC_REMOTE]);
 	taken(class, 1);
@@ -382,6 +387,7 @@ u32 cc_magazine_take_lasting(void)
 		long free = max(atomic_long_read(pool_free), 0L);
 		bool given;
 
+		point(&cc_classes[CC_PAGE_CLASS]);
 		chain = take_from_pool(class, &how);
 		if (chain)
 			break;
