@@ -49,8 +49,9 @@ for arch; do
 	x86_64)
 		without_kvm
 		# Every fifth object is of ACPI, and objtool takes as long for mitigations. NUMA
-		# has one node, and functions that other machines do not have.
-		config=(ACPI=n CPU_MITIGATIONS=n NUMA=y)
+		# has one node, and functions that other machines do not have. With CMA, devices
+		# can have memory of their own.
+		config=(ACPI=n CPU_MITIGATIONS=n NUMA=y CMA=y DMA_CMA=y)
 		;;
 	arm64) emulator=qemu-system-arm ;;
 	riscv)

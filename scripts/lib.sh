@@ -235,8 +235,8 @@ configure_kernel() { # tree, build directory, fragment...
 	[ -z "$missing" ] || die "Linux $(tree_version "$t") does not configure as asked: ${missing//$'\n'/ }: correct configs/"
 }
 
-# kunit.py of a tree; for UML, two CPUs where the kernel can. One of the kernels that KUnit
-# runs on has a block layer, which takes long to compile.
+# kunit.py of a tree; for UML, a block layer, which takes long to compile; two CPUs where the
+# kernel can; and there swiotlb's own pools that grow, so that UML has both kinds of them.
 kunit_py() { # tree, argument...
 	(cd "$1" && KBUILD_BUILD_TIMESTAMP='1970-01-01' python3 tools/testing/kunit/kunit.py "${@:2}")
 }
@@ -244,9 +244,10 @@ kunit_py() { # tree, argument...
 if [ "$kver" = 6.12 ]; then
 	uml_config=() uml_run=()
 else
-	uml_config=(--kconfig_add CONFIG_SMP=y --kconfig_add CONFIG_BLOCK=y --kconfig_add CONFIG_BLK_DEV_INTEGRITY=y)
+	uml_config=(--kconfig_add CONFIG_SMP=y --kconfig_add CONFIG_SWIOTLB_DYNAMIC=y)
 	uml_run=(--kernel_args seccomp=on --kernel_args ncpus=2)
 fi
+uml_config+=(--kconfig_add CONFIG_BLOCK=y --kconfig_add CONFIG_BLK_DEV_INTEGRITY=y)
 
 # The kernel's checkpatch --strict: prints what it reports, or that it failed.
 # FILE_PATH_CHANGES asks about MAINTAINERS, of which the cover letter says why it stays as

@@ -38,6 +38,9 @@ if [ "${versions[-1]}" = "$newest" ]; then
 	# What only another kernel tells: pages of another size.
 	KVER=$newest KUNIT_ARGS='--kconfig_add=CONFIG_ARM64_4K_PAGES=n --kconfig_add=CONFIG_ARM64_64K_PAGES=y' \
 		run kunit-64k-pages kunit arm64
+	# A hundred times as many random histories.
+	KVER=$newest KUNIT_ARGS='cc_swiotlb_loop* --kernel_args=cc_swiotlb_loop.histories=100000 --timeout=7200' \
+		run kunit-histories kunit uml
 fi
 KVER=${versions[-1]} SCENARIO=soak run stress-soak stress
 
