@@ -388,7 +388,9 @@ static void numa_mark(struct kunit *test)
 	KUNIT_EXPECT_LT(test, cc_class_free(larger), larger->mark);
 	KUNIT_EXPECT_EQ(test, cc_test_grow(), 0);
 	KUNIT_EXPECT_GE(test, cc_class_free(larger), larger->mark);
-	unmap(test, 0, 2);
+	unmap(test, 1, 1);
+	move_to(test, 0);
+	unmap(test, 0, 1);
 	larger->mark = 0;
 	cc_test_check(test);
 }
