@@ -52,6 +52,10 @@ fake deps </dev/null
 # lib.sh
 verb 'record_to verb; emit a cc n null x; must null "$(value a cc n) <= 1"; must none "$(value a "" m) <= 1"; must one "$(value a cc n) >= 0"; conclude'
 ended 'what was not measured meets no bound' 1 '^0 passed, 3 failed$'
+echo '{"metric":"some","value":2,"unit":"x"} {"metric":"nothing","value":null,"unit":"x"}' >"$tmp/results.jsonl"
+verb 'record_to verb; judge() { judge_emitted "'"$tmp"'" a "$1" "$2" && echo "passed: $*" || true; }
+	judge some ". <= 3"; judge some ". > 3"; judge nothing ". <= 3"; judge none ". <= 3"; judge none ". == null or . == 0"'
+ok 'nor does what a guest has not emitted' diff <(printf '%s\n' 'a some: 2' 'passed: some . <= 3' 'a some: 2' 'a nothing: null' 'a none: null' 'a none: null') "$tmp/said"
 MINUTES=ten verb 'whole_number MINUTES 1'
 ended 'what is no number is refused' 1 '^error: MINUTES=ten: set it to a whole number from 1 on'
 MINUTES=0 verb 'whole_number MINUTES 1'
