@@ -6,6 +6,8 @@
 #include <linux/cc_loan.h>
 #include <linux/irq_work.h>
 #include <linux/mm.h>
+#include <linux/rcuwait.h>
+#include <linux/sched.h>
 
 #include "defects_test.h"
 
@@ -41,6 +43,21 @@ static void signal_first_slot(struct kunit *test)
 	}
 	wakes_end();
 	KUNIT_EXPECT_TRUE(test, cc_kccd_pending(cc_test_now));
+}
+
+/* Whoever sleeps as kccd does is woken by what it is asked for. */
+static void signal_wakes(struct kunit *test)
+{
+	long left;
+
+	start(test, SZ_128M, SZ_8M, 0);
+	fall_asleep(test);
+	prepare_to_rcuwait(&cc_kicks.wait);
+	set_current_state(TASK_UNINTERRUPTIBLE);
+	kick();
+	left = schedule_timeout(HZ);
+	finish_rcuwait(&cc_kicks.wait);
+	KUNIT_EXPECT_GT(test, left, 0);
 }
 
 /*
@@ -133,6 +150,7 @@ static void signal_coherent_starved(struct kunit *test)
 
 static struct kunit_case signal_cases[] = {
 	KUNIT_CASE(signal_first_slot),
+	KUNIT_CASE(signal_wakes),
 	KUNIT_CASE(signal_hard),
 	KUNIT_CASE(signal_rest_of_batch),
 	KUNIT_CASE(signal_foreign),
