@@ -34,7 +34,7 @@ static bool attach(u64 __percpu *head, u64 chain)
 	return true;
 }
 
-/* Is the chain of this CPU's NUMA node? All of it is of one. Preemption disabled. */
+/* Is the first slot of a chain of this CPU's NUMA node? Preemption disabled. */
 static bool is_local(u64 chain)
 {
 	return cc_chunk_by_index(cc_chain_index(chain))->nid ==
