@@ -19,6 +19,7 @@
 #include <linux/slab.h>
 
 #include "cc_arena.h"
+#include "../kccd.h"
 
 #define SEED_FMT	"cc_swiotlb_guarantee.seed=%u: %lu bytes %s, CPU %u of %u, " \
 			"%u nodes, depth %u, %u classes, %lu of %lu used, reserve %lu"
@@ -297,6 +298,7 @@ static unsigned long promise(struct machine *m)
 
 static void one_machine(struct kunit *test, struct machine *m)
 {
+	unsigned long kept;
 	struct cc_options opts;
 
 	prandom_seed_state(&m->rnd, m->seed);
@@ -313,9 +315,11 @@ static void one_machine(struct kunit *test, struct machine *m)
 	m->nr_live = 0;
 	m->used = 0;
 	m->kccd = rnd(m, 2);
+	/* Not below what is kept, which would be refused. */
+	kept = max(cc_swiotlb.reserve_min + cc_marks_bytes(NULL), CC_MAX_LEAST);
 	m->max = 0;
-	if (m->kccd && rnd(m, 2))
-		m->max = cc_swiotlb.shared - rnd(m, min(cc_swiotlb.shared, SZ_4M));
+	if (m->kccd && cc_swiotlb.shared > kept)
+		m->max = cc_swiotlb.shared - rnd(m, min(cc_swiotlb.shared - kept, SZ_4M) + 1);
 	choose_magazines(m);
 	choose_classes(m);
 	m->lasts = rnd(m, 2);
