@@ -388,10 +388,11 @@ static void numa_mark(struct kunit *test)
 	KUNIT_EXPECT_LT(test, cc_class_free(larger), larger->mark);
 	KUNIT_EXPECT_EQ(test, cc_test_grow(), 0);
 	KUNIT_EXPECT_GE(test, cc_class_free(larger), larger->mark);
-	unmap(test, 1, 1);
-	move_to(test, 0);
-	unmap(test, 0, 1);
 	larger->mark = 0;
+	for (int nid = 0; nid < 2; nid++) {
+		move_to(test, nid);
+		unmap(test, nid, 1);
+	}
 	cc_test_check(test);
 }
 
