@@ -375,7 +375,6 @@ static void numa_mark(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&larger->node[0].pool_free), larger->mark);
 	KUNIT_EXPECT_EQ(test, atomic_long_read(&larger->node[1].pool_free), 0);
 	unmap(test, 0, i);
-
 	/* Two that look at the same time take what each took for the other's: kccd sees it. */
 	move_to(test, 0);
 	larger->mark = cc_class_free(larger);
@@ -388,7 +387,6 @@ static void numa_mark(struct kunit *test)
 	KUNIT_EXPECT_LT(test, cc_class_free(larger), larger->mark);
 	KUNIT_EXPECT_EQ(test, cc_test_grow(), 0);
 	KUNIT_EXPECT_GE(test, cc_class_free(larger), larger->mark);
-	larger->mark = 0;
 	for (int nid = 0; nid < 2; nid++) {
 		move_to(test, nid);
 		unmap(test, nid, 1);
