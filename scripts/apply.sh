@@ -5,7 +5,8 @@
 # named. Prints the directory. "apply.sh seam": a tree without the last patch of the
 # series, which is optional, to measure what that one is worth. "apply.sh peer": the
 # tree that cc-swiotlb is compared with, without the series but for the patch that
-# counts what is copied. "apply.sh pristine": the kernel as it came.
+# counts what is copied. "apply.sh faults": with the test bed's patch of tests/faults/,
+# which lets functions fail, and that of $FAULTS_MUTANT, if it is set. "apply.sh pristine": the kernel as it came.
 . "$(dirname "$0")/lib.sh"
 [ $# -le 1 ] || die "apply.sh makes one tree, and would ignore '${*:2}': call it once for each"
 . "$(dirname "$0")/stage.sh"
@@ -25,6 +26,12 @@ seam)
 	leave_out=1 stage_series
 	make_tree "$t" --link
 	;;
+faults)
+	t=$src-faults
+	stage_series
+	stage_patch_file "$top/tests/faults/$kver.patch" ${FAULTS_MUTANT:+"$FAULTS_MUTANT"}
+	make_tree "$t" --link
+	;;
 peer)
 	t=$src_peer
 	stage_patch "$(patch_number swiotlb-count-what-is-copied)"
@@ -34,7 +41,7 @@ pristine)
 	t=$src-pristine
 	make_tree "$t" --link
 	;;
-*) die "apply.sh: no '$1': use seam, peer, pristine or nothing" ;;
+*) die "apply.sh: no '$1': use seam, faults, peer, pristine or nothing" ;;
 esac
 step "${t##*/}: $changed files changed"
 echo "$t"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # build.sh [-n] [variant...]: build, or with -n only configure, the guest kernels of these
 # variants, which are configs/x86-guest.config + configs/<version>.config +
-# configs/<variant>.config; cc-debug, cc-numa, cc-trace, iommu and luks with
+# configs/<variant>.config; cc-debug, cc-faults, cc-numa, cc-trace, iommu and luks with
 # configs/x86-small.config before the last one. unpatched is legacy of the kernel as it
 # came. legacy and dynamic are of the kernel without the series, but for the patch that
 # counts what is copied; cc, cc-off, cc-debug, cc-stress, cc-trace, cc-numa, iommu and luks are of
@@ -33,8 +33,9 @@ tree_for() { # variant: into $t
 	legacy | dynamic) kind=peer ;;
 	unpatched) kind=pristine ;;
 	cc-seam) kind=seam ;;
+	cc-faults) kind=faults ;;
 	cc | cc-off | cc-debug | cc-stress | cc-trace | cc-numa | iommu | luks) ;;
-	*) die "no variant '$1': use unpatched, legacy, dynamic, cc, cc-seam, cc-off, cc-debug, cc-stress, cc-trace, cc-numa, iommu or luks" ;;
+	*) die "no variant '$1': use unpatched, legacy, dynamic, cc, cc-seam, cc-off, cc-debug, cc-stress, cc-trace, cc-numa, cc-faults, iommu or luks" ;;
 	esac
 	[ "${trees[$kind]:-}" ] || trees[$kind]=$("$top/scripts/apply.sh" ${kind#patched})
 	t=${trees[$kind]}
@@ -49,7 +50,7 @@ build() {
 	lock "build-$(basename "$t")-$variant"
 	fragments=("$top/configs/x86-guest.config" "$top/configs/$kver.config" "$top/configs/$variant.config")
 	case $variant in
-	cc-debug | cc-trace | cc-numa | iommu | luks) fragments=("${fragments[@]:0:2}" "$top/configs/x86-small.config" "${fragments[2]}") ;;
+	cc-debug | cc-faults | cc-trace | cc-numa | iommu | luks) fragments=("${fragments[@]:0:2}" "$top/configs/x86-small.config" "${fragments[2]}") ;;
 	*) [ -f "$b/vmlinux" ] || [ "$only_configure" ] || begin_with_objects ;;
 	esac
 	mkdir -p "$b"

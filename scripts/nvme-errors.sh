@@ -1,43 +1,139 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # make nvme-errors: direct reads through cc-swiotlb that fail must leave a poisoned
-# buffer poisoned, and those that succeed must be right: of a disk with bad sectors
-# (QEMU's blkdebug) whose controller is reset under load; and once more with so little
-# memory to bounce that requests are mapped in part and given up. Writes
-# out/nvme-errors.json.
+# buffer poisoned, and those that succeed must be right; commands of user space that
+# transfer less than they have memory for must leave the rest poisoned, and so with
+# metadata. All that while a disk has bad sectors (QEMU's blkdebug) and its controller is
+# reset under load, and in one guest each:
+#
+#   usual	nothing else
+#   small	with so little memory to bounce that requests are mapped in part and given up
+#   maps	mappings, and what describes them to the device, fail by fault injection
+#   requests	requests fail in the block layer, and mappings
+#   interrupts	completions get lost, so that requests time out
+#   shared	with swiotlb=cc only, of devices that take nothing but shared memory (Linux 7.3)
+#
+# RUN='<name>...': these only. MUTANT='<name>...' puts each of these bugs of
+# tests/mutants-guest/ into the kernel instead (Linux 7.3), which the guest that it names
+# must notice; MUTANT=all, all of them. Writes out/nvme-errors.json.
+[ -z "${MUTANT:-}" ] || [ -n "${KSRC:-}" ] || export KVER=${KVER:-7.3}
 . "$(dirname "$0")/lib.sh"
+
+some_names RUN
+some_names MUTANT
+runs=(usual small maps requests interrupts)
+# In 6.12, x86 forces it in every confidential guest.
+[ "$kver" = 6.12 ] || runs+=(shared)
+if [ "${RUN:-}" ]; then
+	for run in $RUN; do
+		[[ " ${runs[*]} " = *" $run "* ]] || die "RUN=$run: Linux $kver has ${runs[*]}: take one of these"
+	done
+	read -r -a runs <<<"$RUN"
+fi
+mutants=()
+if [ "${MUTANT:-}" ]; then
+	[ "$kver" = "${versions[-1]}" ] || die "MUTANT is for Linux ${versions[-1]}: use KVER=${versions[-1]}"
+	for name in ${MUTANT/#all/}; do
+		[ -f "$top/tests/mutants-guest/$name.patch" ] || die "tests/mutants-guest has no '$name': take a name from there, or all"
+		mutants+=("$name")
+	done
+	[ ${#mutants[@]} -gt 0 ] || mapfile -t mutants < <(cd "$top/tests/mutants-guest" && printf '%s\n' *.patch | sed 's/\.patch$//')
+fi
 
 "$top/scripts/deps.sh"
 record_to nvme-errors
 dir=$out/nvme-errors
 rm -rf "$dir"
 mkdir -p "$dir"
-kernel=$("$top/scripts/build.sh" cc)
-mib=64
+[ ${#mutants[@]} -gt 0 ] || kernel=$("$top/scripts/build.sh" cc-faults)
+mib=64 beyond=16
 gcc -O2 -static -pthread -o "$dir/poison" "$top/tests/tools/poison/poison.c"
-truncate -s ${mib}M "$dir/disk"
+truncate -s $((mib + beyond))M "$dir/disk"
 "$dir/poison" fill "$dir/disk" $mib
+# Metadata is behind the data there.
+cp --sparse=always "$dir/disk" "$dir/meta"
+truncate -s ${mib}M "$dir/dead"
 
-boot() { # name, kernel argument...
-	local d=$dir/$1
-	"$top/scripts/qemu.sh" -t 600 -n 1 -q "$(bad_disk "$dir/disk" $mib)" "$kernel" "$d" nvme-errors \
-		"mib=$mib" seconds=20 "${@:2}"
+disks="$(bad_disk "$dir/disk" $((mib + beyond)))"
+disks+=" -drive driver=raw,if=none,id=dead,file.driver=blkdebug,file.image.driver=file,file.image.filename=$dir/dead"
+disks+=,file.inject-error.0.event=none,file.inject-error.0.iotype=read
+disks+=" -device nvme,serial=dead,drive=dead"
+disks+=" -drive file=$dir/meta,if=none,id=meta-disk,format=raw,cache=unsafe"
+disks+=" -device nvme,serial=meta,id=meta -device nvme-ns,drive=meta-disk,bus=meta,ms=8"
+
+boot() { # name of the run
+	local args=(threads=32 "swiotlb=cc,force")
+	case $1 in
+	# 1 MiB of swiotlb's own pool is all there is to fall back to.
+	small) args=(threads=64 "swiotlb=512,cc,force" "cc_swiotlb=max=2M,reserve=1M") ;;
+	# What has once failed is not tried again: it would overwrite what has leaked.
+	maps) args+=(nvme_core.max_retries=0 faults=maps) ;;
+	requests) args+=(nvme_core.max_retries=0 nvme.sgl_threshold=4096 "faults=maps,requests") ;;
+	interrupts) args+=(nvme_core.io_timeout=2 faults=interrupts) ;;
+	shared) args=(threads=32 swiotlb=cc dma_unencrypted) ;;
+	esac
+	"$top/scripts/qemu.sh" -t 300 -n 1 -q "$disks" "$kernel" "$dir/$1" nvme-errors "mib=$mib" seconds=20 "${args[@]}"
 }
 says() { # name metric, what it must be
 	judge_emitted "$dir/$1" "$@"
 }
+timed_out() { # name
+	local n
+	n=$(grep -ac 'QID .* timeout, ' "$dir/$1/console.log")
+	echo "$1: $n requests timed out"
+	emit "$1" cc timeouts "$n" requests
+	[ "$n" -gt 3 ]
+}
+read_back() { # name: fio has read back what it wrote, and all of it was that
+	local v
+	v=$(of_fio "$dir/$1/files/fio.json" '.jobs[0].read.io_bytes')
+	echo "$1: fio has read back $v bytes"
+	emit "$1" cc verified "$v" B
+	cat "$dir/$1/files/fio.log"
+	[ "$v" != null ] && [ "$v" -gt 1000000 ] && ! grep -qi verify "$dir/$1/files/fio.log"
+}
 
-# In the small one, 1 MiB of swiotlb's own pool is all there is to fall back to.
-for run in usual small; do
-	args=(threads=32 "swiotlb=cc,force")
-	[ $run = usual ] || args=(threads=64 "swiotlb=512,cc,force" "cc_swiotlb=max=2M,reserve=1M")
-	check $run-boot boot $run "${args[@]}"
-	check $run-reads says $run reads '. > 1000'
-	check $run-failed says $run failed '. > 10'
-	check $run-right says $run wrong '. == 0'
-	check $run-poisoned says $run leaked '. == 0'
-	check $run-resets says $run resets '. > 3'
-	check $run-quiet-log quiet_log "$dir/$run"
+notices() { # mutant
+	local patch=$top/tests/mutants-guest/$1.patch run metric
+	read -r run metric < <(sed -n 's/^Run: //p' "$patch")
+	kernel=$(FAULTS_MUTANT=$patch "$top/scripts/build.sh" cc-faults) || return 1
+	boot "$run" || true
+	judge_emitted "$dir/$run" "$1" "$metric" '. > 0'
+}
+for mutant in "${mutants[@]}"; do
+	check "$mutant-noticed" notices "$mutant"
 done
-check small-failed-maps says small map_failures '. > 10'
+[ ${#mutants[@]} = 0 ] || runs=()
+
+for run in "${runs[@]}"; do
+	check "$run-boot" boot "$run"
+	check "$run-reads" says "$run" reads '. > 1000'
+	check "$run-failed" says "$run" failed '. > 10'
+	check "$run-right" says "$run" wrong '. == 0'
+	check "$run-poisoned" says "$run" leaked '. == 0'
+	check "$run-dead-failed" says "$run" dead_failed '. > 100'
+	check "$run-dead-poisoned" says "$run" dead_leaked '. == 0'
+	check "$run-meta-reads" says "$run" meta_reads '. > 100'
+	check "$run-meta-right" says "$run" meta_wrong '. == 0'
+	check "$run-meta-poisoned" says "$run" meta_leaked '. == 0'
+	check "$run-command-short" says "$run" command_short '. > 100'
+	check "$run-command-right" says "$run" command_wrong '. == 0'
+	check "$run-command-poisoned" says "$run" command_leaked '. == 0'
+	check "$run-metadata-short" says "$run" metadata_short '. > 100'
+	check "$run-metadata-right" says "$run" metadata_wrong '. == 0'
+	check "$run-metadata-poisoned" says "$run" metadata_leaked '. == 0'
+	check "$run-verified" read_back "$run"
+	check "$run-bounced" says "$run" copied_out '. > 10000000'
+	[ "$run" = interrupts ] || check "$run-resets" says "$run" resets '. > 3'
+	check "$run-quiet-log" quiet_log "$dir/$run"
+	case $run in
+	small) check small-failed-maps says small map_failures '. > 10' ;;
+	maps) check maps-injected says maps maps_injected '. > 1000' ;;
+	requests) check requests-injected says requests requests_injected '. > 100' ;;
+	interrupts)
+		check interrupts-injected says interrupts interrupts_injected '. > 3'
+		check interrupts-timeouts timed_out interrupts
+		;;
+	esac
+done
 conclude
