@@ -10,8 +10,8 @@ apply: ## patch a copy of the kernel tree, print where it is
 series: ## the patches as one sends them to a list, for git am, into out/series/<version>/
 series-check: ## each patch of the series: applies, builds, passes checkpatch and its KUnit tests; BUILDS='<name>...': less
 build: ## three kernels for guests: legacy and dynamic, without the series (they only count copies), and cc, with it
-demo: ## verified I/O in a guest with cc, none and legacy; a table and a plot, after 15 to 30 minutes the first time; ALL=1: kernels without the series, too
-test: ## what must pass before a commit; 30 to 60 minutes the first time
+demo: ## verified I/O in a guest with cc, none and legacy; a table and a plot; the first time it compiles for most of the time; ALL=1: kernels without the series, too
+test: ## what must pass before a commit; the first time it compiles for most of the time
 test-all: ## every check and benchmark; takes hours. Both kernels; coverage, mutants, cvm and bench: 7.3 alone
 cvm: ## protected guests under an emulated pKVM host: isolation, verified I/O, a hostile host; GUESTS='<name>...': these
 bench: ## all benchmarks, their tables and plots
