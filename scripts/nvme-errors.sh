@@ -68,7 +68,7 @@ boot() { # name of the run
 	# requests pile up, however fast the guest is.
 	small)
 		args=(threads=64 "swiotlb=512,cc,force" "cc_swiotlb=max=2M,reserve=1M")
-		devices=${disks/,id=bad,/,id=bad,throttling.iops-total=500,}
+		devices=${disks/,id=bad,/,id=bad,throttling.iops-total=50,}
 		;;
 	# What has once failed is not tried again: it would overwrite what has leaked.
 	maps) args+=(nvme_core.max_retries=0 faults=maps) ;;
