@@ -11,6 +11,7 @@
 #   maps	mappings, and what describes them to the device, fail by fault injection
 #   requests	requests fail in the block layer, and mappings
 #   interrupts	completions get lost, so that requests time out
+#   format	a disk is formatted, with smaller blocks, and the driver does not hear of it
 #   shared	with swiotlb=cc only, of devices that take nothing but shared memory (Linux 7.3)
 #
 # RUN='<name>...': these only. MUTANT='<name>...' puts each of these bugs of
@@ -21,7 +22,7 @@
 
 some_names RUN
 some_names MUTANT
-runs=(usual small maps requests interrupts)
+runs=(usual small maps requests interrupts format)
 # In 6.12, x86 forces it in every confidential guest.
 [ "$kver" = 6.12 ] || runs+=(shared)
 if [ "${RUN:-}" ]; then
@@ -61,8 +62,12 @@ disks+=" -device nvme,serial=dead,drive=dead"
 disks+=" -drive file=$dir/meta,if=none,id=meta-disk,format=raw,cache=unsafe"
 disks+=" -device nvme,serial=meta,id=meta -device nvme-ns,drive=meta-disk,bus=meta,ms=8"
 
+truncate -s ${mib}M "$dir/blocks"
+blocks="-drive file=$dir/blocks,if=none,id=blocks-disk,format=raw,cache=unsafe -device nvme,serial=blocks,id=blocks"
+blocks+=" -device nvme-ns,drive=blocks-disk,bus=blocks,logical_block_size=4096,physical_block_size=4096"
+
 boot() { # name of the run
-	local args=(threads=32 "swiotlb=cc,force") devices=$disks
+	local args=(threads=32 "swiotlb=cc,force") devices=$disks test=nvme-errors
 	case $1 in
 	# 1 MiB of swiotlb's own pool is all there is to fall back to. The disk is slow, so that
 	# requests pile up, however fast the guest is.
@@ -74,10 +79,11 @@ boot() { # name of the run
 	maps) args+=(nvme_core.max_retries=0 faults=maps) ;;
 	requests) args+=(nvme_core.max_retries=0 nvme.sgl_threshold=4096 "faults=maps,requests") ;;
 	interrupts) args+=(nvme_core.io_timeout=2 faults=interrupts) ;;
+	format) test=nvme-format devices=$blocks ;;
 	shared) args=(threads=32 swiotlb=cc dma_unencrypted) ;;
 	esac
 	# The kernel's test of the timer fails if the emulator gets too little of the CPU.
-	"$top/scripts/qemu.sh" -t 300 -n 1 -q "$devices" "$kernel" "$dir/$1" nvme-errors "mib=$mib" seconds=20 no_timer_check "${args[@]}"
+	"$top/scripts/qemu.sh" -t 300 -n 1 -q "$devices" "$kernel" "$dir/$1" $test "mib=$mib" seconds=20 no_timer_check "${args[@]}"
 }
 says() { # name metric, what it must be
 	judge_emitted "$dir/$1" "$@"
@@ -114,6 +120,16 @@ done
 
 for run in "${runs[@]}"; do
 	check "$run-boot" boot "$run"
+	if [ "$run" = format ]; then
+		check format-before says format before_short '. == 0'
+		check format-short says format short '. > 30'
+		check format-poisoned says format leaked '. == 0'
+		check format-known says format after_reads '. > 30'
+		check format-after says format after_short '. == 0'
+		check format-bounced says format copied_out '. > 10000000'
+		check format-quiet-log quiet_log "$dir/format"
+		continue
+	fi
 	check "$run-reads" says "$run" reads '. > 300'
 	check "$run-failed" says "$run" failed '. > 2'
 	check "$run-right" says "$run" wrong '. == 0'

@@ -6,6 +6,8 @@
  *   poison read <disk> <MiB> <threads> <seconds> [<sector> [<shift>]]
  *   poison command <disk> <MiB> <threads> <seconds>
  *   poison metadata <disk> <MiB> <threads> <seconds>
+ *   poison blocks <disk> <MiB> <threads> <seconds>
+ *   poison format <controller> <number of the format>
  *
  * fill writes to each word of the disk what tells its place. read makes direct reads
  * of random ranges of sectors (512 bytes), one request each, into pieces of memory that
@@ -16,11 +18,16 @@
  *
  * command has a disk of NVMe execute commands that transfer less than they have memory
  * for, or nothing. What they do not transfer must stay poison. metadata does the same with
- * more memory for metadata than a command has.
+ * more memory for metadata than a command has. blocks makes direct reads of 4096 bytes of a
+ * disk that is all zeroes, and of which the kernel may not know that its blocks are smaller
+ * by now: what is not zero then has to be poison.
  *
  * They print how many succeeded, failed, had wrong data, and changed what they must not,
- * and in the case of the last two how many really left out a part. They fail if a byte is
+ * and in the case of the last three how many really left out a part. They fail if a byte is
  * wrong.
+ *
+ * format has the controller format its first namespace. It fails only if that cannot be
+ * asked for: the command may have been made fail on its way back.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -241,6 +248,46 @@ static void *metadata_thread(void *arg)
 	return commander(arg, 1);
 }
 
+static void *block_thread(void *arg)
+{
+	unsigned int seed = (uintptr_t)arg;
+	int fd = open(disk, O_RDONLY | O_DIRECT);
+	char *mem = aligned_alloc(4096, 4096);
+
+	if (fd < 0 || !mem)
+		die(disk);
+	while (time(NULL) < end) {
+		/* Another one than zero */
+		char poison = new_poison(&seed) | 2;
+		size_t zeroes = 0;
+
+		memset(mem, poison, 4096);
+		if (pread(fd, mem, 4096, rand_r(&seed) % (size_of_disk / 4096) * 4096) != 4096) {
+			atomic_fetch_add(&failed, 1);
+		} else {
+			atomic_fetch_add(&done, 1);
+			while (zeroes < 4096 && !mem[zeroes])
+				zeroes++;
+			atomic_fetch_add(&cut_short, zeroes < 4096);
+		}
+		if (!is_poison(mem + zeroes, mem + 4096, poison))
+			atomic_fetch_add(&leaked, 1);
+	}
+	close(fd);
+	free(mem);
+	return NULL;
+}
+
+static void format(int number)
+{
+	struct nvme_passthru_cmd c = { .opcode = 0x80, .nsid = 1, .cdw10 = number };
+	int fd = open(disk, O_RDONLY);
+
+	if (fd < 0 || ioctl(fd, NVME_IOCTL_ADMIN_CMD, &c) < 0)
+		die(disk);
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	void *(*body)(void *) = reader;
@@ -250,6 +297,10 @@ int main(int argc, char **argv)
 	if (argc < 4)
 		return 2;
 	disk = argv[2];
+	if (!strcmp(argv[1], "format")) {
+		format(atoi(argv[3]));
+		return 0;
+	}
 	size_of_disk = strtoull(argv[3], NULL, 0) << 20;
 	if (!strcmp(argv[1], "fill")) {
 		fill();
@@ -261,6 +312,8 @@ int main(int argc, char **argv)
 		body = command_thread;
 	else if (!strcmp(argv[1], "metadata"))
 		body = metadata_thread;
+	else if (!strcmp(argv[1], "blocks"))
+		body = block_thread;
 	n = atoi(argv[4]);
 	if (n > MAX_THREADS)
 		n = MAX_THREADS;
