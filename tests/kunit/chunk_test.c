@@ -579,29 +579,6 @@ static unsigned long split_by(struct kunit *test, size_t bytes)
 	return direct_map_4k(test) - before;
 }
 
-#define COHERENTS	100
-
-/* The same of coherent allocations, most of which need more than is shared, and of their end. */
-static unsigned long split_by_coherent(struct kunit *test)
-{
-	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	unsigned long before = direct_map_4k(test);
-	unsigned int calls = cc_fake.calls[CC_FAKE_SHARE];
-	struct page *page[COHERENTS];
-
-	for (unsigned int i = 0; i < COHERENTS; i++) {
-		page[i] = cc_swiotlb_alloc_pages(dev, PAGE_SIZE << i % 8, GFP_KERNEL);
-		KUNIT_EXPECT_NOT_NULL(test, page[i]);
-		cc_test_grow();
-	}
-	KUNIT_EXPECT_GT(test, cc_fake.calls[CC_FAKE_SHARE], calls);
-	for (unsigned int i = 0; i < COHERENTS; i++)
-		if (page[i])
-			cc_swiotlb_free_pages(dev, page_to_phys(page[i]), PAGE_SIZE << i % 8);
-	cc_test_settle(test);
-	return direct_map_4k(test) - before;
-}
-
 /*
  * A conversion, which changes an attribute of a block, splits no huge entry of
  * the direct map, because blocks are as large as one; a smaller one would.
@@ -616,7 +593,6 @@ static void chunk_whole_entry(struct kunit *test)
 		half += split_by(test, BIT(CC_BLOCK_SHIFT) / 2);
 	}
 	KUNIT_EXPECT_EQ(test, 0, whole);
-	KUNIT_EXPECT_EQ(test, 0, split_by_coherent(test));
 	if (!whole && !half)
 		kunit_skip(test, "no huge entries in the direct map");
 	kunit_info(test, "DirectMap4k: %lu KiB more by blocks, %lu KiB by halves",

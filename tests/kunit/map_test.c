@@ -400,43 +400,6 @@ static void map_attrs(struct kunit *test)
 		cc_test_unmap(dev, tlb, SZ_4K, DMA_TO_DEVICE);
 	}
 }
-
-/*
- * Memory that is not what the device needs, shared or private, is no matter for the fast
- * path, though a slot is at hand: the other one asks the platform. Here that one refuses
- * because swiotlb's own pool seems to have nothing.
- */
-static void map_mismatch(struct kunit *test)
-{
-	struct device *dev = cc_test_device(test, DMA_BIT_MASK(64), 0);
-	struct io_tlb_mem *mem = dev->dma_io_tlb_mem;
-	u8 *buf = cc_test_buffer(test, SZ_4K);
-	unsigned long nslabs = mem->nslabs;
-	bool shared = mem->cc_shared;
-
-	if (!dev_is_dma_coherent(dev))
-		kunit_skip(test, "no fast path for what is not coherent");
-	cc_test_pin(test);
-	for (unsigned int i = 0; i < 4; i++) {
-		bool match = i & 1;
-		phys_addr_t tlb;
-		dma_addr_t addr;
-
-		tlb = cc_test_map(dev, buf, SZ_4K, 0, DMA_TO_DEVICE);
-		KUNIT_ASSERT_FALSE(test, cc_test_failed(tlb));
-		cc_test_unmap(dev, tlb, SZ_4K, DMA_TO_DEVICE);
-		mem->cc_shared = force_dma_unencrypted(dev) == match;
-		mem->nslabs = 0;
-		addr = swiotlb_map(dev, virt_to_phys(buf), SZ_4K, DMA_TO_DEVICE,
-				   DMA_ATTR_NO_WARN);
-		mem->nslabs = nslabs;
-		mem->cc_shared = shared;
-		KUNIT_EXPECT_EQ(test, addr != DMA_MAPPING_ERROR, match);
-		if (addr != DMA_MAPPING_ERROR)
-			cc_test_unmap(dev, dma_to_phys(dev, addr), SZ_4K, DMA_TO_DEVICE);
-	}
-	cc_test_check(test);
-}
 #endif
 
 /* The DMA API as drivers use it, with bouncing forced. */
@@ -591,7 +554,6 @@ static struct kunit_case map_cases[] = {
 #endif
 #ifdef __DMA_ATTR_ALLOC_CC_SHARED
 	KUNIT_CASE(map_attrs),
-	KUNIT_CASE(map_mismatch),
 #endif
 	KUNIT_CASE(map_dma_api),
 	KUNIT_CASE_PARAM(map_boundary, boundary_gen_params),

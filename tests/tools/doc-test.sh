@@ -108,6 +108,6 @@ documented 'ccstat: every column is in the man page' "$tmp/columns" < <(sed -n '
 
 # What only this repository has is no use to the reader of a kernel, and that kernel is of
 # one version.
-(cd "$top/Documentation" && grep -n '``make [a-z]\|tests/\|\<series\>\|Linux [67]\.[0-9]* \|\<[67]\.[0-9][0-9]*\>\($\|[^.]\)' */*.rst) >"$tmp/missing" || true
+(cd "$top/Documentation" && grep -n '``make [a-z]\|tests/\|\<series\>\|Linux [67]\.[0-9]* \|\<[67]\.[0-9][0-9]*\>\($\|[^.]\)' ./*/*.rst | sed 's|^\./||') >"$tmp/missing" || true
 tap "$(wc -l <"$tmp/missing")" 'in the kernel: no command, series or two versions of this repository' "$tmp/missing"
 tap_end
