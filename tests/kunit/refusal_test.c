@@ -338,11 +338,13 @@ static void refusal_next_node(struct kunit *test)
 static void refusal_small_node(struct kunit *test)
 {
 	cc_fake_nodes(test, 2);
-	start(test, SZ_128M, SZ_8M, 0);
-	live(60 * HZ);
 	cc_fake.max_order = CC_FRAME_SHIFT - PAGE_SHIFT;
+	start(test, SZ_128M, SZ_8M, 0);
 	cc_reserve_use(1);
-	while (cc_reserve_take(&cc_classes[0], NUMA_NO_NODE, LONG_MAX))
+	cc_kccd_ask(CC_ASK_SHARE);
+	live_quietly(test, 60 * HZ);
+	/* All of node 1, so that it is the one that is asked. */
+	while (cc_reserve_take(&cc_classes[0], 1, LONG_MAX))
 		;
 	LARGEST->starved = true;
 	cc_kccd_ask(CC_ASK_ALL);
