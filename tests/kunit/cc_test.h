@@ -14,6 +14,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/swiotlb.h>
 
+#include "../options.h"
 #include "../slot.h"
 
 /* A small machine: what the tests take must not be all there is. */

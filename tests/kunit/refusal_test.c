@@ -320,6 +320,23 @@ static void refusal_lost_node(struct kunit *test)
 	cc_fake_fail(CC_FAKE_UNSHARE, 0, 0);
 }
 
+/* Nor is more risked where the page allocator chooses the node. */
+static void refusal_lost_anywhere(struct kunit *test)
+{
+	cc_fake_nodes(test, 2);
+	start(test, SZ_128M, SZ_4M, 0);
+	cc_swiotlb.node[0].lossy = true;
+	cc_fake_fail(CC_FAKE_SHARE, 0, UINT_MAX);
+	cc_fake_fail(CC_FAKE_UNSHARE, 0, UINT_MAX);
+	cc_test_log_begin(test);
+	mutex_lock(&cc_swiotlb.mutex);
+	KUNIT_EXPECT_EQ(test, cc_block_grow(SZ_2M, CC_CHUNK_SHIFT, NUMA_NO_NODE), -EIO);
+	mutex_unlock(&cc_swiotlb.mutex);
+	cc_test_log_end(test);
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.quarantined, SZ_64K);
+	cc_fake_fail(CC_FAKE_UNSHARE, 0, 0);
+}
+
 /* Nor does the next node wait for it. */
 static void refusal_next_node(struct kunit *test)
 {
@@ -411,7 +428,7 @@ static void refusal_leftover(struct kunit *test)
 
 	start(test, SZ_512M, SZ_4M, 0);
 	grow_to(test, SZ_256M);
-	/* One slot in each second block of four stays. */
+	/* One slot in each second block stays. */
 	for (unsigned int i = 0; i < t->nr; i++) {
 		if (i % 8)
 			cc_test_give(t->tlb[i]);
@@ -419,6 +436,9 @@ static void refusal_leftover(struct kunit *test)
 			t->tlb[n++] = t->tlb[i];
 	}
 	t->nr = n;
+	/* As if no more had been in use for two seconds, without ticks that return some of it. */
+	LARGEST->peak = n;
+	LARGEST->last_peak = n;
 	cc_kccd_reclaim();
 	live(10 * HZ);
 	KUNIT_EXPECT_LT(test, cc_kccd_freeable(), SZ_2M);
@@ -462,6 +482,7 @@ static struct kunit_case refusal_cases[] = {
 	KUNIT_CASE(refusal_node),
 	KUNIT_CASE_PARAM(refusal_one_node, node_gen_params),
 	KUNIT_CASE_PARAM(refusal_lost_node, node_gen_params),
+	KUNIT_CASE(refusal_lost_anywhere),
 	KUNIT_CASE(refusal_next_node),
 	KUNIT_CASE(refusal_small_node),
 	KUNIT_CASE(refusal_unshared),

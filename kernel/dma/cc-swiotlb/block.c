@@ -66,7 +66,7 @@ static void block_free(struct cc_block *block, bool lost)
 }
 
 /**
- * cc_block_free_aside() - free what could not be shared: nothing is to be shared for now
+ * cc_block_free_aside() - free the block that the host has refused to share last, if any
  *
  * Context: task, under cc_swiotlb.mutex.
  */

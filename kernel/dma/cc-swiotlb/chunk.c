@@ -94,10 +94,11 @@ static struct cc_chunk *richest_chunk(unsigned int size, int nid)
 		return first_chunk(&cc_swiotlb.node[nid], size);
 	for (unsigned int i = 0; i < cc_nr_nodes; i++) {
 		struct cc_node *node = &cc_swiotlb.node[i];
+		struct cc_chunk *first = first_chunk(node, size);
 
-		if (node->bytes > most && first_chunk(node, size)) {
+		if (first && node->bytes > most) {
 			most = node->bytes;
-			chunk = first_chunk(node, size);
+			chunk = first;
 		}
 	}
 	return chunk;
@@ -273,6 +274,7 @@ static bool uncount_pages(const struct cc_chunk *chunk)
 	return false;
 }
 
+#if IS_ENABLED(CONFIG_KUNIT)
 /**
  * cc_chunk_point() - where tests look at a class that has found a chunk
  * @chunk: the chunk, which the class has and does not count
@@ -283,6 +285,7 @@ void cc_chunk_point(const struct cc_chunk *chunk)
 {
 	KUNIT_STATIC_STUB_REDIRECT(cc_chunk_point, chunk);
 }
+#endif
 
 /* Make a chunk that is in no list the class's. Under cc_swiotlb.lock. */
 static void chunk_join(struct cc_chunk *chunk, struct cc_class *class)

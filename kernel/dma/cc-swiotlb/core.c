@@ -20,7 +20,7 @@
 #include <asm/setup.h>
 #include <xen/xen.h>
 
-#include "internal.h"
+#include "options.h"
 
 /**
  * cc_swiotlb_select() - choose this allocator; called for "swiotlb=cc"

@@ -668,22 +668,6 @@ struct task_struct *cc_kccd_run(void);
 int cc_kccd_start(void);
 void cc_kccd_stop(void);
 
-/**
- * struct cc_options - what the command line and sysfs can set; bytes
- * @classes:	bit n: slots of 1 << n bytes are used
- * @max:	limit of shared memory
- * @min:	shared memory kept when idle
- * @reserve:	class-less reserve kept when idle
- * @mark:	slots of each class kept free
- */
-struct cc_options {
-	unsigned long classes;
-	unsigned long max;
-	unsigned long min;
-	unsigned long reserve;
-	unsigned long mark[CC_NR_CLASSES];
-};
-
 /* Bytes that a mark takes: whole chunks, or whole blocks. */
 static inline u64 cc_mark_bytes(unsigned int shift, unsigned long slots)
 {
@@ -691,17 +675,12 @@ static inline u64 cc_mark_bytes(unsigned int shift, unsigned long slots)
 			BIT(shift > CC_CHUNK_SHIFT ? CC_BLOCK_SHIFT : CC_CHUNK_SHIFT));
 }
 
-/* options.c */
-void cc_options_default(struct cc_options *opts, unsigned long ram);
-int cc_parse_number(const char *str, unsigned long *val);
-const char *cc_parse_size(const char *str, unsigned long *size);
-int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram);
-
 /* stats.c */
 unsigned long cc_count(unsigned int class, enum cc_counter counter);
 unsigned long cc_used_bytes(void);
 
 /* core.c */
+struct cc_options;
 int cc_swiotlb_start(const struct cc_options *opts);
 void cc_swiotlb_stop(void);
 

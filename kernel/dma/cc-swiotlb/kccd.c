@@ -393,7 +393,7 @@ static bool drain_all(unsigned long now)
 static unsigned long pass(unsigned long now)
 {
 	unsigned long grown = cc_kccd_stats.grown;
-	bool reclaiming = drain_all(now), tick;
+	bool reclaiming = drain_all(now), tick, done;
 
 	cc_grow_begin();
 	if (READ_ONCE(cc_kicks.tick))
@@ -415,10 +415,12 @@ static unsigned long pass(unsigned long now)
 	reclaimed |= reclaiming;
 	if (surplus && !cc_waits(&shrink_wait, now))
 		return_surplus(now);
-	/* All that was reclaimed has gone in this pass, or in several. */
-	if (tick || (reclaimed && !surplus))
-		note_leftover(reclaiming || (reclaimed && !surplus));
-	reclaimed &= !!surplus;
+	/* All that was reclaimed has gone, in this pass or in several. */
+	done = reclaimed && !surplus;
+	if (done)
+		reclaimed = false;
+	if (tick || done)
+		note_leftover(reclaiming || done);
 	/* Last, since it takes long, and memory is short. */
 	if (READ_ONCE(cc_kicks.holders) && !cc_waits(&holders_wait, now)) {
 		WRITE_ONCE(cc_kicks.holders, false);

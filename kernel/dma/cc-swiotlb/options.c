@@ -11,7 +11,7 @@
 #include <linux/overflow.h>
 #include <linux/string.h>
 
-#include "internal.h"
+#include "options.h"
 
 #define CC_ALL_CLASSES	GENMASK(CC_SLOT_MAX_SHIFT, CC_SLOT_MIN_SHIFT)
 /* One slot in use and one to come: the mappings of all devices always progress. */

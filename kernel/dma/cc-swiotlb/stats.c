@@ -14,6 +14,7 @@
 #include <linux/sysfs.h>
 
 #include "slot.h"
+#include "options.h"
 
 /* The counters at the last reset: they belong to other CPUs' fast paths. */
 static DEFINE_PER_CPU(unsigned long [CC_NR_CLASSES][CC_NR_COUNTERS], count_base);
