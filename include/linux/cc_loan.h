@@ -28,7 +28,7 @@ static __always_inline bool cc_loan_enabled(void)
 	return cc_swiotlb_maps();
 }
 
-struct page *cc_loan_alloc(size_t size);
+struct page *cc_loan_alloc(size_t size, int nid);
 void cc_loan_free(struct page *page, size_t size);
 bool cc_loan_covers(phys_addr_t paddr, size_t size);
 #else
@@ -37,7 +37,7 @@ static __always_inline bool cc_loan_enabled(void)
 	return false;
 }
 
-static inline struct page *cc_loan_alloc(size_t size)
+static inline struct page *cc_loan_alloc(size_t size, int nid)
 {
 	return NULL;
 }

@@ -44,7 +44,7 @@ static int block_init(struct kunit *test)
 	cc_fake_begin(test);
 	cc_test_start(test);
 	cc_test_lend(test);
-	t->loan = cc_loan_alloc(2 * PAGE_SIZE);
+	t->loan = cc_loan_alloc(2 * PAGE_SIZE, NUMA_NO_NODE);
 	t->page = alloc_pages(GFP_KERNEL, 1);
 	t->disk = blk_alloc_disk(&lim, NUMA_NO_NODE);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, t->disk);

@@ -123,6 +123,19 @@ static bool fake_hidden(const struct fake_block *block)
 	return true;
 }
 
+/* Is this a page that is never shared? */
+static bool fake_refuses(struct page *page)
+{
+	for (unsigned int i = 0; i < cc_fake.nr_unshared; i++)
+		if (page == cc_fake.unshared[i])
+			return true;
+	if (!cc_fake.refuses_next)
+		return false;
+	cc_fake.refuses_next--;
+	cc_fake.unshared[cc_fake.nr_unshared++] = page;
+	return true;
+}
+
 static int fake_convert(struct page *page, unsigned int order, bool share)
 {
 	struct fake_block *block = fake_find(page, order);
@@ -135,7 +148,7 @@ static int fake_convert(struct page *page, unsigned int order, bool share)
 	if (block->state == SHARED)
 		KUNIT_EXPECT_TRUE_MSG(fake_test, fake_hidden(block), "can still be found");
 	if (fails(share ? CC_FAKE_SHARE : CC_FAKE_UNSHARE) ||
-	    (share && (page == cc_fake.unshared || (cc_fake.unsharable & BIT(block->nid)))) ||
+	    (share && (fake_refuses(page) || (cc_fake.unsharable & BIT(block->nid)))) ||
 	    (!share && page == cc_fake.refused)) {
 		block->state = UNKNOWN;
 		return cc_fake.error ?: -EIO;

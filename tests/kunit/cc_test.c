@@ -204,7 +204,7 @@ unsigned long cc_test_sum(enum cc_counter counter)
  */
 void cc_test_lend(struct kunit *test)
 {
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE, NUMA_NO_NODE));
 	flush_work(&cc_loan_first);
 	KUNIT_ASSERT_TRUE(test, cc_swiotlb_lends());
 }

@@ -151,7 +151,9 @@ enum cc_fake_call {
  * @error: what a conversion that fails says, unless 0: -EIO
  * @allocating: called before each allocation of pages, unless NULL
  * @refused: page that is not made private
- * @unshared: page that is not shared
+ * @unshared: pages that are not shared
+ * @nr_unshared: of these
+ * @refuses_next: so many more pages will be such
  * @last: page that was freed last, if it is given for the next allocation, or NULL
  * @last_order: log2 of its number of pages
  * @gives_last: it is
@@ -172,7 +174,9 @@ struct cc_fake {
 	int error;
 	void (*allocating)(unsigned int order, bool try_hard, int nid);
 	struct page *refused;
-	struct page *unshared;
+	struct page *unshared[2];
+	unsigned int nr_unshared;
+	unsigned int refuses_next;
 	struct page *last;
 	unsigned int last_order;
 	bool gives_last;

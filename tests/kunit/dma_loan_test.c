@@ -81,7 +81,7 @@ static void dma_loan_exit(struct kunit *test)
 
 static struct page *alloc(struct kunit *test, size_t size, int fill)
 {
-	struct page *page = cc_loan_alloc(size);
+	struct page *page = cc_loan_alloc(size, NUMA_NO_NODE);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	memset(page_address(page), fill, size);

@@ -111,7 +111,7 @@ static void holders_many(struct kunit *test)
 	row(test, devices(test), "others", 5, 5 * SZ_4K, 5 * SZ_4K, SZ_4K);
 	/* A borrower that loses its loans is found, however many devices there are. */
 	cc_test_lend(test);
-	page = cc_loan_alloc(SZ_64K);
+	page = cc_loan_alloc(SZ_64K, NUMA_NO_NODE);
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	text = devices(test);
 	cc_loan_free(page, SZ_64K);

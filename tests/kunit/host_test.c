@@ -68,6 +68,9 @@ static void host_gfp(struct kunit *test)
 {
 	KUNIT_EXPECT_TRUE(test, CC_GFP & __GFP_NORETRY);
 	KUNIT_EXPECT_FALSE(test, CC_GFP & (__GFP_IO | __GFP_FS | __GFP_NOFAIL));
+	/* Nobody else compacts for kccd. */
+	KUNIT_EXPECT_TRUE(test, CC_GFP_LOOK & __GFP_KSWAPD_RECLAIM);
+	KUNIT_EXPECT_FALSE(test, CC_GFP_LOOK & __GFP_DIRECT_RECLAIM);
 }
 
 /* A conversion that lacks memory is not a page allocator that has none. */

@@ -67,7 +67,7 @@ static void step_loan(struct kunit *test, struct history *h, unsigned int i)
 	if (h->held[i])
 		return;
 	size = 1 + rnd(h, SZ_64K >> rnd(h, 5));
-	h->page[i] = cc_loan_alloc(size);
+	h->page[i] = cc_loan_alloc(size, NUMA_NO_NODE);
 	if (!h->page[i])
 		return;
 	h->size[i] = size;

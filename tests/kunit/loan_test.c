@@ -66,7 +66,7 @@ static void loan_first(struct kunit *test)
 
 	cc_test_stop(test);
 	KUNIT_EXPECT_FALSE(test, cc_loan_enabled());
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE, NUMA_NO_NODE));
 	cc_test_start(test);
 	KUNIT_EXPECT_TRUE(test, cc_loan_enabled());
 	KUNIT_EXPECT_FALSE(test, cc_swiotlb_lends());
@@ -78,9 +78,9 @@ static void loan_first(struct kunit *test)
 /* What is no size of a loan. */
 static void loan_refused(struct kunit *test)
 {
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(0));
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(CC_LOAN_MAX + 1));
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SIZE_MAX));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(0, NUMA_NO_NODE));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(CC_LOAN_MAX + 1, NUMA_NO_NODE));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SIZE_MAX, NUMA_NO_NODE));
 	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), 0);
 	cc_test_check(test);
 }
@@ -113,13 +113,13 @@ static void loan_budget(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	while (nr < most + 2) {
 		cc_test_grow();
-		page[nr] = cc_loan_alloc(SZ_512K);
+		page[nr] = cc_loan_alloc(SZ_512K, NUMA_NO_NODE);
 		if (!page[nr])
 			break;
 		nr++;
 	}
 	KUNIT_ASSERT_EQ(test, nr, most);
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(1));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(1, NUMA_NO_NODE));
 	KUNIT_EXPECT_EQ(test, cc_loan_sum(CC_LOAN_BUDGET), over + 2);
 	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), most * SZ_512K);
 	cc_test_check(test);
@@ -127,7 +127,7 @@ static void loan_budget(struct kunit *test)
 	/* Who holds on to a page does not get more for that. */
 	get_page(page[0]);
 	cc_loan_free(page[0], SZ_512K);
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE, NUMA_NO_NODE));
 	put_page(page[0]);
 	cc_test_tick();
 	later();
@@ -135,7 +135,7 @@ static void loan_budget(struct kunit *test)
 
 	cc_loan_free(page[--nr], SZ_512K);
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, cc_swiotlb.max / 2));
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(PAGE_SIZE, NUMA_NO_NODE));
 	while (nr--)
 		cc_loan_free(page[nr], SZ_512K);
 	later();
@@ -153,14 +153,14 @@ static void loan_budget_lowered(struct kunit *test)
 	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
 		page[i] = alloc(test, SZ_128K);
 	WRITE_ONCE(cc_swiotlb.max, SZ_8M);
-	more = cc_loan_alloc(SZ_4K);
+	more = cc_loan_alloc(SZ_4K, NUMA_NO_NODE);
 	KUNIT_EXPECT_NULL(test, more);
 	if (more)
 		cc_loan_free(more, SZ_4K);
 	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++)
 		cc_loan_free(page[i], SZ_128K);
 	later();
-	more = cc_loan_alloc(SZ_4K);
+	more = cc_loan_alloc(SZ_4K, NUMA_NO_NODE);
 	KUNIT_EXPECT_NOT_NULL(test, more);
 	WRITE_ONCE(cc_swiotlb.max, max);
 	if (more)
@@ -180,11 +180,11 @@ static void loan_budget_refused(struct kunit *test)
 		later();
 		WRITE_ONCE(cc_swiotlb.max, CC_LOAN_SHARE * SZ_128K);
 		at = jiffies;
-		same = cc_loan_alloc(SZ_64K);
+		same = cc_loan_alloc(SZ_64K, NUMA_NO_NODE);
 		WRITE_ONCE(cc_swiotlb.max, max);
 		KUNIT_EXPECT_NULL(test, same);
-		same = cc_loan_alloc(SZ_64K);
-		less = cc_loan_alloc(SZ_32K);
+		same = cc_loan_alloc(SZ_64K, NUMA_NO_NODE);
+		less = cc_loan_alloc(SZ_32K, NUMA_NO_NODE);
 		if (less)
 			cc_loan_free(less, SZ_32K);
 		now = jiffies;
@@ -246,7 +246,7 @@ static void loan_starved(struct kunit *test)
 	if (!cc_test_failed(tlb[nr]))
 		cc_test_give(tlb[nr]);
 	cc_test_give(tlb[--nr]);
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SZ_128K));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SZ_128K, NUMA_NO_NODE));
 	again = cc_swiotlb_map(t->dev, virt_to_phys(t->buf), SZ_128K, 0, 0);
 	KUNIT_ASSERT_FALSE(test, cc_test_failed(again));
 	KUNIT_EXPECT_PTR_EQ(test, cc_chunk_by_addr(again)->class, class);
@@ -296,7 +296,7 @@ static void loan_behind_many(struct kunit *test)
 	}
 	first = list_first_entry(&largest->chunks, struct cc_chunk, node);
 	rcu_assign_pointer(largest->node->hint, first->gpc);
-	page = cc_loan_alloc(SZ_512K);
+	page = cc_loan_alloc(SZ_512K, NUMA_NO_NODE);
 	KUNIT_EXPECT_NOT_NULL(test, page);
 	if (page)
 		cc_loan_free(page, SZ_512K);
@@ -313,7 +313,7 @@ static void loan_mark_far(struct kunit *test)
 
 	class->mark = 1000;
 	for (unsigned int i = 0; i < 5; i++) {
-		struct page *page = cc_loan_alloc(SZ_128K);
+		struct page *page = cc_loan_alloc(SZ_128K, NUMA_NO_NODE);
 
 		KUNIT_EXPECT_NULL(test, page);
 		if (page)
@@ -338,14 +338,14 @@ static void loan_scarce(struct kunit *test)
 	page[nr++] = alloc(test, SZ_256K);
 	KUNIT_EXPECT_NE(test, atomic_read(&cc_kicks.asked), 0);
 	atomic_set(&cc_kicks.asked, 0);
-	while (nr < ARRAY_SIZE(page) && (page[nr] = cc_loan_alloc(SZ_256K)))
+	while (nr < ARRAY_SIZE(page) && (page[nr] = cc_loan_alloc(SZ_256K, NUMA_NO_NODE)))
 		nr++;
 	KUNIT_EXPECT_EQ(test, cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min / 2);
 	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), nr * SZ_256K);
 	KUNIT_EXPECT_EQ(test, cc_loan_sum(CC_LOAN_NONE), none + 1);
 	KUNIT_EXPECT_NE(test, atomic_read(&cc_kicks.asked), 0);
 	/* Nor do the free slots of a mark count. */
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SZ_512K));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SZ_512K, NUMA_NO_NODE));
 	KUNIT_EXPECT_EQ(test, cc_class_free(largest), 4);
 	KUNIT_EXPECT_EQ(test, cc_loan_sum(CC_LOAN_NONE), none + 2);
 	KUNIT_ASSERT_LE(test, nr + 2, ARRAY_SIZE(page));
@@ -353,7 +353,7 @@ static void loan_scarce(struct kunit *test)
 	/* kccd makes up for it. */
 	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	for (unsigned int i = 0; i < 2; i++) {
-		page[nr] = cc_loan_alloc(i ? SZ_256K : SZ_512K);
+		page[nr] = cc_loan_alloc(i ? SZ_256K : SZ_512K, NUMA_NO_NODE);
 		KUNIT_EXPECT_NOT_NULL(test, page[nr]);
 		nr += !!page[nr];
 	}
@@ -383,7 +383,7 @@ static void loan_mark_cached(struct kunit *test)
 		cc_test_unmap(t->dev, tlb[i], SZ_512K, DMA_TO_DEVICE);
 	KUNIT_ASSERT_EQ(test, cc_class_free(largest), 0);
 	KUNIT_ASSERT_EQ(test, cc_chain_count(cc_test_magazine(CC_CHUNK_CLASS)->loaded), 2);
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SZ_512K));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SZ_512K, NUMA_NO_NODE));
 	KUNIT_EXPECT_EQ(test, cc_chain_count(cc_test_magazine(CC_CHUNK_CLASS)->loaded), 2);
 }
 
@@ -499,7 +499,7 @@ struct in_irq {
 static void alloc_and_free(struct irq_work *work)
 {
 	struct in_irq *in = container_of(work, struct in_irq, work);
-	struct page *page = cc_loan_alloc(SZ_64K);
+	struct page *page = cc_loan_alloc(SZ_64K, NUMA_NO_NODE);
 
 	in->hard = in_hardirq() && irqs_disabled();
 	if (page)

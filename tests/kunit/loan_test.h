@@ -39,7 +39,7 @@ static inline void loan_exit(struct kunit *test)
 
 static inline struct page *alloc(struct kunit *test, size_t size)
 {
-	struct page *page = cc_loan_alloc(size);
+	struct page *page = cc_loan_alloc(size, NUMA_NO_NODE);
 
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	return page;

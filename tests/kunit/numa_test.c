@@ -554,10 +554,10 @@ static void numa_loan(struct kunit *test)
 
 	cc_test_lend(test);
 	move_to(test, 1);
-	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SZ_256K));
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SZ_256K, NUMA_NO_NODE));
 	KUNIT_EXPECT_EQ(test, cc_loan_bytes(), 0);
 	use(test, 1);
-	while (nr < ARRAY_SIZE(page) && (page[nr] = cc_loan_alloc(SZ_256K)))
+	while (nr < ARRAY_SIZE(page) && (page[nr] = cc_loan_alloc(SZ_256K, NUMA_NO_NODE)))
 		KUNIT_EXPECT_EQ(test, node_of(page_to_phys(page[nr++])), 1);
 	KUNIT_EXPECT_GT(test, nr, 0);
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min / 2);
@@ -566,6 +566,45 @@ static void numa_loan(struct kunit *test)
 	cc_test_check(test);
 	while (nr--)
 		cc_loan_free(page[nr], SZ_256K);
+}
+
+/* A loan that is asked for of another node is of that one, and no CPU keeps it. */
+static void numa_loan_of_node(struct kunit *test)
+{
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_256K)];
+	struct page *page[16];
+	unsigned int nr = 0;
+
+	cc_test_lend(test);
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SZ_256K, 1));
+	use(test, 1);
+	while (nr < ARRAY_SIZE(page) && (page[nr] = cc_loan_alloc(SZ_256K, 1))) {
+		KUNIT_EXPECT_EQ(test, node_of(page_to_phys(page[nr])), 1);
+		KUNIT_EXPECT_EQ(test, slot_of(page_to_phys(page[nr++]))->cpu, CC_NO_CPU);
+	}
+	KUNIT_ASSERT_GT(test, nr, 1);
+	KUNIT_EXPECT_EQ(test, cc_test_sum(CC_REMOTE), nr);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.reserve_min / 2);
+	for (unsigned int i = 0; i < nr; i++)
+		cc_loan_free(page[i], SZ_256K);
+	KUNIT_EXPECT_EQ(test, cc_class_free(class),
+			atomic_long_read(&class->node[1].pool_free) + class->node[1].depot.slots);
+	cc_test_check(test);
+
+	/* This CPU's magazine has some, which are of another node. */
+	map(test, 0, 4, 0);
+	unmap(test, 0, 4);
+	page[0] = cc_loan_alloc(SIZE, 1);
+	KUNIT_EXPECT_TRUE(test, !page[0] || node_of(page_to_phys(page[0])) == 1);
+	if (page[0])
+		cc_loan_free(page[0], SIZE);
+
+	/* There is no such node: this CPU's. */
+	page[0] = cc_loan_alloc(SIZE, NODES);
+	KUNIT_ASSERT_NOT_NULL(test, page[0]);
+	KUNIT_EXPECT_EQ(test, node_of(page_to_phys(page[0])), 0);
+	cc_loan_free(page[0], SIZE);
+	cc_test_check(test);
 }
 
 static unsigned int cpu_on(int nid)
@@ -636,6 +675,7 @@ static struct kunit_case numa_cases[] = {
 	KUNIT_CASE(numa_coherent),
 	KUNIT_CASE(numa_coherent_elsewhere),
 	KUNIT_CASE(numa_loan),
+	KUNIT_CASE(numa_loan_of_node),
 	KUNIT_CASE(numa_random),
 	{}
 };

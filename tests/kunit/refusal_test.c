@@ -371,7 +371,7 @@ static void refusal_small_node(struct kunit *test)
 	KUNIT_EXPECT_GE(test, cc_swiotlb.node[1].bytes, cc_reserve_share());
 }
 
-/* A block that cannot be shared is not what is tried again. */
+/* Blocks that cannot be shared are not what is tried again. */
 static void refusal_unshared(struct kunit *test)
 {
 	start(test, SZ_128M, SZ_4M, 0);
@@ -379,13 +379,59 @@ static void refusal_unshared(struct kunit *test)
 	grow_to(test, SZ_16M);
 	give(test, MANY);
 	live(60 * HZ);
-	cc_fake.unshared = cc_fake.last;
+	cc_fake.nr_unshared = 0;
+	cc_fake.refuses_next = ARRAY_SIZE(cc_fake.unshared);
 	KUNIT_ASSERT_NOT_NULL(test, cc_fake.last);
 	KUNIT_ASSERT_EQ(test, take(test, 6, SZ_512K), 6);
 	live_quietly(test, HZ);
-	KUNIT_EXPECT_EQ(test, cc_convert_stats.failed[true], 1);
+	KUNIT_EXPECT_EQ(test, cc_fake.refuses_next, 0);
+	KUNIT_EXPECT_EQ(test, cc_convert_stats.failed[true], ARRAY_SIZE(cc_fake.unshared));
 	KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, cc_swiotlb.target);
-	cc_fake.unshared = NULL;
+	cc_fake.nr_unshared = 0;
+}
+
+static void add_blocks(struct kunit *test, unsigned int nr, int nid)
+{
+	while (nr--) {
+		mutex_lock(&cc_swiotlb.mutex);
+		KUNIT_EXPECT_EQ(test, 0, cc_block_grow(SZ_2M, CC_BLOCK_SHIFT, nid));
+		mutex_unlock(&cc_swiotlb.mutex);
+	}
+}
+
+/* Of min= a lowered limit takes no more than it must. */
+static void refusal_limit_minimum(struct kunit *test)
+{
+	unsigned int shares;
+
+	start(test, SZ_128M, SZ_8M, 0);
+	KUNIT_ASSERT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, SZ_64M + SZ_16M));
+	add_blocks(test, (SZ_64M + SZ_32M - cc_swiotlb.shared) / SZ_2M, NUMA_NO_NODE);
+	shares = cc_fake.calls[CC_FAKE_SHARE];
+	KUNIT_ASSERT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, cc_swiotlb.shared - SZ_2M));
+	live(60 * HZ);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.shared, cc_swiotlb.min);
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], shares);
+	cc_test_check(test);
+}
+
+/* Nor of the parts of nodes, if others have more than theirs. */
+static void refusal_limit_node(struct kunit *test)
+{
+	unsigned int shares;
+
+	cc_fake_nodes(test, 2);
+	start(test, SZ_128M, SZ_8M, 0);
+	add_blocks(test, SZ_32M / SZ_2M, 0);
+	cc_reserve_use(1);
+	add_blocks(test, SZ_4M / SZ_2M, 1);
+	KUNIT_ASSERT_EQ(test, cc_swiotlb.node[1].bytes, cc_reserve_share());
+	shares = cc_fake.calls[CC_FAKE_SHARE];
+	KUNIT_ASSERT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, cc_swiotlb.shared - SZ_2M));
+	live(60 * HZ);
+	KUNIT_EXPECT_GE(test, cc_swiotlb.node[1].bytes, cc_reserve_share());
+	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], shares);
+	cc_test_check(test);
 }
 
 /* A lowered limit comes before the parts of nodes, and before min=. */
@@ -486,6 +532,8 @@ static struct kunit_case refusal_cases[] = {
 	KUNIT_CASE(refusal_next_node),
 	KUNIT_CASE(refusal_small_node),
 	KUNIT_CASE(refusal_unshared),
+	KUNIT_CASE(refusal_limit_minimum),
+	KUNIT_CASE(refusal_limit_node),
 	KUNIT_CASE(refusal_lower_limit),
 	KUNIT_CASE(refusal_leftover),
 	KUNIT_CASE(refusal_reboot),

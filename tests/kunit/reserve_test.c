@@ -5,7 +5,9 @@
  */
 #include <kunit/test-bug.h>
 #include <linux/gfp.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
 
 #include "defects_test.h"
 
@@ -57,6 +59,54 @@ static void reserve_counted_last(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, cc_reserve_take(class, 0, 1));
 	kunit_deactivate_static_stub(test, cc_chunk_point);
 	KUNIT_EXPECT_EQ(test, joined, 1);
+	cc_test_check(test);
+}
+
+static struct task_struct *between;
+static unsigned int held, most_held;
+
+static void count_held(const struct cc_chunk *chunk)
+{
+	held++;
+	wake_up_process(between);
+}
+
+/* Runs on the CPU of the test as soon as preemption and interrupts are on. */
+static int look_between(void *unused)
+{
+	do {
+		most_held = max(most_held, held);
+		held = 0;
+		set_current_state(TASK_IDLE);
+		if (!kthread_should_stop())
+			schedule();
+		__set_current_state(TASK_RUNNING);
+	} while (!kthread_should_stop());
+	return 0;
+}
+
+/* Interrupts are off for no more than a batch of chunks, however many go back. */
+static void reserve_interrupts(struct kunit *test)
+{
+	struct cc_class *class = &cc_classes[cc_test_class(SZ_4K)];
+	unsigned long nr_slots;
+
+	start(test, SZ_128M, SZ_32M, 0);
+	while (cc_reserve_take(class, 0, LONG_MAX))
+		;
+	nr_slots = class->nr_slots;
+	KUNIT_ASSERT_GT(test, nr_slots, SZ_16M / SZ_4K);
+	between = kthread_create_on_cpu(look_between, NULL, raw_smp_processor_id(), "cc-between/%u");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(between));
+	sched_set_fifo(between);
+	held = 0;
+	most_held = 0;
+	kunit_activate_static_stub(test, cc_chunk_point, count_held);
+	KUNIT_EXPECT_EQ(test, cc_test_retire(class, ULONG_MAX), nr_slots);
+	kunit_deactivate_static_stub(test, cc_chunk_point);
+	kthread_stop(between);
+	KUNIT_EXPECT_GT(test, most_held, 0);
+	KUNIT_EXPECT_LE(test, max(most_held, held), 8);
 	cc_test_check(test);
 }
 
@@ -144,6 +194,7 @@ static void reserve_coherent_target(struct kunit *test)
 static struct kunit_case reserve_cases[] = {
 	KUNIT_CASE(reserve_taken_once),
 	KUNIT_CASE(reserve_counted_last),
+	KUNIT_CASE(reserve_interrupts),
 	KUNIT_CASE(reserve_smallest),
 	KUNIT_CASE(reserve_low_water),
 	KUNIT_CASE(reserve_after_coherent),

@@ -123,7 +123,7 @@ static void signal_loan_held(struct kunit *test)
 
 	start(test, SZ_128M, SZ_8M, 0);
 	cc_test_lend(test);
-	page = cc_loan_alloc(PAGE_SIZE);
+	page = cc_loan_alloc(PAGE_SIZE, NUMA_NO_NODE);
 	KUNIT_ASSERT_NOT_NULL(test, page);
 	fall_asleep(test);
 	get_page(page);

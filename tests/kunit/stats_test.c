@@ -316,7 +316,7 @@ static void stats_loans(struct kunit *test)
 	cc_test_lend(test);
 	KUNIT_EXPECT_EQ(test, 0, reset(test));
 	for (unsigned int i = 0; i < ARRAY_SIZE(page); i++) {
-		page[i] = cc_loan_alloc(size);
+		page[i] = cc_loan_alloc(size, NUMA_NO_NODE);
 		KUNIT_ASSERT_NOT_NULL(test, page[i]);
 	}
 	get_page(page[0]);

@@ -20,11 +20,12 @@
 struct cc_convert_stats cc_convert_stats;
 
 /*
- * What the host refused to share the last time, private again; under cc_swiotlb.mutex. The
- * page allocator would give the same pages when memory is shared next.
+ * What the host refused to share lately, private again; under cc_swiotlb.mutex. The page
+ * allocator would give the same pages when memory is shared next.
  */
-static struct page *aside;
-static unsigned int aside_order;
+static LIST_HEAD(aside);
+static unsigned int nr_aside;
+#define MOST_ASIDE	4
 
 static int convert(struct cc_block *block, bool share)
 {
@@ -65,25 +66,37 @@ static void block_free(struct cc_block *block, bool lost)
 	block_free_metadata(block);
 }
 
+static void free_oldest_aside(void)
+{
+	struct page *page = list_first_entry(&aside, struct page, lru);
+	unsigned int order = page_private(page);
+
+	list_del(&page->lru);
+	set_page_private(page, 0);
+	nr_aside--;
+	cc_free_memory(page, order);
+}
+
 /**
- * cc_block_free_aside() - free the block that the host has refused to share last, if any
+ * cc_block_free_aside() - free the blocks that the host has refused to share, if any
  *
  * Context: task, under cc_swiotlb.mutex.
  */
 void cc_block_free_aside(void)
 {
 	lockdep_assert_held(&cc_swiotlb.mutex);
-	if (aside)
-		cc_free_memory(aside, aside_order);
-	aside = NULL;
+	while (nr_aside)
+		free_oldest_aside();
 }
 
 /* A block that the host has refused to share, and that is private again. */
 static void put_aside(struct cc_block *block)
 {
-	cc_block_free_aside();
-	aside = block->page;
-	aside_order = block->shift - PAGE_SHIFT;
+	if (nr_aside == MOST_ASIDE)
+		free_oldest_aside();
+	set_page_private(block->page, block->shift - PAGE_SHIFT);
+	list_add_tail(&block->page->lru, &aside);
+	nr_aside++;
 	block_free_metadata(block);
 }
 
@@ -242,19 +255,19 @@ static bool node_needs(const struct cc_block *block, unsigned long keep)
 {
 	const struct cc_node *node = &cc_swiotlb.node[block->chunks[0].nid];
 
-	/* The limit comes before the parts of nodes. */
-	return node->used && cc_swiotlb.shared + cc_swiotlb.quarantined <= cc_swiotlb.max &&
+	return node->used &&
 	       node->bytes < keep / cc_swiotlb.nr_used + (1UL << block->shift);
 }
 
 /* Take a block out of the reserve, if no class owns any of its chunks. */
-static bool take_whole(struct cc_block *block, unsigned long keep)
+static bool take_whole(struct cc_block *block, unsigned long keep, bool parts)
 {
 	unsigned long flags, low;
 	bool whole;
 
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
-	whole = block->nr_reserve == block->nr_chunks && !node_needs(block, keep) &&
+	whole = block->nr_reserve == block->nr_chunks &&
+		!(parts && node_needs(block, keep)) &&
 		cc_swiotlb.reserve_bytes >= keep + (1UL << block->shift);
 	if (whole) {
 		low = cc_swiotlb.reserve_low;
@@ -277,10 +290,11 @@ static enum turn turn_of(const struct cc_block *block)
 
 /*
  * Take blocks whose turn it is out of the reserve, and let their chunks not be found any
- * more. The youngest first: the old ones have been proven to be needed.
+ * more. The youngest first: the old ones have been proven to be needed. Unless @parts, those
+ * of nodes, too, that have no more than their part.
  */
 static unsigned long take_some(struct list_head *victims, enum turn turn,
-			       unsigned long keep, unsigned long limit)
+			       unsigned long keep, unsigned long limit, bool parts)
 {
 	struct cc_block *block, *next;
 
@@ -292,7 +306,7 @@ static unsigned long take_some(struct list_head *victims, enum turn turn,
 		cond_resched();
 		if (turn_of(block) != turn || bytes > limit ||
 		    READ_ONCE(block->nr_reserve) != block->nr_chunks ||
-		    !take_whole(block, keep))
+		    !take_whole(block, keep, parts))
 			continue;
 		limit -= bytes;
 		list_move(&block->node, victims);
@@ -305,11 +319,16 @@ static unsigned long take_some(struct list_head *victims, enum turn turn,
 /* What was refused before only if there is nothing else, whatever its size. */
 static void take_victims(struct list_head *victims, unsigned long keep, unsigned long limit)
 {
-	unsigned long left = take_some(victims, SMALL, keep, limit);
+	unsigned long over = min(cc_bytes_over_limit(), limit), left;
 
-	take_some(victims, LARGE, keep, left);
+	left = take_some(victims, SMALL, keep, limit, true);
+	left = take_some(victims, LARGE, keep, left, true);
+	/* The limit comes before the parts of nodes. */
+	over -= min(over, limit - left);
+	over = take_some(victims, SMALL, keep, over, false);
+	take_some(victims, LARGE, keep, over, false);
 	if (list_empty(victims))
-		take_some(victims, REFUSED, keep, limit);
+		take_some(victims, REFUSED, keep, limit, !cc_bytes_over_limit());
 }
 
 /* Into the reserve again, and into a place in the list of blocks. */

@@ -276,8 +276,9 @@ static bool uncount_pages(const struct cc_chunk *chunk)
 
 #if IS_ENABLED(CONFIG_KUNIT)
 /**
- * cc_chunk_point() - where tests look at a class that has found a chunk
- * @chunk: the chunk, which the class has and does not count
+ * cc_chunk_point() - where tests look
+ * @chunk: a chunk that a class has got and does not count yet, or that one may retire, or
+ *	that goes back to the reserve
  *
  * Context: under cc_swiotlb.lock.
  */
@@ -502,6 +503,8 @@ static unsigned long retire_some(struct cc_class *class, unsigned long nr_slots,
 			break;
 		}
 		chunk = list_last_entry(&class->chunks, struct cc_chunk, node);
+		if (IS_ENABLED(CONFIG_KUNIT))
+			cc_chunk_point(chunk);
 		slots = cc_chunk_slots(chunk);
 		*left -= min(*left, slots);
 		if (chunk->number >= young || done + slots > nr_slots || !seal(class, chunk)) {
@@ -531,6 +534,8 @@ static void add_retired(struct list_head *retired)
 		if (n >= CC_RETIRE_BATCH)
 			break;
 		list_del_init(&chunk->node);
+		if (IS_ENABLED(CONFIG_KUNIT))
+			cc_chunk_point(chunk);
 		if (cc_chunk_bytes(chunk) > BIT(CC_CHUNK_SHIFT)) {
 			split(chunk->block);
 			n += chunk->block->nr_chunks;

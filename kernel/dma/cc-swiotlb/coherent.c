@@ -55,13 +55,9 @@ unsigned long cc_coherent_bytes(void)
 	return max(bytes, 0L);
 }
 
-/* The NUMA node of a device, or of this CPU. */
 static int device_node(const struct device *dev)
 {
-	int nid = dev_to_node((struct device *)dev);
-
-	return nid == NUMA_NO_NODE || nid >= cc_nr_nodes ?
-		cc_cpu_node(raw_smp_processor_id()) : nid;
+	return cc_node_or_local(dev_to_node((struct device *)dev));
 }
 
 /* Is there memory that only this device has? */

@@ -216,10 +216,12 @@ static int grow_anywhere(unsigned int min_shift, unsigned long now)
 	if (nid != NUMA_NO_NODE)
 		err = grow_node(nid, room(), min_shift, now);
 	if (err && cc_nr_nodes > 1 && any_bad_node())
-		for (nid = 0; err && nid < cc_nr_nodes; nid++)
+		for (nid = 0; err && nid < cc_nr_nodes && !READ_ONCE(cc_swiotlb.stopping); nid++)
 			if (!cc_waits(&cc_swiotlb.node[nid].backoff.wait, now))
 				err = grow_node(nid, room(), min_shift, now);
-	return err ? cc_block_grow(room(), min_shift, NUMA_NO_NODE) : 0;
+	if (err && !READ_ONCE(cc_swiotlb.stopping))
+		err = cc_block_grow(room(), min_shift, NUMA_NO_NODE);
+	return err;
 }
 
 /*

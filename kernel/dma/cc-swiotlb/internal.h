@@ -455,6 +455,15 @@ extern struct cc_kicks cc_kicks;
 void cc_kccd_kick(enum cc_kick kick);
 void cc_kccd_ask(unsigned int what);
 
+/* What has to be returned for the sum to be within the limit, in whole blocks. */
+static inline unsigned long cc_bytes_over_limit(void)
+{
+	unsigned long sum = READ_ONCE(cc_swiotlb.shared) + READ_ONCE(cc_swiotlb.quarantined);
+	unsigned long limit = READ_ONCE(cc_swiotlb.max);
+
+	return sum > limit ? round_up(sum - limit, BIT(CC_BLOCK_SHIFT)) : 0;
+}
+
 /* class.c */
 extern struct cc_class cc_classes[CC_NR_OWNERS];
 /* The class that serves a space of up to 1 << index bytes. */
@@ -486,8 +495,12 @@ void cc_depot_pass(u32 index);
  */
 #define CC_GFP		(GFP_NOIO | __GFP_NORETRY | __GFP_NOWARN)
 
+/* What does not reclaim wakes kswapd, and kcompactd, which may wait for I/O. */
+#define CC_GFP_LOOK	(GFP_NOWAIT | __GFP_NOWARN)
+
 unsigned int cc_count_nodes(void);
 int cc_cpu_node(unsigned int cpu);
+int cc_node_or_local(int nid);
 int cc_page_node(const struct page *page);
 struct page *cc_alloc_memory(unsigned int order, bool try_hard, int nid);
 void cc_free_memory(struct page *page, unsigned int order);
@@ -587,7 +600,7 @@ void cc_holders_report(void);
 
 /* magazine.c */
 u32 cc_magazine_refill(struct cc_class *class);
-u32 cc_magazine_take_spare(struct cc_class *class);
+u32 cc_magazine_take_spare(struct cc_class *class, int nid);
 u32 cc_magazine_take_lasting(void);
 void cc_magazine_flush(struct cc_class *class);
 void cc_magazine_give(struct cc_class *class, u32 index);

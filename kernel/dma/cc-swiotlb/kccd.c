@@ -113,7 +113,7 @@ static unsigned long decayed_need(const struct cc_class *class)
 	unsigned long out = class->nr_slots - min(class->nr_slots, cc_class_free(class));
 	unsigned long more = class->need - min(class->need, out);
 
-	if (cc_swiotlb.shared + cc_swiotlb.quarantined > cc_swiotlb.max)
+	if (cc_bytes_over_limit())
 		return 0;
 	return class->need - DIV_ROUND_UP(more, 4);
 }
@@ -157,12 +157,9 @@ static unsigned long decayed(unsigned long target)
 /* What the reserve may keep: less than its target if too much is shared. */
 static unsigned long reserve_keep(void)
 {
-	unsigned long sum = cc_swiotlb.shared + cc_swiotlb.quarantined;
-	unsigned long over = round_up(sum - min(sum, cc_swiotlb.max),
-				      BIT(CC_BLOCK_SHIFT));
 	unsigned long reserve = READ_ONCE(cc_swiotlb.reserve_bytes);
 
-	return min(cc_swiotlb.target, reserve - min(reserve, over));
+	return min(cc_swiotlb.target, reserve - min(reserve, cc_bytes_over_limit()));
 }
 
 /* Find out what the reserve has too much. True if the target has changed. */
@@ -208,10 +205,9 @@ static bool shrink_failed(unsigned long failures, unsigned long done, unsigned l
 static unsigned long beyond_min(void)
 {
 	unsigned long shared = READ_ONCE(cc_swiotlb.shared);
+	unsigned long over = min(cc_bytes_over_limit(), shared);
 
-	if (shared + READ_ONCE(cc_swiotlb.quarantined) > READ_ONCE(cc_swiotlb.max))
-		return shared;
-	return shared - min(shared, READ_ONCE(cc_swiotlb.min));
+	return max(shared - min(shared, READ_ONCE(cc_swiotlb.min)), over);
 }
 
 /* Return what the reserve has too much, as much as a pass may. */

@@ -133,22 +133,21 @@ static bool worth_a_chunk(const struct cc_class *class)
  * Who borrows has another way, so that what a mark keeps, half of the reserve, and other
  * NUMA nodes are left to mappings, which have none. Preemption disabled.
  */
-static noinline u32 refill(struct cc_class *class)
+static noinline u32 refill(struct cc_class *class, int nid)
 {
-	int nid = cc_cpu_node(smp_processor_id());
 	unsigned long keep = READ_ONCE(cc_swiotlb.reserve_min) / 2;
 	long free = max(atomic_long_read(&class->node[nid].pool_free), 0L);
-	u32 index = cc_magazine_take_spare(class);
+	u32 index = cc_magazine_take_spare(class, nid);
 
 	cc_reserve_use(nid);
 	if (!index && worth_a_chunk(class) && cc_reserve_give(class, nid, free + 1, keep))
-		index = cc_magazine_take_spare(class);
+		index = cc_magazine_take_spare(class, nid);
 	cc_kccd_ask(cc_reserve_lacks(nid));
 	return index;
 }
 
 /* Preemption disabled. */
-static u32 take(struct cc_class *class)
+static u32 take(struct cc_class *class, int nid)
 {
 	unsigned long mark = READ_ONCE(class->mark);
 	struct cc_slot *slot;
@@ -157,10 +156,10 @@ static u32 take(struct cc_class *class)
 	/* What comes back is for the mapping that has found nothing, and comes again. */
 	if (READ_ONCE(class->starved))
 		return 0;
-	/* What this CPU holds may come from what was kept. */
-	if (!mark || cc_class_free(class) >= mark)
+	/* What this CPU holds is of its node, and may come from what was kept. */
+	if (nid == cc_cpu_node(smp_processor_id()) && (!mark || cc_class_free(class) >= mark))
 		index = cc_magazine_pop(&cc_cpu.mag[class - cc_classes].loaded, &slot);
-	return likely(index) ? index : refill(class);
+	return likely(index) ? index : refill(class, nid);
 }
 
 static struct page *first_page(const struct cc_slot *slot)
@@ -250,6 +249,7 @@ static struct page *lend(u32 index, size_t size)
 /**
  * cc_loan_alloc() - borrow pages that the host can access already
  * @size: bytes, up to CC_LOAN_MAX
+ * @nid: NUMA node of the pages, or NUMA_NO_NODE for that of this CPU
  *
  * Nothing waits for a loan: who gets none goes the way that there was before. The first
  * one after boot is not given. What is over the budget is refused for the rest of a jiffy.
@@ -258,7 +258,7 @@ static struct page *lend(u32 index, size_t size)
  * Return: the first of pages in a row, in the direct map, aligned to the power of two that
  * holds them, with whatever they were left with; or NULL.
  */
-struct page *cc_loan_alloc(size_t size)
+struct page *cc_loan_alloc(size_t size, int nid)
 {
 	struct page *page = NULL;
 	u32 index;
@@ -274,7 +274,7 @@ struct page *cc_loan_alloc(size_t size)
 		return NULL;
 	}
 	preempt_disable();
-	index = take(class_for(size));
+	index = take(class_for(size), cc_node_or_local(nid));
 	if (likely(index)) {
 		page = lend(index, size);
 	} else {

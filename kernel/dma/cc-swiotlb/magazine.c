@@ -34,11 +34,10 @@ static bool attach(u64 __percpu *head, u64 chain)
 	return true;
 }
 
-/* Is the first slot of a chain of this CPU's NUMA node? Preemption disabled. */
-static bool is_local(u64 chain)
+/* The NUMA node of the first slot of a chain. */
+static int node_of(u64 chain)
 {
-	return cc_chunk_by_index(cc_chain_index(chain))->nid ==
-	       cc_cpu_node(smp_processor_id());
+	return cc_chunk_by_index(cc_chain_index(chain))->nid;
 }
 
 /*
@@ -49,7 +48,7 @@ static void stow(struct cc_class *class, u64 chain)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
 
-	if (class->mag_size && is_local(chain) &&
+	if (class->mag_size && node_of(chain) == cc_cpu_node(smp_processor_id()) &&
 	    (attach(&mag->loaded, chain) || attach(&mag->spare, chain)))
 		return;
 	cc_depot_push(class, chain);
@@ -200,20 +199,18 @@ static void taken(struct cc_class *class, unsigned int nr)
 	trace_cc_swiotlb_refill(class->shift, nr);
 }
 
-/*
- * What was collected for a CPU of this node, or of another one. Preemption disabled.
- */
-static u64 take_foreign(struct cc_class *class, bool local)
+/* What was collected for a CPU of a node. Preemption disabled. */
+static u64 take_foreign(struct cc_class *class, int nid)
 {
 	struct cc_magazine __percpu *mag = &cc_cpu.mag[class - cc_classes];
 	unsigned int home = this_cpu_read(mag->home);
 	u64 chain;
 
-	if ((cc_cpu_node(home) == cc_cpu_node(smp_processor_id())) != local)
+	if (cc_cpu_node(home) != nid)
 		return 0;
 	chain = cc_chain_detach(&mag->foreign);
 	/* An interrupt may have collected others meanwhile. */
-	if (chain && is_local(chain) != local) {
+	if (chain && node_of(chain) != nid) {
 		cc_depot_push(class, chain);
 		return 0;
 	}
@@ -232,7 +229,7 @@ static u32 take(struct cc_class *class, const struct how *how,
 	if (!chain)
 		chain = take_from_class(class, how, pool_counter);
 	if (!chain)
-		chain = take_foreign(class, true);
+		chain = take_foreign(class, how->nid);
 	if (!chain)
 		return 0;
 
@@ -249,7 +246,7 @@ static u32 take_remote(struct cc_class *class, const struct how *how)
 	u64 chain;
 
 	point(class);
-	chain = take_foreign(class, false);
+	chain = take_foreign(class, how->nid);
 	if (!chain)
 		chain = take_from_pool(class, how);
 	if (!chain)
@@ -341,24 +338,28 @@ static u32 refill_elsewhere(struct cc_class *class, struct how how)
 }
 
 /**
- * cc_magazine_take_spare() - take a slot of this CPU's NUMA node that nobody misses
+ * cc_magazine_take_spare() - take a slot that nobody misses
  * @class: class that was asked for
+ * @nid: NUMA node that it is to be of
  *
  * Not what the mark keeps for mappings, and not of another class.
  *
  * Context: any but NMI, preemption disabled.
  * Return: index of a slot, or 0.
  */
-u32 cc_magazine_take_spare(struct cc_class *class)
+u32 cc_magazine_take_spare(struct cc_class *class, int nid)
 {
+	bool local = nid == cc_cpu_node(smp_processor_id());
 	const struct how how = {
-		.nid = cc_cpu_node(smp_processor_id()),
-		.most = UINT_MAX,
+		.nid = nid,
+		.most = local ? UINT_MAX : 1,
 		.keep = READ_ONCE(class->mark),
 		.nr_chunks = CC_LOOK_AT_CHUNKS,
 	};
 
-	return cc_class_free(class) < how.keep ? 0 : take(class, &how, CC_POOL);
+	if (cc_class_free(class) < how.keep)
+		return 0;
+	return local ? take(class, &how, CC_POOL) : take_remote(class, &how);
 }
 
 /**

@@ -50,6 +50,18 @@ int cc_cpu_node(unsigned int cpu)
 }
 
 /**
+ * cc_node_or_local() - a node, or that of this CPU if there is no such node
+ * @nid: what a caller has given or a device has been set to; NUMA_NO_NODE, too
+ *
+ * Context: any; without more, that of the CPU may be of another one by now.
+ * Return: a node, of which no memory may be left.
+ */
+int cc_node_or_local(int nid)
+{
+	return nid >= 0 && nid < cc_nr_nodes ? nid : cc_cpu_node(raw_smp_processor_id());
+}
+
+/**
  * cc_page_node() - the node that a page is on
  * @page: the page
  *
@@ -77,7 +89,7 @@ int cc_page_node(const struct page *page)
  */
 struct page *cc_alloc_memory(unsigned int order, bool try_hard, int nid)
 {
-	gfp_t gfp = (try_hard ? CC_GFP : GFP_NOWAIT | __GFP_NOWARN) | __GFP_ZERO;
+	gfp_t gfp = (try_hard ? CC_GFP : CC_GFP_LOOK) | __GFP_ZERO;
 
 	KUNIT_STATIC_STUB_REDIRECT(cc_alloc_memory, order, try_hard, nid);
 	if (nid == NUMA_NO_NODE)
