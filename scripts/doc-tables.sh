@@ -357,6 +357,20 @@ held() {
 		"are gone it is $gone MiB, as before them ($before MiB)." | fmt -w 88
 }
 
+confidential() {
+	caption cvm
+	rows cvm '["legacy", "dynamic", "cc", "cc-6.12"] as $guests | {legacy: "legacy", dynamic: "dynamic"} as $own
+		| ["", $guests[]],
+		(["pages that the host can read", "pages_readable_by_host"], ["of these, not shared by the guest", "pages_readable_but_not_shared"],
+		 ["shared by the guest, but not readable", "pages_shared_but_not_readable"],
+		 ["returned, but readable", "returned_pages_readable"], ["I/O errors", "io_errors"]) as $m
+		| [$m[0], ($guests[] | v(.; $own[.] // "cc"; $m[1]))]' | table
+	rows cvm '[v("probe-before"; "legacy"; "conversions_of_probes"), v("probe"; "cc"; "conversions_of_probes")]' >"$tmp/probes"
+	read -r before after <"$tmp/probes" || return 0
+	echo "While eight NVMe disks are probed, kworkers convert memory $before times without chunks for" \
+		"coherent allocations, and $after times with them." | fmt -w 88
+}
+
 model() { # parameter
 	rows bench '[v("model"; "cc"; "'"$1"'")]'
 }
@@ -444,6 +458,7 @@ section $benchmarks backends bench-native bench-icount
 section $benchmarks backends-arm64 bench-icount
 section $benchmarks memory demo
 section $benchmarks held stress
+section $benchmarks confidential cvm
 section $benchmarks fio bench-fio
 for kernel in "${versions[@]}"; do
 	section $benchmarks "copies-$kernel" bench-fio
