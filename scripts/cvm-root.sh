@@ -7,7 +7,7 @@
 no_arguments "$@"
 
 suite=trixie # its QEMU, 10.0, drives protected guests; bookworm's does not
-packages=qemu-system-arm,busybox-static,dmsetup,fio
+packages=qemu-system-arm,busybox-static,dmsetup,fio,kexec-tools
 need mmdebstrap mke2fs cpio gzip aarch64-linux-gnu-gcc aarch64-linux-gnu-readelf
 lock cvm-root
 dir=$cache/cvm
@@ -58,7 +58,7 @@ if [ "$key" != "$(cat "$dir/root.key" 2>/dev/null)" ]; then
 		ln -sfn usr/sbin "$tmp/$r/sbin"
 		ln -sfn usr/lib "$tmp/$r/lib"
 	done
-	closure "$tmp/host" usr/bin/fio usr/sbin/dmsetup >"$tmp/list"
+	closure "$tmp/host" usr/bin/fio usr/sbin/dmsetup usr/sbin/kexec >"$tmp/list"
 	(cd "$tmp/host" && xargs cp -L --parents -t "$tmp/guest" usr/bin/busybox usr/lib/ld-linux-aarch64.so.1) <"$tmp/list"
 	aarch64-linux-gnu-gcc -O2 -Wall -static -o "$tmp/guest/usr/bin/cvm-mem" "$top/tools/cvm-mem/cvm-mem.c"
 	install -m 755 "$top/tests/cvm/host-init" "$tmp/host/init"

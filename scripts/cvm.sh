@@ -27,6 +27,7 @@ dynamic dynamic 7.3-dynamic io crypt=nvme1n1
 cc-6.12 cc 6.12-cc io swiotlb=cc crypt=nvme1n1
 hostile cc 7.3-cc hostile swiotlb=cc
 probe-before legacy 7.3-cc probe
+kexec cc 7.3-cc kexec swiotlb=cc next=vde
 probe cc 7.3-cc probe swiotlb=cc'
 guests=${GUESTS:-$(cut -d' ' -f1 <<<"$all")}
 
@@ -59,10 +60,16 @@ images() { # <kver>-<variant>..., cc first
 	done
 }
 
+make_disk() { # directory in $work, size
+	mke2fs -q -t ext2 -d "$work/$1" "$work/$1.ext2" "$2" >/dev/null ||
+		die "mke2fs cannot make $work/$1.ext2: is the disk full?"
+}
+
 # Guests are dealt out to two hosts of one CPU each. Two CPUs of one host would stop
 # each other at every flush of a TLB, of which each entry and exit of a protected
 # guest makes some; and one that sleeps wakes up late, so it polls. Each host has a
-# file system with its plan and room for what it finds.
+# file system with its plan and room for what it finds, and another one with what a guest
+# executes by kexec.
 prepare() {
 	local name backend kernel mode args i=0 h kernels=(7.3-cc)
 	work=$(mktemp -d "$dir/work.XXXXXX")
@@ -80,12 +87,15 @@ prepare() {
 	for name in shim view; do
 		aarch64-linux-gnu-gcc -O2 -Wall -shared -fPIC -o "$work/cvm-$name.so" "$top/tools/cvm-$name/cvm-$name.c" -ldl -lpthread
 	done
+	mkdir "$work/next"
+	cp -l "$work/Image-7.3-cc" "$work/next/Image"
+	cp -l "${root[1]}" "$work/next/guest.cpio"
+	make_disk next 150M
 	for h in 1 2; do
 		[ -f "$work/$h/plan" ] || continue
 		cp "${root[1]}" "$work"/cvm-*.so "$top/tests/cvm/host.sh" "$work/$h/"
 		cut -d' ' -f2 "$work/$h/plan" | sort -u | sed "s|^|$work/|" | xargs cp -t "$work/$h"
-		mke2fs -q -t ext2 -d "$work/$h" "$work/$h.ext2" 200M >/dev/null ||
-			die "mke2fs cannot make $work/$h.ext2: is the disk full?"
+		make_disk $h 200M
 	done
 }
 
@@ -98,6 +108,7 @@ start_host() { # number
 		-append 'console=ttyAMA0 root=/dev/vda ro init=/init kvm-arm.mode=protected nohlt panic=-1' \
 		-drive "file=${root[0]},if=none,id=root,format=raw,snapshot=on" -device virtio-blk-pci,drive=root \
 		-drive "file=$work/$1.ext2,if=none,id=work,format=raw,cache=unsafe" -device virtio-blk-pci,drive=work \
+		-drive "file=$work/next.ext2,if=none,id=next,format=raw,readonly=on" -device virtio-blk-pci,drive=next \
 		2>"$evidence/host$1/qemu.err"
 }
 
@@ -132,9 +143,9 @@ metric() { # name: value in the guest's report, or nothing
 	jq -r "select(.metric == \"$1\").value" "$g/report" | tail -n 1
 }
 
-# Pages that two files of ordered ranges have in common
-common_pages() {
-	local s e n=0 lo hi i=0
+# What two files of ordered ranges have in common
+common() {
+	local s e lo hi i=0
 	local -a from=() to=()
 	while read -r s e _; do
 		from+=($((s))) to+=($((e)))
@@ -144,16 +155,28 @@ common_pages() {
 		while ((i < ${#from[@]} && to[i] <= s)); do i=$((i + 1)); done
 		while ((i < ${#from[@]} && from[i] < e)); do
 			lo=$((from[i] > s ? from[i] : s)) hi=$((to[i] < e ? to[i] : e))
-			n=$((n + (hi - lo) / 4096))
+			((lo >= hi)) || printf '%#x %#x\n' $lo $hi
 			((to[i] <= e)) || break
 			i=$((i + 1))
 		done
 	done <"$1"
+}
+
+pages() { # [file of ranges]
+	local s e n=0
+	while read -r s e _; do
+		n=$((n + (e - s) / 4096))
+	done <"${1:-/dev/stdin}"
 	echo $n
 }
 
-pages() { # in a file of ranges
-	common_pages "$1" "$1"
+common_pages() {
+	common "$@" | pages
+}
+
+# System RAM only: the first page of another slot is the host's own
+host_saw() { # state, when
+	awk -v s="$1" '$3 == s && length($1) >= 10' "$g/scan.$2"
 }
 
 expect() { # metric value relation wanted: part of what decides about success
@@ -175,8 +198,7 @@ check_control() {
 check_isolation() {
 	local state n
 	for state in shared private absent; do
-		# System RAM only: the first page of another slot is the host's own
-		awk -v s=$state '$3 == s && length($1) >= 10' "$g/scan.end" >"$g/host-$state"
+		host_saw $state end >"$g/host-$state"
 	done
 	reported shared >"$g/guest-shared"
 	reported returned >"$g/guest-returned"
@@ -228,13 +250,18 @@ check_secrets() {
 	done
 }
 
+check_fio() { # what the names end with
+	reported "fio.json$1" | sed -n '/^{/,$p' >"$g/fio$1.json"
+	measured "io_errors$1" == 0 "$(of_fio "$g/fio$1.json" '[.jobs[].total_err] | add')" ''
+	expect "fio_status$1" "$(metric "fio_status$1")" == 0
+	expect "verify_errors$1" "$(metric "verify_errors$1")" == 0
+	expect "kernel_complaints$1" "$(metric "kernel_complaints$1")" == 0
+}
+
 check_io() {
 	local sum
 	sum=$(cat "$g/net.md5")
-	reported fio.json | sed -n '/^{/,$p' >"$g/fio.json"
-	measured io_errors == 0 "$(of_fio "$g/fio.json" '[.jobs[].total_err] | add')" ''
-	expect fio_status "$(metric fio_status)" == 0
-	expect verify_errors "$(metric verify_errors)" == 0
+	check_fio ''
 	emit "$name" "$backend" iops_read "$(of_fio "$g/fio.json" '[.jobs[].read.iops] | add | round')" 1/s
 	emit "$name" "$backend" iops_write "$(of_fio "$g/fio.json" '[.jobs[].write.iops] | add | round')" 1/s
 	emit "$name" "$backend" mib_s "$(of_fio "$g/fio.json" '[.jobs[] | .read.bw + .write.bw] | add / 1024 * 10 | round / 10')" MiB/s
@@ -242,7 +269,6 @@ check_io() {
 	measured net_receive_errors == 0 "$([ "$(jq -r 'select(.net_received).net_received' "$g/report")" = "$sum" ] && echo 0 || echo 1)" ''
 	measured net_send_errors == 0 "$([ "$(jq -r 'select(.net_sent).net_sent' "$g/report")" = "$sum" ] && echo 0 || echo 1)" ''
 	expect net_bytes "$(metric net_bytes)" == 67108864
-	expect kernel_complaints "$(metric kernel_complaints)" == 0
 	if [ "$backend" = cc ]; then
 		expect map_failures "$(metric map_failures)" == 0
 		expect conversions_io_waited_for_burst "$(metric conversions_io_waited_for_burst)" == 0
@@ -269,6 +295,31 @@ check_probe() {
 	[[ " ${guests//$'\n'/ } " = *' probe-before '* ]] || return 0
 	must "probe: a tenth of the conversions, if coherent memory is from chunks" \
 		"$(value probe-before legacy conversions_of_probes) | . > 0 and $(metric conversions_of_probes) <= . / 10"
+}
+
+# Memory that the first kernel's chunks were in: the host may read what the second kernel
+# shares itself, and no other.
+check_kexec() {
+	local all left
+	host_saw shared before >"$g/host-shared-before"
+	host_saw shared after >"$g/host-shared-after"
+	reported chunks | sort >"$g/chunks-before"
+	reported shared >"$g/shared-before"
+	reported shared_after_kexec >"$g/shared-after"
+	common "$g/host-shared-after" "$g/chunks-before" >"$g/chunks-readable-after"
+	measured chunk_pages_readable_before '>' $(($(metric shared_boot_bytes) / 4096)) \
+		"$(common_pages "$g/host-shared-before" "$g/chunks-before")" ''
+	measured chunk_pages_not_shared_again '>' 0 \
+		$(($(pages "$g/chunks-before") - $(common_pages "$g/chunks-before" "$g/shared-after"))) ''
+	all=$(($(pages "$g/host-shared-after") - $(common_pages "$g/host-shared-after" "$g/shared-after")))
+	left=$(($(pages "$g/chunks-readable-after") - $(common_pages "$g/chunks-readable-after" "$g/shared-after")))
+	measured chunk_pages_left_shared == 0 $left ''
+	emit "$name" "$backend" other_pages_left_shared $((all - left)) ''
+	measured pages_readable_after '>' 0 "$(common_pages "$g/host-shared-after" "$g/shared-after")" ''
+	check_fio ''
+	check_fio _after_kexec
+	expect map_failures_after_kexec "$(metric map_failures_after_kexec)" == 0
+	expect complaints_on_console "$(bad_lines "$g/console" | wc -l)" == 0
 }
 
 check_hostile() {
@@ -300,6 +351,13 @@ evaluate() {
 			check_isolation
 			;;
 		probe) check_probe ;;
+		kexec)
+			if [ ! -f "$g/scan.after" ]; then
+				judge failed "$name: the second kernel gets through" "see $g/console and $g/qemu"
+				continue
+			fi
+			check_kexec
+			;;
 		hostile) check_hostile ;;
 		esac
 		must "$name: QEMU runs to the end, see $g/qemu" "\"$(cat "$g/status")\" == \"running\""

@@ -45,9 +45,18 @@ start_qemu() { # image, kernel arguments
 		args="$args -drive file=/tmp/disks/nvme$d,if=none,id=nvme$d,format=raw,cache=unsafe"
 		args="$args -device nvme,drive=nvme$d,serial=$d"
 	done
-	# 6.12 does not share the tables of the ITS with the hypervisor
-	case $1 in
-	*6.12*) its=,its=off ;;
+	# The kernel that comes next
+	case $2 in
+	mode=kexec*)
+		args="$args -drive file=/dev/vdc,if=none,id=next,format=raw,readonly=on"
+		args="$args -device virtio-blk-pci,drive=next,$virtio"
+		;;
+	esac
+	# 6.12 does not share the tables of the ITS with the hypervisor. After kexec the
+	# interrupt controller still has those of the first kernel, and the second kernel
+	# writes to them, although without EFI nobody has kept its own text from there.
+	case "$1 $2" in
+	*6.12* | *' mode=kexec'*) its=,its=off ;;
 	esac
 	# shellcheck disable=SC2086 # a list of words
 	CVM_VIEW=/tmp/view.fifo LD_PRELOAD=/run/cvm/cvm-shim.so:/run/cvm/cvm-view.so \
@@ -116,6 +125,14 @@ play() { # mode
 		;;
 	probe)
 		await_phase 'done' 300
+		;;
+	kexec)
+		await_phase loaded 600 || return
+		view scan scan.before
+		go
+		await_phase again 600 || return
+		view scan scan.after
+		go
 		;;
 	hostile)
 		await_phase scribble 300 || return
