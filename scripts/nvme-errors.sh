@@ -13,6 +13,7 @@
 #   interrupts	completions get lost, so that requests time out
 #   format	a disk is formatted, with smaller blocks, and the driver does not hear of it
 #   shared	with swiotlb=cc only, of devices that take nothing but shared memory (Linux 7.3)
+#   direct-map	such devices again, without errors: no page of the direct map is split
 #
 # RUN='<name>...': these only. MUTANT='<name>...' puts each of these bugs of
 # tests/mutants-guest/ into the kernel instead (Linux 7.3), which the guest that it names
@@ -24,7 +25,7 @@ some_names RUN
 some_names MUTANT
 runs=(usual small maps requests interrupts format)
 # In 6.12, x86 forces it in every confidential guest.
-[ "$kver" = 6.12 ] || runs+=(shared)
+[ "$kver" = 6.12 ] || runs+=(shared direct-map)
 if [ "${RUN:-}" ]; then
 	for run in $RUN; do
 		[[ " ${runs[*]} " = *" $run "* ]] || die "RUN=$run: Linux $kver has ${runs[*]}: take one of these"
@@ -81,12 +82,18 @@ boot() { # name of the run
 	interrupts) args+=(nvme_core.io_timeout=2 faults=interrupts) ;;
 	format) test=nvme-format devices=$blocks ;;
 	shared) args=(threads=32 swiotlb=cc dma_unencrypted) ;;
+	direct-map-none) test=direct-map args=() ;;
+	direct-map-legacy) test=direct-map args=(dma_unencrypted) ;;
+	direct-map-cc) test=direct-map args=(swiotlb=cc dma_unencrypted) ;;
 	esac
 	# The kernel's test of the timer fails if the emulator gets too little of the CPU.
 	"$top/scripts/qemu.sh" -t 300 -n 1 -q "$devices" "$kernel" "$dir/$1" $test "mib=$mib" seconds=20 no_timer_check "${args[@]}"
 }
 says() { # name metric, what it must be
 	judge_emitted "$dir/$1" "$@"
+}
+split() { # backend: KiB of the direct map in pages of 4 KiB
+	emitted "$dir/direct-map-$1" direct_map_4k
 }
 timed_out() { # name
 	local n
@@ -119,6 +126,18 @@ done
 [ ${#mutants[@]} = 0 ] || runs=()
 
 for run in "${runs[@]}"; do
+	if [ "$run" = direct-map ]; then
+		for backend in none legacy cc; do
+			check "direct-map-$backend-boot" boot "direct-map-$backend"
+			emit direct-map "$backend" direct_map_4k "$(split "$backend")" KiB
+			emit direct-map "$backend" direct_map_4k_io "$(emitted "$dir/direct-map-$backend" direct_map_4k_io)" KiB
+		done
+		check direct-map-split-without test "$(split legacy)" -gt $(($(split none) + 2048))
+		# A huge page is split for the atomic pools, which dma-direct shares at boot.
+		check direct-map-whole test "$(split cc)" -le $(($(split none) + 2048))
+		check direct-map-io test "$(emitted "$dir/direct-map-cc" direct_map_4k_io)" = 0
+		continue
+	fi
 	check "$run-boot" boot "$run"
 	if [ "$run" = format ]; then
 		check format-before says format before_short '. == 0'
