@@ -61,6 +61,17 @@ judge_copies() {
 		must "$name-writes" "$written >= 0.98 and $written <= $most_written"
 	done <"$dir/usual/files/copies"
 }
+# Linux 6.12 complains of itself, with swiotlb=force, too: that a timeout freezes a queue that
+# another thread thaws, and that two requests have metadata in one cache line.
+quiet() { # directory that qemu.sh was given
+	[ "$kver" = 6.12 ] || { quiet_log "$1"; return; }
+	awk '/BUG: workqueue leaked atomic|DMA-API: .* cacheline tracking EEXIST/ { part = ""; inside = 1 }
+		inside { part = part $0 "\n" }
+		!inside
+		inside && /<\/TASK>/ { if (part !~ /nvme_start_freeze|EEXIST/) printf "%s", part; inside = 0 }
+		END { if (inside) printf "%s", part }' "$1/console.log" >"$1/console.own"
+	[ -s "$1/console.own" ] && ! bad_lines "$1/console.own"
+}
 file_system_reads() {
 	says usual file_system_read '. > 0' &&
 		says usual file_system_copied ". <= $(value usual cc file_system_read) / 20"
@@ -108,6 +119,6 @@ for run in usual small; do
 	check $run-right says $run bad_wrong '. == 0'
 	check $run-poisoned says $run bad_leaked '. == 0'
 	check $run-resets says $run resets '. > 3'
-	check $run-quiet-log quiet_log "$dir/$run"
+	check $run-quiet-log quiet "$dir/$run"
 done
 conclude
