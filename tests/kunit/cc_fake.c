@@ -194,6 +194,11 @@ static unsigned int fake_count_nodes(void)
 	return cc_fake.nr_nodes;
 }
 
+static int fake_memory_node(int nid)
+{
+	return cc_fake.memoryless & BIT(nid) ? 0 : nid;
+}
+
 static int fake_cpu_node(unsigned int cpu)
 {
 	return cpu < CC_FAKE_CPUS ? cc_fake.cpu_node : cpu - CC_FAKE_CPUS;
@@ -223,6 +228,7 @@ void cc_fake_nodes(struct kunit *test, unsigned int nr)
 {
 	cc_fake.nr_nodes = nr;
 	kunit_activate_static_stub(test, cc_count_nodes, fake_count_nodes);
+	kunit_activate_static_stub(test, cc_memory_node, fake_memory_node);
 	kunit_activate_static_stub(test, cc_cpu_node, fake_cpu_node);
 	kunit_activate_static_stub(test, cc_page_node, fake_page_node);
 	kunit_activate_static_stub(test, cc_magazine_online, fake_online);
@@ -303,6 +309,7 @@ void cc_fake_remove(struct kunit *test)
 	if (!cc_fake.nr_nodes)
 		return;
 	kunit_deactivate_static_stub(test, cc_count_nodes);
+	kunit_deactivate_static_stub(test, cc_memory_node);
 	kunit_deactivate_static_stub(test, cc_cpu_node);
 	kunit_deactivate_static_stub(test, cc_page_node);
 	kunit_deactivate_static_stub(test, cc_magazine_online);

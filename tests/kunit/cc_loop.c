@@ -267,12 +267,24 @@ static unsigned int chunk_shift(const struct cc_class *class)
 					       max(class->shift, CC_FRAME_SHIFT);
 }
 
+/* Is there room for what the reserve lacks to spare a chunk of this size, in one piece? */
+static bool has_room_beside(unsigned int shift)
+{
+	unsigned long enough = cc_swiotlb.target + BIT(max(shift, CC_CHUNK_SHIFT));
+	unsigned long reserve = cc_swiotlb.reserve_bytes;
+
+	return cc_reserve_holds(shift, NUMA_NO_NODE) && reserve >= cc_swiotlb.target &&
+	       reserve < enough &&
+	       has_room(max_t(unsigned int, order_base_2(enough - reserve), CC_FRAME_SHIFT));
+}
+
 /* Is something missing that the limit allows? */
 static bool lacks_within_limit(void)
 {
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		if (cc_class_free(&cc_classes[i]) < cc_classes[i].mark &&
-		    has_room(chunk_shift(&cc_classes[i])))
+		    (has_room(chunk_shift(&cc_classes[i])) ||
+		     has_room_beside(chunk_shift(&cc_classes[i]))))
 			return true;
 	return (cc_swiotlb.reserve_bytes < cc_swiotlb.target ||
 		cc_swiotlb.shared < cc_swiotlb.min) && has_room(CC_FRAME_SHIFT);
@@ -304,7 +316,7 @@ static bool keeps_beyond_limit(void)
 unsigned int cc_loop_rest(struct cc_loop *loop)
 {
 	unsigned long start, ticks, passes = cc_kccd_stats.passes;
-	unsigned long returned = cc_kccd_stats.returned;
+	unsigned long returned = cc_kccd_stats.returned, most = CC_PASSES_TO_SLEEP;
 	unsigned int n = 0;
 
 	do {
@@ -316,10 +328,16 @@ unsigned int cc_loop_rest(struct cc_loop *loop)
 				cc_swiotlb.shared, cc_swiotlb.max);
 			CC_RULE(loop, !keeps_beyond_limit(), "%lu shared, at most %lu",
 				cc_swiotlb.shared, cc_swiotlb.max);
-			/* What has to go back takes passes of its own. */
-			CC_RULE(loop, cc_kccd_stats.passes - passes <= CC_PASSES_TO_SLEEP +
-				(cc_kccd_stats.returned - returned) / CC_PASS_BYTES + 1,
-				"%lu passes", cc_kccd_stats.passes - passes);
+			/*
+			 * What has to go back takes passes of its own. With nodes, it may be
+			 * all that another one can have, piece by piece.
+			 */
+			returned = cc_kccd_stats.returned - returned;
+			most += returned / CC_PASS_BYTES + 1;
+			if (cc_nr_nodes > 1)
+				most += 3 * (returned >> CC_FRAME_SHIFT);
+			CC_RULE(loop, cc_kccd_stats.passes - passes <= most,
+				"%lu passes, at most %lu", cc_kccd_stats.passes - passes, most);
 			return n;
 		}
 		cc_loop_run(loop, loop->sleep);

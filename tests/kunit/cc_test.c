@@ -470,7 +470,7 @@ static unsigned long check_reserve(struct kunit *test, int nid)
  */
 void cc_test_check(struct kunit *test)
 {
-	unsigned long bytes = 0, reserve = 0, classes = 0;
+	unsigned long bytes = 0, on_nodes = 0, reserve = 0, classes = 0;
 	struct cc_block *block;
 	struct cc_chunk *chunk;
 
@@ -496,8 +496,11 @@ void cc_test_check(struct kunit *test)
 				block->shift == CC_BLOCK_SHIFT &&
 				nr_reserve == block->nr_chunks);
 	}
-	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
+	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++) {
 		reserve += check_reserve(test, nid);
+		on_nodes += cc_swiotlb.node[nid].shared;
+	}
+	KUNIT_EXPECT_EQ(test, bytes, on_nodes);
 	for (unsigned int i = 0; i < CC_NR_CLASSES; i++)
 		classes += check_class(test, &cc_classes[i]);
 	classes += check_class(test, &cc_classes[CC_LASTING]);

@@ -147,6 +147,7 @@ enum cc_fake_call {
  * @nr_nodes: NUMA nodes
  * @cpu_node: the one of all CPUs
  * @no_memory: a bit for each node that has no memory to be had
+ * @memoryless: bit n: node n never has any, and node 0 is the nearest
  * @unsharable: a bit for each node whose memory cannot be shared
  * @error: what a conversion that fails says, unless 0: -EIO
  * @allocating: called before each allocation of pages, unless NULL
@@ -170,6 +171,7 @@ struct cc_fake {
 	unsigned int nr_nodes;
 	int cpu_node;
 	unsigned long no_memory;
+	unsigned int memoryless;
 	unsigned long unsharable;
 	int error;
 	void (*allocating)(unsigned int order, bool try_hard, int nid);

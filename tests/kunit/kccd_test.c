@@ -94,7 +94,7 @@ static void kccd_idle_step(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before);
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_UNSHARE], 0);
-	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, cc_swiotlb.shared + 1));
+	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, cc_swiotlb.shared + SZ_64K));
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before);
 	KUNIT_EXPECT_EQ(test, 0, cc_test_grow());
 	KUNIT_EXPECT_EQ(test, cc_fake.calls[CC_FAKE_SHARE], before + 1);
@@ -616,9 +616,9 @@ static void kccd_keeps_all(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(small, 1));
 	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.max, SZ_16M + SZ_8M + SZ_512K - 1));
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.max, SZ_16M + SZ_8M + SZ_512K));
-	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.reserve_min, SZ_8M + 1));
+	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.reserve_min, SZ_8M + SZ_64K));
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, cc_swiotlb.max));
-	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.min, cc_swiotlb.max + 1));
+	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set(&cc_swiotlb.min, cc_swiotlb.max + SZ_64K));
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set(&cc_swiotlb.min, 0));
 	KUNIT_EXPECT_EQ(test, -EINVAL, cc_kccd_set_mark(largest, SZ_16M / SZ_512K + 1));
 	KUNIT_EXPECT_EQ(test, 0, cc_kccd_set_mark(small, SZ_512K / SZ_4K));

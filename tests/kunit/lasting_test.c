@@ -146,6 +146,21 @@ static void lasting_which(struct kunit *test)
 		cc_test_give(tlb[i]);
 }
 
+/* The reserve learns from them as from others. */
+static void lasting_target(struct kunit *test)
+{
+	struct lasting_test *t = test->priv;
+	unsigned long target = cc_swiotlb.target;
+
+	KUNIT_ASSERT_LE(test, target, RING * PAGE_SIZE);
+	for (unsigned int i = 0; i < target / PAGE_SIZE; i++) {
+		t->ring[i] = map(t, PAGE_SIZE, LASTS);
+		KUNIT_ASSERT_FALSE(test, cc_test_failed(t->ring[i]));
+	}
+	cc_test_grow();
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.target, 2 * target);
+}
+
 /* So they come by the DMA API, and are copied as others are. */
 static void lasting_dma_api(struct kunit *test)
 {
@@ -377,6 +392,7 @@ static void lasting_churn(struct kunit *test)
 
 static struct kunit_case lasting_cases[] = {
 	KUNIT_CASE(lasting_which),
+	KUNIT_CASE(lasting_target),
 	KUNIT_CASE(lasting_dma_api),
 	KUNIT_CASE(lasting_unmap),
 	KUNIT_CASE(lasting_stats),

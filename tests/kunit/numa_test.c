@@ -599,11 +599,17 @@ static void numa_loan_of_node(struct kunit *test)
 	if (page[0])
 		cc_loan_free(page[0], SIZE);
 
-	/* There is no such node: this CPU's. */
-	page[0] = cc_loan_alloc(SIZE, NODES);
-	KUNIT_ASSERT_NOT_NULL(test, page[0]);
-	KUNIT_EXPECT_EQ(test, node_of(page_to_phys(page[0])), 0);
-	cc_loan_free(page[0], SIZE);
+	/* There is no such node, or none with memory. Whose part it is counts by CPUs alone. */
+	cc_fake.memoryless = BIT(2);
+	for (int nid = 2; nid <= NODES; nid += NODES - 2) {
+		page[0] = cc_loan_alloc(SIZE, nid);
+		KUNIT_ASSERT_NOT_NULL(test, page[0]);
+		KUNIT_EXPECT_EQ(test, node_of(page_to_phys(page[0])), 0);
+		cc_loan_free(page[0], SIZE);
+	}
+	cc_fake.memoryless = 0;
+	KUNIT_EXPECT_NULL(test, cc_loan_alloc(SIZE, 2));
+	KUNIT_EXPECT_EQ(test, cc_swiotlb.nr_used, 2);
 	cc_test_check(test);
 }
 

@@ -96,7 +96,8 @@ static void reserve_interrupts(struct kunit *test)
 		;
 	nr_slots = class->nr_slots;
 	KUNIT_ASSERT_GT(test, nr_slots, SZ_16M / SZ_4K);
-	between = kthread_create_on_cpu(look_between, NULL, raw_smp_processor_id(), "cc-between/%u");
+	between = kthread_create_on_cpu(look_between, NULL, raw_smp_processor_id(),
+					"cc-between/%u");
 	KUNIT_ASSERT_FALSE(test, IS_ERR(between));
 	sched_set_fifo(between);
 	held = 0;
@@ -191,6 +192,29 @@ static void reserve_coherent_target(struct kunit *test)
 		cc_swiotlb_free_pages(t->dev, page_to_phys(page[nr]), SZ_512K);
 }
 
+/* A mark is kept where the limit has room for it, whatever is left over. */
+static void reserve_mark_tight(struct kunit *test)
+{
+	static const char * const said[] = { "max=8768K", "max=9000K", "max=8704K" };
+	struct cc_options opts;
+	char str[16];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(said); i++) {
+		cc_options_default(&opts, SZ_2G);
+		strscpy(str, said[i]);
+		KUNIT_ASSERT_EQ(test, cc_options_parse(&opts, str, SZ_2G), 0);
+		cc_test_log_begin(test);
+		start(test, opts.max, opts.reserve, opts.mark[CC_CHUNK_CLASS]);
+		live(60 * HZ);
+		cc_test_log_end(test);
+		KUNIT_EXPECT_EQ(test, opts.mark[CC_CHUNK_CLASS], 2);
+		KUNIT_EXPECT_GE(test, cc_class_free(LARGEST), 2);
+		KUNIT_EXPECT_GE(test, cc_swiotlb.reserve_bytes, opts.reserve);
+		KUNIT_EXPECT_TRUE(test, asleep());
+		cc_test_stop(test);
+	}
+}
+
 static struct kunit_case reserve_cases[] = {
 	KUNIT_CASE(reserve_taken_once),
 	KUNIT_CASE(reserve_counted_last),
@@ -199,6 +223,7 @@ static struct kunit_case reserve_cases[] = {
 	KUNIT_CASE(reserve_low_water),
 	KUNIT_CASE(reserve_after_coherent),
 	KUNIT_CASE(reserve_coherent_target),
+	KUNIT_CASE(reserve_mark_tight),
 	{}
 };
 

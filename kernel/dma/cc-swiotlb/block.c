@@ -231,6 +231,7 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift, int nid)
 
 	list_add_tail(&block->node, &cc_swiotlb.blocks);
 	cc_swiotlb.shared += 1UL << block->shift;
+	node->shared += 1UL << block->shift;
 	cc_swiotlb.peak = max(cc_swiotlb.peak, cc_swiotlb.shared);
 	raw_spin_lock_irqsave(&cc_swiotlb.lock, flags);
 	for (unsigned int i = 0; i < block->nr_chunks; i++)
@@ -384,6 +385,7 @@ static bool unshare(struct cc_block *block)
 	cc_swiotlb.node[block->chunks[0].nid].lossy |= lost;
 	list_del(&block->node);
 	cc_swiotlb.shared -= bytes;
+	cc_swiotlb.node[block->chunks[0].nid].shared -= bytes;
 	if (!lost)
 		trace_cc_swiotlb_shrink(page_to_phys(block->page), bytes, cc_swiotlb.shared);
 	block_free(block, lost);

@@ -401,7 +401,8 @@ static bool give(struct cc_class *class, int nid, unsigned int shift,
 bool cc_reserve_give(struct cc_class *class, int nid, unsigned long want,
 		     unsigned long keep)
 {
-	return give(class, nid, class->wanted, want, keep, false);
+	/* What lasts is a mapping, too, though it has another way. */
+	return give(class, nid, class->wanted, want, keep, class == &cc_classes[CC_LASTING]);
 }
 
 /**

@@ -15,6 +15,7 @@
 
 #include <linux/jiffies.h>
 #include <linux/lockdep.h>
+#include <linux/log2.h>
 #include <linux/ratelimit.h>
 
 #include "kccd.h"
@@ -342,6 +343,25 @@ static void balance(unsigned long now)
 }
 
 /*
+ * The reserve may have a chunk for the class, which its target keeps there: then it is enough
+ * to have what is missing, in one piece. In several, there might not be all of them, and
+ * what is too much goes back.
+ */
+static unsigned int size_for_mark(const struct cc_class *class)
+{
+	unsigned long reserve = READ_ONCE(cc_swiotlb.reserve_bytes);
+	unsigned int size = size_for(class), shift = CC_FRAME_SHIFT + size;
+	/* The chunk may be larger than is needed. */
+	unsigned long enough = cc_swiotlb.target + BIT(max(shift, CC_CHUNK_SHIFT));
+
+	if (reserve < cc_swiotlb.target || reserve >= enough ||
+	    !cc_reserve_holds(shift, NUMA_NO_NODE))
+		return size;
+	shift = order_base_2(enough - reserve);
+	return min(size, max(shift, CC_FRAME_SHIFT) - CC_FRAME_SHIFT);
+}
+
+/*
  * Keep the free slots of a class at its mark, from what the reserve has beyond its
  * target: what is below is for mappings.
  */
@@ -353,7 +373,7 @@ static void keep_mark(struct cc_class *class, unsigned long now)
 		if (!cc_reserve_give(class, NUMA_NO_NODE,
 				     class->mark - min(in_depot, class->mark),
 				     cc_swiotlb.target) &&
-		    grow(size_for(class), now))
+		    grow(size_for_mark(class), now))
 			break;
 		cond_resched();
 	}

@@ -341,6 +341,7 @@ struct cc_class {
  * @reserve:	class-less chunks by log2 of their size; under cc_swiotlb.lock
  * @whole:	blocks of CC_BLOCK_SHIFT, all of whose chunks are in @reserve; under
  *		cc_swiotlb.lock
+ * @shared:	bytes of all blocks of the node; under cc_swiotlb.mutex
  * @bytes:	sum of @reserve; under cc_swiotlb.lock
  * @used:	a CPU of the node maps; under cc_swiotlb.lock
  * @no_memory:	it had none when it was tried last; under cc_swiotlb.mutex
@@ -352,6 +353,7 @@ struct cc_class {
 struct cc_node {
 	struct list_head reserve[CC_NR_CHUNK_SIZES];
 	struct list_head whole;
+	unsigned long shared;
 	unsigned long bytes;
 	bool used;
 	bool no_memory;
@@ -499,6 +501,7 @@ void cc_depot_pass(u32 index);
 #define CC_GFP_LOOK	(GFP_NOWAIT | __GFP_NOWARN)
 
 unsigned int cc_count_nodes(void);
+int cc_memory_node(int nid);
 int cc_cpu_node(unsigned int cpu);
 int cc_node_or_local(int nid);
 int cc_page_node(const struct page *page);

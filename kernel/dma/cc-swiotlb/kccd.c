@@ -472,7 +472,7 @@ static bool holds_all(unsigned long max, unsigned long min, u64 reserve_and_mark
 /**
  * cc_kccd_set() - change a limit at run time
  * @field: one of cc_swiotlb.max, cc_swiotlb.min and cc_swiotlb.reserve_min
- * @val: bytes
+ * @val: bytes, rounded down to what is shared at once at least
  *
  * kccd does what follows from it.
  *
@@ -485,6 +485,7 @@ int cc_kccd_set(unsigned long *field, unsigned long val)
 {
 	unsigned long flags;
 
+	val = round_down(val, BIT(CC_FRAME_SHIFT));
 	mutex_lock(&cc_swiotlb.mutex);
 	if (!holds_all(field == &cc_swiotlb.max ? val : cc_swiotlb.max,
 		       field == &cc_swiotlb.min ? val : cc_swiotlb.min,

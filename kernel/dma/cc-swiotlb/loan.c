@@ -130,8 +130,8 @@ static bool worth_a_chunk(const struct cc_class *class)
 }
 
 /*
- * Who borrows has another way, so that what a mark keeps, half of the reserve, and other
- * NUMA nodes are left to mappings, which have none. Preemption disabled.
+ * Who borrows has another way, so that what a mark keeps, half of the reserve, and NUMA nodes
+ * that were not asked for are left to mappings, which have none. Preemption disabled.
  */
 static noinline u32 refill(struct cc_class *class, int nid)
 {
@@ -139,7 +139,9 @@ static noinline u32 refill(struct cc_class *class, int nid)
 	long free = max(atomic_long_read(&class->node[nid].pool_free), 0L);
 	u32 index = cc_magazine_take_spare(class, nid);
 
-	cc_reserve_use(nid);
+	/* A node has a part of the reserve if its own CPUs need it. */
+	if (nid == cc_cpu_node(smp_processor_id()))
+		cc_reserve_use(nid);
 	if (!index && worth_a_chunk(class) && cc_reserve_give(class, nid, free + 1, keep))
 		index = cc_magazine_take_spare(class, nid);
 	cc_kccd_ask(cc_reserve_lacks(nid));

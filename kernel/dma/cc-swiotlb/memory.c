@@ -33,6 +33,23 @@ unsigned int cc_count_nodes(void)
 }
 
 /**
+ * cc_memory_node() - the node with memory that is nearest to another one
+ * @nid: a node, or NUMA_NO_NODE
+ *
+ * Context: any.
+ * Return: a node, of whose memory none may be left.
+ */
+int cc_memory_node(int nid)
+{
+	KUNIT_STATIC_STUB_REDIRECT(cc_memory_node, nid);
+	/*
+	 * Where the architecture knows of nodes without memory, or the node has some, the
+	 * first look answers. NUMA_NO_NODE until a CPU has been seen.
+	 */
+	return max(numa_nearest_node(nid, N_MEMORY), 0);
+}
+
+/**
  * cc_cpu_node() - the node that has the memory for a CPU
  * @cpu: the CPU
  *
@@ -42,23 +59,20 @@ unsigned int cc_count_nodes(void)
 int cc_cpu_node(unsigned int cpu)
 {
 	KUNIT_STATIC_STUB_REDIRECT(cc_cpu_node, cpu);
-	/*
-	 * Where the architecture knows of nodes without memory, or the CPU's has some, the
-	 * first look answers. NUMA_NO_NODE until the CPU has been seen.
-	 */
-	return max(numa_nearest_node(cpu_to_mem(cpu), N_MEMORY), 0);
+	return cc_memory_node(cpu_to_mem(cpu));
 }
 
 /**
- * cc_node_or_local() - a node, or that of this CPU if there is no such node
+ * cc_node_or_local() - the memory of a node, or of this CPU's if there is no such node
  * @nid: what a caller has given or a device has been set to; NUMA_NO_NODE, too
  *
- * Context: any; without more, that of the CPU may be of another one by now.
- * Return: a node, of which no memory may be left.
+ * Context: any; this CPU may be another one by now.
+ * Return: a node, of whose memory none may be left.
  */
 int cc_node_or_local(int nid)
 {
-	return nid >= 0 && nid < cc_nr_nodes ? nid : cc_cpu_node(raw_smp_processor_id());
+	return nid >= 0 && nid < cc_nr_nodes ? cc_memory_node(nid) :
+					       cc_cpu_node(raw_smp_processor_id());
 }
 
 /**

@@ -31,6 +31,14 @@ static unsigned long beside_marks(const struct cc_options *opts)
 	return opts->max - min_t(u64, kept, opts->max);
 }
 
+/* Memory is shared in pieces of this size. */
+static void round_options(struct cc_options *opts)
+{
+	opts->max = round_down(opts->max, BIT(CC_FRAME_SHIFT));
+	opts->min = round_down(opts->min, BIT(CC_FRAME_SHIFT));
+	opts->reserve = round_down(opts->reserve, BIT(CC_FRAME_SHIFT));
+}
+
 /**
  * cc_options_default() - what is used where the command line says nothing
  * @opts: receives the options
@@ -45,6 +53,7 @@ void cc_options_default(struct cc_options *opts, unsigned long ram)
 		.max = ram / 4,
 		.reserve = clamp(ram / 4096, SZ_8M, SZ_64M),
 	};
+	round_options(opts);
 	opts->mark[CC_CHUNK_CLASS] = CC_CHUNK_MARK;
 	opts->reserve = min(opts->reserve, beside_marks(opts));
 }
@@ -248,6 +257,7 @@ int cc_options_parse(struct cc_options *opts, char *str, unsigned long ram)
 			name, kept);
 		refused++;
 	}
+	round_options(opts);
 	/* Others must be left beside what is kept of these, and blocks must be to be had. */
 	if (opts->mark[CC_NR_CLASSES - 1] &&
 	    (opts->max < CC_LARGE_MAX || !(opts->classes & BIT(CC_SLOT_MAX_SHIFT)) ||

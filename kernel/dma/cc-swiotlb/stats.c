@@ -246,6 +246,10 @@ static int chunks_show(struct seq_file *m, void *unused)
 				   chunk_state(chunk, free),
 				   chunk->nid);
 		}
+		/* It comes again with a larger buffer. */
+		if (seq_has_overflowed(m))
+			break;
+		cond_resched();
 	}
 	mutex_unlock(&cc_swiotlb.mutex);
 	return 0;
@@ -267,17 +271,6 @@ static unsigned long node_free(int nid)
 	return bytes;
 }
 
-static unsigned long node_shared(int nid)
-{
-	unsigned long bytes = 0;
-	struct cc_block *block;
-
-	list_for_each_entry(block, &cc_swiotlb.blocks, node)
-		if (block->chunks[0].nid == nid)
-			bytes += 1UL << block->shift;
-	return bytes;
-}
-
 static int nodes_show(struct seq_file *m, void *unused)
 {
 	seq_printf(m, "%4s %4s %16s %16s %16s\n", "node", "used", "shared_bytes",
@@ -285,7 +278,7 @@ static int nodes_show(struct seq_file *m, void *unused)
 	mutex_lock(&cc_swiotlb.mutex);
 	for (unsigned int nid = 0; nid < cc_nr_nodes; nid++)
 		seq_printf(m, "%4u %4u %16lu %16lu %16lu\n", nid,
-			   READ_ONCE(cc_swiotlb.node[nid].used), node_shared(nid),
+			   READ_ONCE(cc_swiotlb.node[nid].used), cc_swiotlb.node[nid].shared,
 			   READ_ONCE(cc_swiotlb.node[nid].bytes), node_free(nid));
 	mutex_unlock(&cc_swiotlb.mutex);
 	return 0;
