@@ -8,6 +8,7 @@
  */
 #include <linux/bitops.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 
 #include "slot.h"
 
@@ -103,6 +104,19 @@ void cc_class_enable(unsigned long mask)
 		}
 		cc_class_of[order] = serves;
 	}
+}
+
+/**
+ * cc_node_or_local() - the memory of a node, or of this CPU's if there is no such node
+ * @nid: what a caller has given or a device has been set to; NUMA_NO_NODE, too
+ *
+ * Context: any; this CPU may be another one by now.
+ * Return: a node, of whose memory none may be left.
+ */
+int cc_node_or_local(int nid)
+{
+	return nid >= 0 && nid < cc_nr_nodes ? cc_memory_node(nid) :
+					       cc_cpu_node(raw_smp_processor_id());
 }
 
 /**

@@ -475,6 +475,7 @@ extern u8 cc_max_shift;
 extern u8 cc_promised_shift;
 /* NUMA nodes that there can be. */
 extern unsigned int cc_nr_nodes;
+int cc_node_or_local(int nid);
 int cc_class_init(unsigned int nr_cpus, unsigned long max);
 void cc_class_enable(unsigned long mask);
 void cc_class_note_peak(struct cc_class *class);
@@ -503,7 +504,6 @@ void cc_depot_pass(u32 index);
 unsigned int cc_count_nodes(void);
 int cc_memory_node(int nid);
 int cc_cpu_node(unsigned int cpu);
-int cc_node_or_local(int nid);
 int cc_page_node(const struct page *page);
 struct page *cc_alloc_memory(unsigned int order, bool try_hard, int nid);
 void cc_free_memory(struct page *page, unsigned int order);
