@@ -9,6 +9,7 @@
 #include <linux/string.h>
 #include <linux/swiotlb.h>
 
+#include "../holders.h"
 #include "cc_test.h"
 
 #define COHERENT	(&cc_classes[CC_COHERENT])

@@ -7,6 +7,7 @@
 
 #include <linux/cc_loan.h>
 
+#include "../holders.h"
 #include "cc_test.h"
 
 #define DEVICES		"swiotlb/cc/devices"

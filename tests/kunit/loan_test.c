@@ -8,6 +8,7 @@
 #include <linux/string.h>
 #include <linux/swiotlb.h>
 
+#include "../holders.h"
 #include "loan_test.h"
 
 static const size_t size_params[] = {

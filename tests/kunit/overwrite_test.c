@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 #include <linux/swiotlb.h>
 
+#include "../holders.h"
 #include "cc_test.h"
 
 #define SIZE		3000

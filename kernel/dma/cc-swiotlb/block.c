@@ -24,7 +24,6 @@ struct cc_convert_stats cc_convert_stats;
  * allocator would give the same pages when memory is shared next.
  */
 static LIST_HEAD(aside);
-static unsigned int nr_aside;
 #define MOST_ASIDE	4
 
 static int convert(struct cc_block *block, bool share)
@@ -73,7 +72,6 @@ static void free_oldest_aside(void)
 
 	list_del(&page->lru);
 	set_page_private(page, 0);
-	nr_aside--;
 	cc_free_memory(page, order);
 }
 
@@ -85,18 +83,17 @@ static void free_oldest_aside(void)
 void cc_block_free_aside(void)
 {
 	lockdep_assert_held(&cc_swiotlb.mutex);
-	while (nr_aside)
+	while (!list_empty(&aside))
 		free_oldest_aside();
 }
 
 /* A block that the host has refused to share, and that is private again. */
 static void put_aside(struct cc_block *block)
 {
-	if (nr_aside == MOST_ASIDE)
+	if (list_count_nodes(&aside) == MOST_ASIDE)
 		free_oldest_aside();
 	set_page_private(block->page, block->shift - PAGE_SHIFT);
 	list_add_tail(&block->page->lru, &aside);
-	nr_aside++;
 	block_free_metadata(block);
 }
 

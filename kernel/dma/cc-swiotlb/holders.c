@@ -10,6 +10,7 @@
 #include <linux/sort.h>
 #include <linux/uaccess.h>
 
+#include "holders.h"
 #include "slot.h"
 
 /* Under cc_swiotlb.mutex. */

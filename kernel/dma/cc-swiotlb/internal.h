@@ -575,32 +575,6 @@ int cc_block_grow(unsigned long limit, unsigned int min_shift, int nid);
 void cc_block_free_aside(void);
 unsigned long cc_block_shrink(unsigned long keep, unsigned long limit);
 
-/* holders.c */
-
-/* Devices that are told apart. */
-#define CC_NR_HOLDERS		64
-
-/**
- * struct cc_holder - what a device has mapped
- * @dev:	the device; not to be followed. NULL: all that were too many
- * @name:	its name
- * @slots:	number of slots
- * @bytes:	bytes mapped in them
- * @slot_bytes:	bytes of the slots
- * @largest:	bytes of the largest one
- */
-struct cc_holder {
-	const struct device *dev;
-	char name[40];
-	unsigned long slots;
-	unsigned long bytes;
-	unsigned long slot_bytes;
-	unsigned long largest;
-};
-
-const struct cc_holder *cc_holders_count(unsigned int *nr);
-void cc_holders_report(void);
-
 /* magazine.c */
 u32 cc_magazine_refill(struct cc_class *class);
 u32 cc_magazine_take_spare(struct cc_class *class, int nid);

@@ -29,6 +29,7 @@
 #include <linux/sched/mm.h>
 #include <linux/shrinker.h>
 
+#include "holders.h"
 #include "kccd.h"
 
 static struct task_struct *kccd;

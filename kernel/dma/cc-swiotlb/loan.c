@@ -151,6 +151,8 @@ static noinline u32 refill(struct cc_class *class, int nid)
 /* Preemption disabled. */
 static u32 take(struct cc_class *class, int nid)
 {
+	bool local = nid == NUMA_NO_NODE ||
+		     cc_node_or_local(nid) == cc_cpu_node(smp_processor_id());
 	unsigned long mark = READ_ONCE(class->mark);
 	struct cc_slot *slot;
 	u32 index = 0;
@@ -159,9 +161,9 @@ static u32 take(struct cc_class *class, int nid)
 	if (READ_ONCE(class->starved))
 		return 0;
 	/* What this CPU holds is of its node, and may come from what was kept. */
-	if (nid == cc_cpu_node(smp_processor_id()) && (!mark || cc_class_free(class) >= mark))
+	if (local && (!mark || cc_class_free(class) >= mark))
 		index = cc_magazine_pop(&cc_cpu.mag[class - cc_classes].loaded, &slot);
-	return likely(index) ? index : refill(class, nid);
+	return likely(index) ? index : refill(class, cc_node_or_local(nid));
 }
 
 static struct page *first_page(const struct cc_slot *slot)
@@ -276,7 +278,7 @@ struct page *cc_loan_alloc(size_t size, int nid)
 		return NULL;
 	}
 	preempt_disable();
-	index = take(class_for(size), cc_node_or_local(nid));
+	index = take(class_for(size), nid);
 	if (likely(index)) {
 		page = lend(index, size);
 	} else {

@@ -13,8 +13,9 @@
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
-#include "slot.h"
+#include "holders.h"
 #include "options.h"
+#include "slot.h"
 
 /* The counters at the last reset: they belong to other CPUs' fast paths. */
 static DEFINE_PER_CPU(unsigned long [CC_NR_CLASSES][CC_NR_COUNTERS], count_base);
