@@ -61,8 +61,9 @@ judge_copies() {
 		must "$name-writes" "$written >= 0.98 and $written <= $most_written"
 	done <"$dir/usual/files/copies"
 }
-# Linux 6.12 complains of itself, with swiotlb=force, too: that a timeout freezes a queue that
-# another thread thaws, and that two requests have metadata in one cache line.
+# What Linux 6.12 says by itself: that two requests have metadata in one cache line, which it
+# says with swiotlb=force, too, and that a timeout freezes a queue that another thread thaws,
+# in nvme_start_freeze(), which the series does not touch.
 quiet() { # directory that qemu.sh was given
 	[ "$kver" = 6.12 ] || { quiet_log "$1"; return; }
 	awk '/BUG: workqueue leaked atomic|DMA-API: .* cacheline tracking EEXIST/ { part = ""; inside = 1 }
